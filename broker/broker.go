@@ -1,0 +1,112 @@
+package broker
+
+import (
+	"context"
+	"iter"
+	"unicode/utf8"
+)
+
+// A Message is one publication to one channel.
+type Message struct {
+	// Channel is the name it was published to. Drivers take any name that is
+	// not empty; [CheckChannel] is the stricter rule for names from outside.
+	Channel string
+
+	// Data is the payload. It is immutable from the moment it is handed to
+	// Publish or returned by Next: drivers and readers keep and share it.
+	Data []byte
+
+	// Binary says that Data is not text. Data that is not valid UTF-8 is
+	// binary whatever the publisher said, see [Message.Normal].
+	Binary bool
+}
+
+// Normal returns m as every driver delivers it: with Binary set where Data is
+// not valid UTF-8, so that a receiver may rely on text being text.
+func (m Message) Normal() Message {
+	m.Binary = m.Binary || !utf8.Valid(m.Data)
+	return m
+}
+
+// A Receipt is a broker's answer to a publication that it accepted. It has no
+// fields yet: an accepted message of a broker without history has no position.
+type Receipt struct{}
+
+// A Broker carries messages between the nodes that share a backend. It is the
+// least a driver implements; more is offered by optional interfaces, see [As].
+//
+// All methods may be called concurrently. Whoever opened a Broker closes it.
+type Broker interface {
+	// Publish hands m to the backend and returns once the backend has answered.
+	// Messages that one goroutine publishes to one channel, each after the
+	// previous call returned, arrive in that order.
+	//
+	// An error that matches ErrUncertain means that the message may or may not
+	// have been published. After any other error it was not. No driver
+	// repeats a publication by itself: the repeat could be the second one.
+	Publish(ctx context.Context, m Message) (Receipt, error)
+
+	// Feed opens a stream without channels. It does not wait for the backend:
+	// that the backend cannot be reached is what Add reports. The context
+	// bounds the call, not the life of the Feed.
+	Feed(ctx context.Context) (Feed, error)
+
+	// Close ends all Feeds and makes every other method return ErrClosed.
+	// Closing again is no error.
+	Close() error
+}
+
+// A Feed is one ordered stream of the messages of a changing set of channels:
+// one connection to the backend for a whole node, never one a channel.
+//
+// Add, Remove and Close may be called concurrently with each other and with
+// Next. One goroutine at a time calls Next.
+type Feed interface {
+	// Add starts channels. Once it returns nil, every later publication to
+	// them, by any node, reaches Next exactly once, until Remove, Close, or a
+	// gap that Next reports. Adding a channel that is there already is no
+	// error and does not double its messages.
+	//
+	// After an error none of the channels that were new was added. Add fails
+	// as soon as the backend refuses or an attempt to reach it fails; it does
+	// not retry. The Feed keeps trying to restore what it carries by itself.
+	Add(ctx context.Context, channels ...string) error
+
+	// Remove stops channels. Once it returns nil, no later publication to them
+	// reaches Next; messages that were received before may still. Removing a
+	// channel that is not there is no error. After an error the channels are
+	// no longer delivered, but the backend may still send them.
+	Remove(ctx context.Context, channels ...string) error
+
+	// Next returns the next message, and waits for it as long as it takes.
+	//
+	// A *GapError says that messages may be missing from here on, on which
+	// channels, and that the Feed goes on: the next call may return a message
+	// again. It stands where the hole is, after all that was received
+	// before and ahead of everything after. Any other error is final;
+	// ErrClosed is the usual one.
+	Next() (Message, error)
+
+	// Close ends the Feed and unblocks Next, Add and Remove with ErrClosed. It
+	// returns when nothing of the Feed runs any more. Closing again is no error.
+	Close() error
+}
+
+// All ranges over what f.Next returns: messages with a nil error, and gaps with
+// a *GapError. It ends at the first other error without yielding ErrClosed.
+func All(f Feed) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for {
+			m, err := f.Next()
+			if err != nil && !isGap(err) {
+				if !isClosed(err) {
+					yield(m, err)
+				}
+				return
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
+}

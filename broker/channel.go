@@ -1,0 +1,71 @@
+package broker
+
+import (
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxChannel is the longest channel name in bytes.
+const MaxChannel = 255
+
+// ReservedPrefix begins the names that no client may publish or subscribe to:
+// Redis' own (__keyspace@0__:…) and ours (__pregon…).
+const ReservedPrefix = "__"
+
+// A ChannelError says why a channel name from outside was refused. It never
+// contains the name.
+type ChannelError struct {
+	Code   string // channel_empty, channel_too_long, channel_reserved or bad_channel
+	Detail string // one sentence for the caller
+}
+
+// Error implements error.
+func (e *ChannelError) Error() string { return "broker: " + e.Code + ": " + e.Detail }
+
+// CheckChannel reports whether name may be used by clients: 1 to [MaxChannel]
+// bytes of UTF-8 without control, format or line-separator characters, not
+// beginning with [ReservedPrefix], and with no "/"-separated part that is
+// empty, "." or "..", so that no proxy or client library turns one name into
+// another. Everything else is literal: letters of any script, spaces, and
+// the characters * ? [ ] { } ; + that mean something elsewhere.
+//
+// The error is a *ChannelError.
+func CheckChannel(name string) error {
+	switch {
+	case name == "":
+		return &ChannelError{"channel_empty", "The channel name is empty."}
+	case len(name) > MaxChannel:
+		return &ChannelError{"channel_too_long", "The channel name is longer than 255 bytes."}
+	case !utf8.ValidString(name):
+		return &ChannelError{"bad_channel", "The channel name is not valid UTF-8."}
+	case strings.HasPrefix(name, ReservedPrefix):
+		return &ChannelError{"channel_reserved", `Channel names that begin with "__" are reserved.`}
+	}
+	for _, r := range name {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return &ChannelError{"bad_channel", "The channel name contains a control, format or line-separator character."}
+		}
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || part == "." || part == ".." {
+			return &ChannelError{"bad_channel", `The channel name has a part between "/" that is empty, "." or "..".`}
+		}
+	}
+	return nil
+}
+
+// ParseChannel takes a channel name out of the escaped path of a URL: what
+// follows the route, as in [net/url.URL.EscapedPath]. It unescapes once, so
+// %61 and a are the same channel, a%2Fb is a/b, and a%252Fb is the name
+// "a%2Fb"; a plus is a plus. Publish, subscribe and permissions all use it.
+//
+// The error is a *ChannelError.
+func ParseChannel(escaped string) (string, error) {
+	name, err := url.PathUnescape(escaped)
+	if err != nil {
+		return "", &ChannelError{"bad_channel", "The channel name has a bad percent escape."}
+	}
+	return name, CheckChannel(name)
+}

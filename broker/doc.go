@@ -1,0 +1,42 @@
+// Package broker is the contract between pregon and the system that carries
+// messages between its nodes, such as Redis.
+//
+// A [Broker] publishes messages and opens Feeds; a [Feed] is one ordered stream
+// of the messages of a changing set of channels. That is all a driver must do.
+// The package broker/brokertest tests the whole contract in one call.
+//
+// # Opening
+//
+// [Open] takes a URL, whose scheme chooses a driver. Drivers register
+// themselves, so a program imports those that it wants:
+//
+//	import (
+//		"github.com/pregon/pregon/broker"
+//		_ "github.com/pregon/pregon/broker/memory"
+//	)
+//
+//	b, err := broker.Open(ctx, "memory://")
+//
+// The registry is a convenience: every driver also has a constructor with typed
+// options.
+//
+// # Why Next, and neither callbacks nor Go channels
+//
+// A callback runs on the driver's goroutine, so its locks and its shutdown
+// become the reader's problem. A Go channel costs a hop a message and leaves
+// open who closes it. Next blocks, returns an error like any other Go call, and
+// lets the reader set the pace; [All] makes an iterator of it.
+//
+// # Losing nothing silently
+//
+// A driver delivers a message once, or says with a [GapError] that it may be
+// missing. A [Queue] does the half of that which concerns readers that are too
+// slow; noticing that a link was lost is the driver's own work.
+//
+// # Concurrency
+//
+// A Broker's methods may be called from any goroutine, and so may a Feed's,
+// except that one goroutine at a time calls Next. Close waits for what it ends.
+// This package starts no goroutine of its own and imports the standard library
+// only.
+package broker

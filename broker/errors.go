@@ -1,0 +1,58 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that drivers wrap, as in
+//
+//	redis: publish "chat": connection refused: broker: unavailable
+//
+// and that callers tell apart with [errors.Is].
+var (
+	// ErrClosed is returned by every method of a closed Broker or Feed.
+	ErrClosed = errors.New("broker: closed")
+
+	// ErrUnavailable means that the backend could not be reached or cannot work
+	// now (starting, out of memory, read-only): try again later. Nothing was
+	// done.
+	ErrUnavailable = errors.New("broker: unavailable")
+
+	// ErrDenied means that the backend was reached and will not have us: wrong
+	// password, missing permission, not the kind of server that was expected.
+	// Nothing was done, and trying again will not help until somebody mends it.
+	ErrDenied = errors.New("broker: denied")
+
+	// ErrUncertain means that a publication was sent and its outcome is not
+	// known: the answer did not come in time or the link broke before it.
+	ErrUncertain = errors.New("broker: outcome unknown")
+)
+
+// Reasons of a gap.
+const (
+	// LinkLost: the link to the backend was lost and has been restored.
+	LinkLost = "link-lost"
+	// Overrun: messages came faster than Next was called, and the bounded
+	// queue between was full.
+	Overrun = "overrun"
+)
+
+// A GapError is returned by [Feed.Next] where messages may be missing.
+// The Feed goes on after it.
+type GapError struct {
+	Channels []string // the channels concerned; the receiver may keep it
+	Reason   string   // LinkLost, Overrun, or a driver's own word in that style
+}
+
+// Error implements error. It counts the channels and does not name them.
+func (e *GapError) Error() string {
+	return fmt.Sprintf("broker: gap on %d channels: %s", len(e.Channels), e.Reason)
+}
+
+func isGap(err error) bool {
+	var gap *GapError
+	return errors.As(err, &gap)
+}
+
+func isClosed(err error) bool { return errors.Is(err, ErrClosed) }
