@@ -1,0 +1,127 @@
+// Package brokertest is the conformance suite of package broker. A driver that
+// passes it keeps the contract of [broker.Broker] and [broker.Feed], and its
+// whole conformance test is one call:
+//
+//	func TestConformance(t *testing.T) {
+//		brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
+//			server := startServer(t) // a fresh backend, ended by t.Cleanup
+//			return func(t *testing.T) broker.Broker {
+//				return mydriver.New(server.Addr()) // one more node on it
+//			}
+//		})
+//	}
+//
+// The suite relies on no order but the promised one, that of one publisher in
+// one channel, and sleeps nowhere: that a message is not delivered is shown by
+// reading up to a later one. Every wait ends with a failure after 30 seconds,
+// far beyond what a working driver needs.
+//
+// Run it with -race. With -short it repeats less often. The flags of
+// [pgregory.net/rapid] (-rapid.checks, -rapid.seed) concern the case Histories.
+package brokertest
+
+import (
+	"testing"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// Run tests the driver behind start, each rule of the contract in a subtest that
+// bears its name and prints the rule where it fails. Subtests run one after the
+// other.
+//
+// Run calls start once for each subtest. It makes one fresh backend, to which
+// nobody else publishes, and has it ended by t.Cleanup. What it returns opens
+// one more node on that backend; Run closes the nodes. Messages of at least
+// 1 MiB and channel names of at least 255 bytes must be possible.
+func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker, opts ...Option) {
+	var o options
+	for _, set := range opts {
+		set(&o)
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("rule: %s", c.rule)
+				}
+			})
+			if c.needsCut && o.cut == nil {
+				t.Skip("the driver's test has no WithCut")
+			}
+			open := start(t)
+			c.test(&fixture{
+				tb:   t,
+				open: func() broker.Broker { return open(t) },
+				cut:  func(node broker.Broker) { o.cut(t, node) },
+			})
+		})
+	}
+}
+
+// An Option adds to what Run can test.
+type Option func(*options)
+
+type options struct {
+	cut func(t *testing.T, node broker.Broker)
+}
+
+// WithCut lets Run test that a lost link is told. The function breaks the link of
+// node to its backend, where node is what the start function of Run opened, in
+// such a way that the driver can mend it by itself: it cuts the connections, or
+// restarts the backend. It may return before the driver has noticed, and it may
+// cut the links of other nodes too.
+func WithCut(cut func(t *testing.T, node broker.Broker)) Option {
+	return func(o *options) { o.cut = cut }
+}
+
+// cases are the rules of the contract, each with the test that proves it.
+var cases = []struct {
+	name     string
+	rule     string
+	test     func(*fixture)
+	needsCut bool
+}{
+	{name: "Order", test: testOrder,
+		rule: "Messages that one goroutine publishes to one channel arrive in that order."},
+	{name: "EveryNodeHears", test: testEveryNodeHears,
+		rule: "Every Feed of every node, the publisher's own included, hears a message once."},
+	{name: "AddThenPublish", test: testAddThenPublish,
+		rule: "Once Add returned nil, every later publication by any node reaches Next."},
+	{name: "ConcurrentAdds", test: testConcurrentAdds,
+		rule: "However many goroutines add a channel at the same time, its messages arrive exactly once."},
+	{name: "AddAgain", test: testAddAgain,
+		rule: "Adding a channel again does not double its messages, and one Remove removes it."},
+	{name: "ManyChannels", test: testManyChannels,
+		rule: "Thousands of channels can be added, and removed, in one call."},
+	{name: "RemovedIsSilent", test: testRemovedIsSilent,
+		rule: "Once Remove returned nil, no later publication reaches Next, until the channel is added again, which works at once."},
+	{name: "FeedsAreIndependent", test: testFeedsAreIndependent,
+		rule: "What one Feed adds, removes or closes does not concern another Feed of the same node."},
+	{name: "Payloads", test: testPayloads,
+		rule: "Payloads arrive byte for byte with Binary as in Message.Normal, and nobody changes the bytes later."},
+	{name: "ChannelNames", test: testChannelNames,
+		rule: "Any name that is not empty is a channel, and arrives as it was."},
+	{name: "OtherChannels", test: testOtherChannels,
+		rule: "Names are literal: messages of other channels are not heard, whatever the names look like."},
+	{name: "Overrun", test: testOverrun,
+		rule: "What a Feed could not keep because Next was not called is told by a gap in its place, and a reader that stops harms no other."},
+	{name: "LinkLost", test: testLinkLost, needsCut: true,
+		rule: "Where the link to the backend was lost, a gap names the channels, and the Feed goes on by itself."},
+	{name: "CloseFeed", test: testCloseFeed,
+		rule: "Closing a Feed unblocks its Next with ErrClosed, and harms no other Feed."},
+	{name: "CloseBroker", test: testCloseBroker,
+		rule: "Closing a Broker unblocks the Next of all its Feeds with ErrClosed, and harms no other node."},
+	{name: "CloseDuringCalls", test: testCloseDuringCalls,
+		rule: "Calls that run while the Broker is closed return, with nothing worse than ErrClosed."},
+	{name: "UseAfterClose", test: testUseAfterClose,
+		rule: "Every method of a closed Broker or Feed returns ErrClosed, but closing again is no error."},
+	{name: "ConcurrentUse", test: testConcurrentUse,
+		rule: "All methods may be called concurrently."},
+	{name: "EmptyName", test: testEmptyName,
+		rule: "The empty channel name is an error, and an Add that fails adds nothing."},
+	{name: "Contexts", test: testContexts,
+		rule: "With a context that has ended nothing is published or added; a context that ends after the call ends nothing."},
+	{name: "Histories", test: testHistories,
+		rule: "After any history of adds, removes, publications and closes, every Feed heard what it must and nothing that it must not."},
+}

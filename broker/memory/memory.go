@@ -1,0 +1,175 @@
+// Package memory is the reference driver: a broker within one process, for
+// tests, for demos, and for a single server that needs no other. Nothing
+// outlives the process, and nothing outside it can publish.
+//
+//	b := memory.New()                          // one node
+//	b, err := broker.Open(ctx, "memory://")    // the same
+//
+//	bus := memory.NewBus()                     // several nodes that hear each other
+//	b1, b2 := bus.Broker(), bus.Broker()
+//
+// # Concurrency
+//
+// Publish puts the message into the queue of every Feed that carries its
+// channel before it returns. Publishers share a read lock while they do, so they
+// do not wait for each other; what changes the set of feeds or channels takes
+// the write lock, so it happens before or after a publication and never in the
+// middle. No call waits for a reader, and there are no goroutines.
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"sync"
+
+	"github.com/pregon/pregon/broker"
+)
+
+func init() { broker.Register("memory", open) }
+
+// open opens memory://, a node on a bus of its own.
+func open(_ context.Context, u *url.URL) (broker.Broker, error) {
+	if u.User != nil || u.Host != "" || u.Path != "" || u.Opaque != "" || u.Fragment != "" {
+		return nil, fmt.Errorf(`%w: memory: nothing may follow "memory://"`, broker.ErrURL)
+	}
+	if err := broker.CheckParams(u); err != nil {
+		return nil, err
+	}
+	return New(), nil
+}
+
+// New returns a Broker on a Bus of its own. The caller closes it.
+func New() broker.Broker { return NewBus().Broker() }
+
+// A Bus is the backend that several Brokers share. It needs no closing.
+type Bus struct {
+	mu    sync.RWMutex       // guards the fields below and those of node and feed
+	feeds map[*feed]struct{} // the open ones: about one a node, so Publish looks at each
+}
+
+// NewBus returns a Bus without nodes.
+func NewBus() *Bus { return &Bus{feeds: map[*feed]struct{}{}} }
+
+// Broker returns one more node of the Bus. The caller closes it.
+func (b *Bus) Broker() broker.Broker { return &node{bus: b} }
+
+type node struct {
+	bus    *Bus
+	closed bool
+}
+
+// Publish implements broker.Broker.
+func (n *node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	if err := check(ctx, m.Channel); err != nil {
+		return broker.Receipt{}, fmt.Errorf("memory: publish: %w", err)
+	}
+	m = m.Normal()
+	n.bus.mu.RLock()
+	defer n.bus.mu.RUnlock()
+	if n.closed {
+		return broker.Receipt{}, fmt.Errorf("memory: publish: %w", broker.ErrClosed)
+	}
+	for f := range n.bus.feeds {
+		if _, ok := f.channels[m.Channel]; ok {
+			f.queue.Push(m)
+		}
+	}
+	return broker.Receipt{}, nil
+}
+
+// Feed implements broker.Broker.
+func (n *node) Feed(ctx context.Context) (broker.Feed, error) {
+	if err := check(ctx); err != nil {
+		return nil, fmt.Errorf("memory: feed: %w", err)
+	}
+	n.bus.mu.Lock()
+	defer n.bus.mu.Unlock()
+	if n.closed {
+		return nil, fmt.Errorf("memory: feed: %w", broker.ErrClosed)
+	}
+	f := &feed{node: n, queue: broker.NewQueue(), channels: map[string]struct{}{}}
+	n.bus.feeds[f] = struct{}{}
+	return f, nil
+}
+
+// Close implements broker.Broker.
+func (n *node) Close() error {
+	n.bus.mu.Lock()
+	defer n.bus.mu.Unlock()
+	n.closed = true
+	for f := range n.bus.feeds {
+		if f.node == n {
+			f.end()
+		}
+	}
+	return nil
+}
+
+type feed struct {
+	node     *node
+	queue    *broker.Queue
+	channels map[string]struct{}
+}
+
+// Add implements broker.Feed.
+func (f *feed) Add(ctx context.Context, channels ...string) error {
+	if err := check(ctx, channels...); err != nil {
+		return fmt.Errorf("memory: add: %w", err)
+	}
+	bus := f.node.bus
+	bus.mu.Lock()
+	defer bus.mu.Unlock()
+	if _, open := bus.feeds[f]; !open {
+		return fmt.Errorf("memory: add: %w", broker.ErrClosed)
+	}
+	for _, c := range channels {
+		f.channels[c] = struct{}{}
+	}
+	return nil
+}
+
+// Remove implements broker.Feed. Having nothing to wait for, it does not ask
+// the context.
+func (f *feed) Remove(_ context.Context, channels ...string) error {
+	bus := f.node.bus
+	bus.mu.Lock()
+	defer bus.mu.Unlock()
+	if _, open := bus.feeds[f]; !open {
+		return fmt.Errorf("memory: remove: %w", broker.ErrClosed)
+	}
+	for _, c := range channels {
+		delete(f.channels, c)
+	}
+	return nil
+}
+
+// Next implements broker.Feed.
+func (f *feed) Next() (broker.Message, error) { return f.queue.Next() }
+
+// Close implements broker.Feed.
+func (f *feed) Close() error {
+	f.node.bus.mu.Lock()
+	defer f.node.bus.mu.Unlock()
+	f.end()
+	return nil
+}
+
+// end closes the feed for a caller that holds the write lock.
+func (f *feed) end() {
+	delete(f.node.bus.feeds, f)
+	f.queue.Close(broker.ErrClosed)
+}
+
+var errNoName = errors.New("the channel name is empty")
+
+// check refuses what no call may begin with: a context that has ended, and a
+// channel without a name.
+func check(ctx context.Context, channels ...string) error {
+	if slices.Contains(channels, "") {
+		return errNoName
+	}
+	return ctx.Err()
+}

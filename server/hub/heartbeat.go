@@ -1,0 +1,131 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// heartbeatPrefix begins the name of the channel on which a hub hears itself.
+const heartbeatPrefix = "__pregon.heartbeat."
+
+// missedBeats is how many heartbeats may be missing before a hub is not ready.
+const missedBeats = 3
+
+// ErrUnheard means that the broker accepts messages and does not bring them back.
+var ErrUnheard = errors.New("hub: a message was published but was not heard through the subscription")
+
+// A heartbeat is a message that the hub publishes to itself at intervals: the
+// only proof that messages really go through the broker.
+type heartbeat struct {
+	hub   *Hub
+	topic *topic
+
+	mu      sync.Mutex
+	heard   time.Time     // when one came back last
+	problem error         // what has failed since
+	news    chan struct{} // closed and replaced when either changes
+}
+
+// newHeartbeat makes the hub want its own channel, whose random name is this
+// node's alone.
+func newHeartbeat(h *Hub) *heartbeat {
+	b := &heartbeat{hub: h, news: make(chan struct{})}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b.topic = h.topic(heartbeatPrefix + rand.Text())
+	b.topic.listen = b.hear
+	h.acquire(b.topic)
+	return b
+}
+
+// run publishes until the hub closes, beginning when the channel is there.
+func (b *heartbeat) run() {
+	if b.hub.await(b.hub.ctx, b.topic) != nil {
+		return
+	}
+	tick := time.NewTicker(b.hub.options.Heartbeat)
+	defer tick.Stop()
+	for {
+		b.publish()
+		select {
+		case <-tick.C:
+		case <-b.hub.ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *heartbeat) publish() {
+	ctx, cancel := context.WithTimeout(b.hub.ctx, missedBeats*b.hub.options.Heartbeat)
+	defer cancel()
+	_, err := b.hub.broker.Publish(ctx, broker.Message{Channel: b.topic.name, Data: []byte("alive")})
+	if err != nil && b.hub.ctx.Err() == nil {
+		b.failed(err)
+	}
+}
+
+// hear is called by the reader for each heartbeat that comes back.
+func (b *heartbeat) hear(broker.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard, b.problem = time.Now(), nil
+	b.tell()
+}
+
+// failed notes why heartbeats cannot come back.
+func (b *heartbeat) failed(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problem = err
+	b.tell()
+}
+
+func (b *heartbeat) tell() {
+	close(b.news)
+	b.news = make(chan struct{})
+}
+
+// state returns what is wrong, nil for nothing, whether a heartbeat has ever
+// been heard, and a channel that is closed when that changes.
+func (b *heartbeat) state() (problem error, ever bool, news <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	problem = b.problem
+	if problem == nil && time.Since(b.heard) > missedBeats*b.hub.options.Heartbeat {
+		problem = ErrUnheard
+	}
+	return problem, !b.heard.IsZero(), b.news
+}
+
+// Ready returns nil where a message went through the broker and came back within
+// the last three heartbeats, and otherwise what is wrong.
+func (h *Hub) Ready() error {
+	problem, _, _ := h.health.state()
+	return problem
+}
+
+// Check waits for the first message to go through the broker and come back. It
+// returns the first thing that goes wrong, or ErrUnheard when ctx ends. The Hub
+// goes on trying in any case.
+func (h *Hub) Check(ctx context.Context) error {
+	for {
+		problem, ever, news := h.health.state()
+		switch {
+		case ever && problem == nil:
+			return nil
+		case problem != nil && !errors.Is(problem, ErrUnheard):
+			return problem
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return fmt.Errorf("%w within the time given", ErrUnheard)
+		}
+	}
+}

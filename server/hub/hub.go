@@ -1,0 +1,150 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// Errors of Join.
+var (
+	// ErrDraining means that the hub takes no new sessions because it stops.
+	ErrDraining = errors.New("hub: draining")
+	// ErrNotConfirmed means that the broker has not confirmed the channels in
+	// time. It wraps what the broker last said.
+	ErrNotConfirmed = errors.New("hub: the broker has not confirmed the subscription")
+)
+
+// Options are the settings of a Hub. Zero values mean the defaults.
+type Options struct {
+	Logger *slog.Logger // where to log; default slog.Default()
+
+	Workers      int           // writing goroutines; default GOMAXPROCS
+	Linger       time.Duration // how long an unused channel stays; default 2 s
+	PingInterval time.Duration // between pings to a client; default 25 s
+	PongTimeout  time.Duration // silence after which a client is gone; default 55 s
+	Heartbeat    time.Duration // between messages to ourselves; default 1 s
+	EndRate      int           // clients ended a second after a gap; default 1000
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	setDefault(&o.Workers, runtime.GOMAXPROCS(0))
+	setDefault(&o.Linger, 2*time.Second)
+	setDefault(&o.PingInterval, 25*time.Second)
+	setDefault(&o.PongTimeout, 55*time.Second)
+	setDefault(&o.Heartbeat, time.Second)
+	setDefault(&o.EndRate, 1000)
+	return o
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// A Hub fans out the messages of one broker to the sessions of one node.
+type Hub struct {
+	broker  broker.Broker
+	options Options
+	log     *slog.Logger
+	workers []*worker
+	health  *heartbeat
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu       sync.RWMutex
+	topics   map[string]*topic
+	changed  map[*topic]struct{} // wanted or not is to be compared with there or not
+	sessions int
+	joined   int // sessions ever; it spreads them over the workers
+	draining bool
+
+	wake  chan struct{} // tells the reconciler that changed has something
+	lost  chan error    // the reader's last word on a feed that ended by itself
+	empty chan struct{} // closed when draining and no session is left
+}
+
+// New returns a Hub on b, which it uses until Close and does not close. It does
+// not wait for the broker: see Check.
+func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
+	feed, err := b.Feed(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("hub: open feed: %w", err)
+	}
+	h := &Hub{
+		broker:  b,
+		options: o.withDefaults(),
+		topics:  map[string]*topic{},
+		changed: map[*topic]struct{}{},
+		wake:    make(chan struct{}, 1),
+		lost:    make(chan error, 1),
+		empty:   make(chan struct{}),
+	}
+	h.log = h.options.Logger
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	for range h.options.Workers {
+		w := newWorker(h.options)
+		h.workers = append(h.workers, w)
+		h.tasks.Go(func() { w.run(h.ctx) })
+	}
+	h.health = newHeartbeat(h)
+	h.tasks.Go(func() { h.reconcile(feed) })
+	h.tasks.Go(h.health.run)
+	return h, nil
+}
+
+// Sessions returns how many sessions there are.
+func (h *Hub) Sessions() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.sessions
+}
+
+// Drain refuses new sessions and ends those there are with EndShutdown, spread
+// evenly over the given time. It returns when the last has left or ctx ends.
+func (h *Hub) Drain(ctx context.Context, over time.Duration) {
+	h.mu.Lock()
+	started := h.draining
+	h.draining = true
+	n := h.sessions
+	if !started && n == 0 {
+		close(h.empty)
+	}
+	h.mu.Unlock()
+	rate := h.options.EndRate
+	if over > 0 {
+		rate = max(rate, int(float64(n)/over.Seconds())+1)
+	}
+	for _, w := range h.workers {
+		w.post(entry{kind: endAll, rate: rate})
+	}
+	select {
+	case <-h.empty:
+	case <-ctx.Done():
+	}
+}
+
+// Close stops everything the Hub runs and waits for it. Sessions that are still
+// there hear nothing more; their Sockets are their transports' to close.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+	h.cancel()
+	h.tasks.Wait()
+}
+
+var _ transport.Hub = (*Hub)(nil)

@@ -1,0 +1,99 @@
+package hub
+
+import "sync"
+
+// Bounds of a worker's inbox. The reader waits while one is exceeded.
+const (
+	inboxEntries = 16 << 10
+	inboxBytes   = 16 << 20
+)
+
+// A kind says what an entry asks of a worker.
+type kind uint8
+
+const (
+	message kind = iota // send frame to group
+	gapped              // send frame to group, or end its members where it is nil
+	attach              // session is here
+	detach              // session has left
+	endAll              // end every session, rate of them a second
+)
+
+// An entry is one thing for a worker to do. Entries are done in order, but for
+// messages of different groups.
+type entry struct {
+	kind    kind
+	group   *group
+	session *session
+	frame   []byte
+	rate    int
+}
+
+// An inbox is the queue of a worker.
+type inbox struct {
+	mu      sync.Mutex
+	room    sync.Cond
+	entries []entry
+	bytes   int
+	closed  bool
+	arrived chan struct{} // holds one token where entries may have something
+}
+
+func newInbox() *inbox {
+	b := &inbox{arrived: make(chan struct{}, 1)}
+	b.room.L = &b.mu
+	return b
+}
+
+// push appends what the broker sent, and waits while the inbox is full.
+func (b *inbox) push(e entry) {
+	b.mu.Lock()
+	for !b.closed && len(b.entries) > 0 && (len(b.entries) >= inboxEntries || b.bytes+len(e.frame) > inboxBytes) {
+		b.room.Wait()
+	}
+	b.append(e)
+	b.mu.Unlock()
+}
+
+// post appends what concerns a session. It never waits: there are no more of
+// those than sessions.
+func (b *inbox) post(e entry) {
+	b.mu.Lock()
+	b.append(e)
+	b.mu.Unlock()
+}
+
+func (b *inbox) append(e entry) {
+	if b.closed {
+		return
+	}
+	b.entries = append(b.entries, e)
+	b.bytes += len(e.frame)
+	if len(b.entries) == 1 {
+		select {
+		case b.arrived <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take returns all that waits and makes room. It reuses spare, which must be
+// done with.
+func (b *inbox) take(spare []entry) []entry {
+	clear(spare)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := b.entries
+	b.entries, b.bytes = spare[:0], 0
+	b.room.Broadcast()
+	return taken
+}
+
+// close makes the inbox swallow everything, so that nobody waits for room.
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.entries = nil
+	b.room.Broadcast()
+}

@@ -1,0 +1,52 @@
+package hub
+
+import (
+	"time"
+
+	"github.com/pregon/pregon/transport"
+)
+
+// paceStep is how often a pace lets some through.
+const paceStep = 10 * time.Millisecond
+
+// A pace ends sessions at a bounded rate.
+type pace struct {
+	rate    int // a second
+	waiting []departure
+	credit  float64          // departures that are due, fractions included
+	next    <-chan time.Time // when to call step; nil where nobody waits
+}
+
+// A departure is a session that is to be ended.
+type departure struct {
+	session *session
+	reason  transport.End
+}
+
+// add has s ended when its turn comes. A session is added once.
+func (p *pace) add(s *session, reason transport.End) {
+	if s.ending {
+		return
+	}
+	s.ending = true
+	p.waiting = append(p.waiting, departure{s, reason})
+	if p.next == nil {
+		p.next = time.After(0)
+	}
+}
+
+// step ends those whose turn it is.
+func (p *pace) step(end func(*session, transport.End)) {
+	p.credit += float64(p.rate) * paceStep.Seconds()
+	n := min(int(p.credit), len(p.waiting))
+	for _, d := range p.waiting[:n] {
+		end(d.session, d.reason)
+	}
+	p.credit -= float64(n)
+	p.waiting = p.waiting[n:]
+	if len(p.waiting) == 0 {
+		p.waiting, p.credit, p.next = nil, 0, nil
+		return
+	}
+	p.next = time.After(paceStep)
+}

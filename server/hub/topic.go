@@ -1,0 +1,116 @@
+package hub
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// A topic is a channel that somebody on this node wants, or has wanted lately.
+// All of it is guarded by the hub's lock.
+type topic struct {
+	name   string
+	refs   int       // sessions that want it
+	unused time.Time // since when refs is 0
+	there  bool      // the feed carries it
+
+	confirmed *confirmation // of the newest attempt to have it there
+
+	groups []*group             // copied on write: the reader uses it without the lock
+	listen func(broker.Message) // for the hub's own topics
+}
+
+// A confirmation is the broker's answer that sessions wait for. err is set before
+// done is closed, where the broker will not have the topic.
+type confirmation struct {
+	done chan struct{}
+	err  error
+}
+
+func newConfirmation() *confirmation { return &confirmation{done: make(chan struct{})} }
+
+// A group is the subscribers of one topic that use one encoding and belong to
+// one worker: the unit of fan-out.
+type group struct {
+	topic    *topic
+	worker   *worker
+	encoding transport.Encoding
+	refs     int // sessions; guarded by the hub's lock
+
+	// The rest is the worker's own.
+	members []*session
+	frames  [][]byte // that wait to be joined and sent
+}
+
+// topic returns the topic of that name, a new one if need be. The caller holds
+// the lock.
+func (h *Hub) topic(name string) *topic {
+	t, ok := h.topics[name]
+	if !ok {
+		t = &topic{name: name, confirmed: newConfirmation()}
+		h.topics[name] = t
+	}
+	return t
+}
+
+// acquire makes one more session want t. The caller holds the lock.
+func (h *Hub) acquire(t *topic) {
+	t.refs++
+	if t.there {
+		return
+	}
+	select {
+	case <-t.confirmed.done: // it was refused; permissions may have changed
+		t.confirmed = newConfirmation()
+	default:
+	}
+	h.touch(t)
+}
+
+// release makes one session less want t. The caller holds the lock.
+func (h *Hub) release(t *topic) {
+	if t.refs--; t.refs == 0 {
+		t.unused = time.Now()
+		h.touch(t)
+	}
+}
+
+// touch has the reconciler look at t. The caller holds the lock.
+func (h *Hub) touch(t *topic) {
+	h.changed[t] = struct{}{}
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// group returns t's group for w and e, a new one if need be, with one session
+// more. The caller holds the lock.
+func (t *topic) group(w *worker, e transport.Encoding) *group {
+	at := len(t.groups) // groups of one encoding stand together
+	for i, g := range t.groups {
+		if g.encoding != e {
+			continue
+		}
+		if g.worker == w {
+			g.refs++
+			return g
+		}
+		at = i
+	}
+	g := &group{topic: t, worker: w, encoding: e, refs: 1}
+	t.groups = slices.Insert(slices.Clone(t.groups), at, g)
+	return g
+}
+
+// drop takes one session out of g, and g out of its topic with the last one. The
+// caller holds the lock.
+func (g *group) drop() {
+	if g.refs--; g.refs > 0 {
+		return
+	}
+	t := g.topic
+	t.groups = slices.DeleteFunc(slices.Clone(t.groups), func(other *group) bool { return other == g })
+}

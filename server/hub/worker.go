@@ -1,0 +1,216 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// joinBytes is how many bytes of frames are joined into one write. More would
+// save few system calls, and make a client that is a little behind look slow.
+const joinBytes = 64 << 10
+
+// A worker sends to its share of the sessions. Its goroutine alone touches what
+// is not the inbox.
+type worker struct {
+	*inbox
+	options Options
+	writer  socket.Writer
+	dirty   []*group // groups with frames
+	spare   []entry  // the batch before, for reuse
+	wheel   wheel
+	leaving pace
+	closing bool // everybody is being ended, latecomers too
+}
+
+func newWorker(o Options) *worker {
+	w := &worker{inbox: newInbox(), options: o}
+	w.leaving.rate = max(1, o.EndRate/o.Workers)
+	return w
+}
+
+// run works until ctx ends.
+func (w *worker) run(ctx context.Context) {
+	defer w.close()
+	tick := time.NewTicker(w.options.PingInterval / wheelSlots)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.arrived:
+			w.work()
+		case now := <-tick.C:
+			w.ping(now)
+		case <-w.leaving.next:
+			w.leaving.step(w.end)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// work does what waits in the inbox.
+func (w *worker) work() {
+	batch := w.take(w.spare)
+	for i := range batch {
+		w.do(&batch[i])
+	}
+	w.flush()
+	w.spare = batch
+}
+
+func (w *worker) do(e *entry) {
+	if e.kind == message {
+		if len(e.group.frames) == 0 {
+			w.dirty = append(w.dirty, e.group)
+		}
+		e.group.frames = append(e.group.frames, e.frame)
+		return
+	}
+	w.flush() // the rest stands between the messages around it
+	switch e.kind {
+	case gapped:
+		w.gap(e.group, e.frame)
+	case attach:
+		w.attach(e.session)
+	case detach:
+		w.detach(e.session)
+	case endAll:
+		w.endAll(e.rate)
+	}
+}
+
+// flush sends all frames that were collected.
+func (w *worker) flush() {
+	for _, g := range w.dirty {
+		for rest := g.frames; len(rest) > 0; {
+			var joined []byte
+			n := len(rest)
+			joined, rest = join(rest)
+			w.send(g, joined, n-len(rest))
+		}
+		clear(g.frames)
+		g.frames = g.frames[:0]
+	}
+	clear(w.dirty)
+	w.dirty = w.dirty[:0]
+}
+
+// join joins as many of frames as make up joinBytes, at least one, and returns
+// the rest.
+func join(frames [][]byte) (joined []byte, rest [][]byte) {
+	n, size := 1, len(frames[0])
+	for n < len(frames) && size+len(frames[n]) <= joinBytes {
+		size += len(frames[n])
+		n++
+	}
+	if n == 1 {
+		return frames[0], frames[1:]
+	}
+	joined = make([]byte, 0, size) // not reused: a slow client may keep it
+	for _, f := range frames[:n] {
+		joined = append(joined, f...)
+	}
+	return joined, frames[n:]
+}
+
+// send sends frames to every member of g.
+func (w *worker) send(g *group, frames []byte, messages int) {
+	for _, s := range g.members {
+		if err := s.Socket.Send(&w.writer, frames, messages); errors.Is(err, socket.ErrSlow) {
+			s.hub.log.Info("hub: a client does not read fast enough, disconnecting it")
+			s.Socket.Cut(s.Encoding.End(transport.EndSlow))
+		}
+	}
+}
+
+// gap tells the members of g that messages may be missing, or ends them.
+func (w *worker) gap(g *group, frame []byte) {
+	if frame != nil {
+		w.send(g, frame, 1)
+		return
+	}
+	for len(g.members) > 0 {
+		s := g.members[len(g.members)-1]
+		w.mute(s)
+		w.leaving.add(s, transport.EndGap)
+	}
+}
+
+// endAll ends every session, at least so many a second.
+func (w *worker) endAll(rate int) {
+	w.closing = true
+	w.leaving.rate = max(1, rate/w.options.Workers)
+	for s := range w.wheel.all() {
+		w.leaving.add(s, transport.EndShutdown)
+	}
+}
+
+// end ends s, unless it has left meanwhile.
+func (w *worker) end(s *session, reason transport.End) {
+	if s.slot != gone {
+		s.Socket.End(s.Encoding.End(reason))
+	}
+}
+
+// ping keeps the connections of the wheel's next slot alive, and ends those that
+// have not answered.
+func (w *worker) ping(now time.Time) {
+	silent := now.Add(-w.options.PongTimeout).Unix()
+	for _, s := range w.wheel.turn() {
+		if s.Answers && s.heard.Load() < silent {
+			s.Socket.Cut(s.Encoding.End(transport.EndIdle))
+			continue
+		}
+		// An error means that the connection is ending already.
+		_ = s.Socket.Control(&w.writer, s.Encoding.Ping())
+	}
+}
+
+// attach begins to send to s.
+func (w *worker) attach(s *session) {
+	w.wheel.add(s)
+	for i := range s.places {
+		p := &s.places[i]
+		p.index = len(p.group.members)
+		p.group.members = append(p.group.members, s)
+	}
+	if w.closing {
+		w.leaving.add(s, transport.EndShutdown)
+	}
+}
+
+// detach forgets s.
+func (w *worker) detach(s *session) {
+	w.wheel.remove(s)
+	w.mute(s)
+}
+
+// mute stops sending messages to s. Muting again does nothing.
+func (w *worker) mute(s *session) {
+	for i := range s.places {
+		s.places[i].vacate()
+	}
+}
+
+// vacate takes the session at p out of its group: the last member takes its
+// place.
+func (p *place) vacate() {
+	if p.index < 0 {
+		return
+	}
+	members := p.group.members
+	last := len(members) - 1
+	moved := members[last]
+	members[p.index] = moved
+	members[last] = nil
+	p.group.members = members[:last]
+	for i := range moved.places {
+		if moved.places[i].group == p.group {
+			moved.places[i].index = p.index
+		}
+	}
+	p.index = -1
+}

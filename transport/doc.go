@@ -1,0 +1,22 @@
+// Package transport is the contract of the wire protocols over which clients
+// listen, such as WebSocket and server-sent events.
+//
+// A [Transport] turns an HTTP request into a connection that hears channels. It
+// takes plain net/http, joins the [Hub], and leaves the sending to it:
+//
+//   - A [Format] says what a client reads of a message: text, raw or json.
+//   - An [Encoding] is a Format as one protocol frames it. The hub encodes a
+//     message once per Encoding and sends the same bytes to everyone who uses it.
+//   - A [socket.Socket] takes those bytes without ever making the hub wait.
+//
+// # Open means subscribed
+//
+// A Transport joins before it answers. [Hub.Join] returns once the broker has
+// confirmed the channels; what is published from then on waits in the Socket
+// until the protocol's own answer (the 101, the event stream's headers) is out.
+//
+// # Registry
+//
+// Protocols register themselves as brokers do: a blank import makes one known,
+// and the server mounts each at /{name} and /{name}/{channel}.
+package transport

@@ -1,0 +1,101 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// A Format says what a client reads of a message, whatever the protocol.
+type Format interface {
+	Name() string
+	// AppendMessage appends the payload of m to dst and reports whether it is
+	// binary rather than text.
+	AppendMessage(dst []byte, m broker.Message) (payload []byte, binary bool)
+	// AppendGap appends the payload that tells of g. It reports false where
+	// the format has no room for anything but messages.
+	AppendGap(dst []byte, g Gap) (payload []byte, ok bool)
+}
+
+var formats = []Format{textFormat{}, rawFormat{}, jsonFormat{}}
+
+// Formats returns all Formats.
+func Formats() []Format { return slices.Clone(formats) }
+
+// FormatByName returns the Format of that name.
+func FormatByName(name string) (Format, bool) {
+	for _, f := range formats {
+		if f.Name() == name {
+			return f, true
+		}
+	}
+	return nil, false
+}
+
+// textFormat is "[channel] message", for people and for many channels at once.
+type textFormat struct{}
+
+func (textFormat) Name() string { return "text" }
+
+func (textFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
+	dst = append(dst, '[')
+	dst = append(dst, m.Channel...)
+	dst = append(dst, "] "...)
+	return append(dst, m.Data...), m.Binary
+}
+
+func (textFormat) AppendGap(dst []byte, _ Gap) ([]byte, bool) { return dst, false }
+
+// rawFormat is the message alone.
+type rawFormat struct{}
+
+func (rawFormat) Name() string { return "raw" }
+
+func (rawFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
+	return append(dst, m.Data...), m.Binary
+}
+
+func (rawFormat) AppendGap(dst []byte, _ Gap) ([]byte, bool) { return dst, false }
+
+// jsonFormat is one object a message, with room for events beside messages.
+type jsonFormat struct{}
+
+func (jsonFormat) Name() string { return "json" }
+
+func (jsonFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
+	e := event{Type: "message", Channel: m.Channel}
+	data := string(m.Data)
+	if m.Binary {
+		data = base64.StdEncoding.EncodeToString(m.Data)
+		e.Encoding = "base64"
+	}
+	e.Data = &data
+	return appendJSON(dst, e), false
+}
+
+func (jsonFormat) AppendGap(dst []byte, g Gap) ([]byte, bool) {
+	return appendJSON(dst, event{Type: "gap", Channel: g.Channel, Reason: g.Reason}), true
+}
+
+// An event is what clients of the json format parse.
+type event struct {
+	Type     string  `json:"type"`
+	Channel  string  `json:"channel"`
+	Data     *string `json:"data,omitempty"`     // messages only
+	Encoding string  `json:"encoding,omitempty"` // "base64" for binary messages
+	Reason   string  `json:"reason,omitempty"`   // gaps only
+}
+
+// appendJSON leaves <, > and & as they are: nothing here is put into HTML.
+func appendJSON(dst []byte, e event) []byte {
+	buf := bytes.NewBuffer(dst)
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		panic(err) // strings always encode
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+}

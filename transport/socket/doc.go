@@ -1,0 +1,38 @@
+// Package socket is the write path: a [Socket] sends to one client and never
+// makes the sender wait.
+//
+// Nearly all that a delivery costs is the kernel's write, and waking a goroutine
+// for it doubles that. So [Socket.Send] writes on the caller's goroutine,
+// straight to the descriptor, and takes what the kernel takes. Only a connection
+// that did not take everything gets a queue, and a goroutine that lives until
+// the queue is empty. A connection without a descriptor of its own, such as TLS,
+// always takes the second path.
+//
+// # Whole frames
+//
+// A write can stop in the middle of a frame, and control frames (pings, pongs,
+// closes) come from other goroutines. Everything that leaves a Socket goes
+// through its one lock, and what must not wait behind data is put at the next
+// boundary between two frames.
+//
+// # Bounds
+//
+// A queue holds at most [Limits].Bytes and [Limits].Messages. What would exceed
+// them is refused with [ErrSlow], and it is the sender's to decide: the hub ends
+// such a connection with [Socket.Cut]. A peer that takes nothing for
+// [Limits].Stall is disconnected.
+//
+// # Life
+//
+// A Socket is born holding: what is sent waits until [Socket.Open], so that a
+// client can be subscribed before its handshake is answered. It ends with End
+// or Cut, after which the reading side, whose owner calls Close, has a short time
+// to see the peer's own end. That order lets the peer read the last bytes:
+// closing a connection with unread input resets it, and a reset destroys what
+// was sent before.
+//
+// # Concurrency
+//
+// All methods may be called concurrently. The goroutines of a [Group]'s Sockets
+// are waited for with [Group.Wait].
+package socket

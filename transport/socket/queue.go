@@ -1,0 +1,184 @@
+package socket
+
+import (
+	"net"
+	"slices"
+	"time"
+)
+
+// maxWrite is how much of a queue goes into one write, and so the least that a
+// peer must take within Limits.Stall to be kept.
+const maxWrite = 64 << 10
+
+// A chunk is a run of whole frames, or what is left of one.
+type chunk struct {
+	bytes    []byte
+	messages int
+}
+
+// A queue holds what a connection did not take. It exists for as long as a
+// writer goroutine works on it, or the Socket is holding.
+type queue struct {
+	chunks   []chunk
+	bytes    int  // that wait or are being written
+	messages int  // likewise
+	cut      bool // chunks[0] begins in the middle of a frame
+}
+
+func (q *queue) append(c chunk) {
+	q.chunks = append(q.chunks, c)
+	q.bytes += len(c.bytes)
+	q.messages += c.messages
+}
+
+// fits reports whether c is within l. An empty queue takes anything.
+func (q *queue) fits(c chunk, l Limits) bool {
+	return q.bytes == 0 || q.bytes+len(c.bytes) <= l.Bytes && q.messages+c.messages <= l.Messages
+}
+
+// insert puts a control frame at the next boundary between frames.
+func (q *queue) insert(frame []byte, l Limits) error {
+	c := chunk{frame, 0}
+	if !q.fits(c, l) {
+		return ErrSlow
+	}
+	at := 0
+	if q.cut {
+		at = 1
+	}
+	q.chunks = slices.Insert(q.chunks, at, c)
+	q.bytes += len(frame)
+	return nil
+}
+
+// drop forgets all chunks but one of which a part has been sent.
+func (q *queue) drop() {
+	keep := 0
+	if q.cut {
+		keep = 1
+	}
+	for _, c := range q.chunks[keep:] {
+		q.bytes -= len(c.bytes)
+		q.messages -= c.messages
+	}
+	q.chunks = slices.Delete(q.chunks, keep, len(q.chunks))
+}
+
+// take removes up to maxWrite bytes from the front and returns them, and how
+// many messages they complete.
+func (q *queue) take() (bufs net.Buffers, size, messages int) {
+	whole := 0
+	for whole < len(q.chunks) && size < maxWrite {
+		c := &q.chunks[whole]
+		n := min(len(c.bytes), maxWrite-size)
+		bufs = append(bufs, c.bytes[:n])
+		size += n
+		if q.cut = n < len(c.bytes); q.cut {
+			c.bytes = c.bytes[n:]
+			break
+		}
+		messages += c.messages
+		whole++
+	}
+	q.chunks = slices.Delete(q.chunks, 0, whole)
+	return bufs, size, messages
+}
+
+// enqueue makes c wait, and starts the writer where none runs. The caller holds
+// the lock.
+func (s *Socket) enqueue(c chunk) error {
+	if s.queue == nil {
+		s.newQueue()
+	}
+	if !s.queue.fits(c, s.group.limits) {
+		return ErrSlow
+	}
+	s.queue.append(c)
+	return nil
+}
+
+// writeNow writes what the connection takes and makes the rest wait. The caller
+// holds the lock, and nothing waits.
+func (s *Socket) writeNow(w *Writer, frames []byte, messages int) error {
+	n, err := w.write(s.raw, frames)
+	if err != nil {
+		_ = s.close() // the write's error is the news
+		return err
+	}
+	if n == len(frames) {
+		return nil
+	}
+	s.newQueue()
+	s.queue.cut = n > 0
+	s.queue.append(chunk{frames[n:], messages})
+	return nil
+}
+
+// newQueue makes an empty queue and has it written, from Open on.
+func (s *Socket) newQueue() {
+	s.queue = &queue{}
+	if !s.holding {
+		s.startWriter()
+	}
+}
+
+func (s *Socket) startWriter() { s.group.writers.Go(s.drain) }
+
+// drain writes until the queue is empty or the connection has failed.
+func (s *Socket) drain() {
+	size, messages := 0, 0
+	for {
+		bufs := s.nextWrite(&size, &messages)
+		if bufs == nil {
+			return
+		}
+		err := s.Conn.SetWriteDeadline(time.Now().Add(s.group.limits.Stall))
+		if err == nil {
+			_, err = bufs.WriteTo(s.Conn)
+		}
+		if err != nil {
+			_ = s.Close() // its reader hears of it
+			return
+		}
+	}
+}
+
+// nextWrite takes out of the queue's account what was written, and returns what
+// to write next: nil where there is nothing, after which no writer runs.
+func (s *Socket) nextWrite(size, messages *int) (bufs net.Buffers) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == closed {
+		s.queue = nil
+		return nil
+	}
+	s.queue.bytes -= *size
+	s.queue.messages -= *messages
+	bufs, *size, *messages = s.queue.take()
+	if bufs == nil {
+		s.drained()
+	}
+	return bufs
+}
+
+// drained follows the last write of a queue. The caller holds the lock.
+func (s *Socket) drained() {
+	s.queue = nil
+	if s.state == ending {
+		s.shutdown()
+		return
+	}
+	// A deadline that has passed would fail direct writes, too.
+	_ = s.Conn.SetWriteDeadline(time.Time{})
+}
+
+// shutdown ends the writing side and bounds the reading side. The caller holds
+// the lock.
+func (s *Socket) shutdown() {
+	half, ok := s.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		_ = s.close()
+		return
+	}
+	_ = s.Conn.SetReadDeadline(time.Now().Add(s.group.limits.Linger)) // closed is as good
+}

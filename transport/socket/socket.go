@@ -1,0 +1,202 @@
+package socket
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Errors of Send and Control.
+var (
+	// ErrSlow means that the bytes were refused because too much waits already.
+	ErrSlow = errors.New("socket: the peer does not read fast enough")
+	// ErrClosed means that the Socket has ended.
+	ErrClosed = errors.New("socket: closed")
+)
+
+// Limits bound what a peer that does not read may cost.
+type Limits struct {
+	Bytes    int           // that wait in one Socket; one message may exceed it
+	Messages int           // that wait in one Socket
+	Stall    time.Duration // longest time in which a peer takes nothing
+	Linger   time.Duration // longest time between our end and the peer's
+}
+
+// A Group is what the Sockets of a server share.
+type Group struct {
+	limits  Limits
+	writers sync.WaitGroup
+}
+
+// NewGroup returns a Group with these limits, all of which must be positive.
+func NewGroup(l Limits) *Group { return &Group{limits: l} }
+
+// Wait returns when no goroutine of the Group's Sockets runs any more. The
+// Sockets must have been closed.
+func (g *Group) Wait() { g.writers.Wait() }
+
+// New returns a Socket that holds what it is sent. Its life goes on with Attach
+// and Open, or ends with Close.
+func (g *Group) New() *Socket { return &Socket{group: g, holding: true} }
+
+// The states of a Socket, in the order of its life.
+type state uint8
+
+const (
+	taking state = iota // everything goes out
+	ending              // what waits goes out, nothing more is taken
+	closed
+)
+
+// A Socket sends to one peer. After Attach it is a net.Conn whose Write is for
+// control frames: see [Socket.Write].
+type Socket struct {
+	net.Conn // nil before Attach
+	group    *Group
+	raw      syscall.RawConn // nil where there is no descriptor to write to
+
+	mu      sync.Mutex
+	state   state
+	holding bool   // until Open: what is sent waits, and Write goes through
+	queue   *queue // nil while nothing waits
+}
+
+// Attach gives the Socket its connection, which it owns from now on. It is
+// called once, before any method of net.Conn.
+func (s *Socket) Attach(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Conn = c
+	if d, ok := c.(syscall.Conn); ok && canWriteDirectly {
+		s.raw, _ = d.SyscallConn() // without one the queue does it all
+	}
+	if s.state == closed {
+		_ = c.Close()
+	}
+}
+
+// Open lets everything go out, first what was held.
+func (s *Socket) Open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.holding || s.state == closed {
+		return
+	}
+	s.holding = false
+	if s.queue != nil {
+		s.startWriter()
+	}
+}
+
+// Send sends whole frames that carry so many messages, without waiting, after
+// all that was sent before. The Socket keeps frames, which may be shared. w is
+// the calling goroutine's own. After an error nothing of frames is sent, unless
+// the connection has failed.
+func (s *Socket) Send(w *Writer, frames []byte, messages int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != taking {
+		return ErrClosed
+	}
+	if s.holding || s.queue != nil || s.raw == nil {
+		return s.enqueue(chunk{frames, messages})
+	}
+	return s.writeNow(w, frames, messages)
+}
+
+// Control sends one control frame, without waiting, ahead of the messages that
+// wait. The Socket keeps the frame.
+func (s *Socket) Control(w *Writer, frame []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.state != taking:
+		return ErrClosed
+	case s.queue != nil:
+		return s.queue.insert(frame, s.group.limits)
+	case s.holding || s.raw == nil:
+		return s.enqueue(chunk{frame, 0})
+	}
+	return s.writeNow(w, frame, 0)
+}
+
+// Write implements net.Conn for a protocol library that answers pings and
+// closes by itself, and calls Write once a frame. While the Socket is holding it
+// writes to the connection and waits, as a handshake does; afterwards it
+// is Control with a copy of p. A Socket that has ended swallows p: its last
+// frame is out already.
+func (s *Socket) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	handshake := s.holding
+	s.mu.Unlock()
+	if handshake {
+		return s.Conn.Write(p)
+	}
+	err := s.Control(new(Writer), append([]byte(nil), p...))
+	if err != nil && !errors.Is(err, ErrClosed) {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// End sends last after everything that waits, then ends the writing side, and
+// gives the reading side Limits.Linger to end too.
+func (s *Socket) End(last []byte) { s.end(last, false) }
+
+// Cut is End without what waits, as far as no frame has to be cut in two.
+func (s *Socket) Cut(last []byte) { s.end(last, true) }
+
+func (s *Socket) end(last []byte, drop bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != taking {
+		return
+	}
+	s.state = ending
+	if s.queue == nil {
+		s.newQueue()
+	}
+	if drop {
+		s.queue.drop()
+	}
+	if len(last) > 0 {
+		s.queue.append(chunk{last, 0})
+	}
+}
+
+// SetReadDeadline implements net.Conn. Once the Socket is ending the deadline is
+// the Socket's own.
+func (s *Socket) SetReadDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != taking {
+		return nil
+	}
+	return s.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn. It does nothing: Limits.Stall applies.
+func (s *Socket) SetWriteDeadline(time.Time) error { return nil }
+
+// SetDeadline implements net.Conn. It is SetReadDeadline.
+func (s *Socket) SetDeadline(t time.Time) error { return s.SetReadDeadline(t) }
+
+// Close closes the connection at once and drops what waits.
+func (s *Socket) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.close()
+}
+
+func (s *Socket) close() error {
+	if s.state == closed {
+		return nil
+	}
+	s.state = closed
+	if s.Conn == nil {
+		return nil
+	}
+	return s.Conn.Close()
+}

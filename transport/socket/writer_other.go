@@ -1,0 +1,13 @@
+//go:build !unix
+
+package socket
+
+import "syscall"
+
+// Without non-blocking descriptors every Socket takes the queued path.
+const canWriteDirectly = false
+
+// A Writer is what one goroutine needs to write. The zero value is ready.
+type Writer struct{}
+
+func (w *Writer) write(syscall.RawConn, []byte) (int, error) { return 0, syscall.ENOTSUP }

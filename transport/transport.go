@@ -1,0 +1,142 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// A Transport serves the clients of one protocol. Methods may be called
+// concurrently.
+type Transport interface {
+	// DefaultFormat is the name of the Format of a client that asks for none.
+	DefaultFormat() string
+
+	// Serve answers one request for channels, which are valid and distinct, in
+	// a format that exists. It returns when the client is connected, not when
+	// it has gone: what a connection needs from then on runs in goroutines of
+	// the Transport. Where it returns an error nothing has been written; a
+	// *Problem says what to answer.
+	Serve(w http.ResponseWriter, r *http.Request, channels []string, format Format) error
+
+	// Wait returns when the last connection has ended. The hub ends them.
+	Wait()
+}
+
+// An Env is what a server gives to its Transports.
+type Env struct {
+	Hub     Hub
+	Sockets *socket.Group
+	Logger  *slog.Logger
+
+	// MaxInbound is the longest message in bytes that is read from a client
+	// (and thrown away) before it is disconnected.
+	MaxInbound int64
+}
+
+// A Hub connects subscribers to channels. The server's hub implements it.
+type Hub interface {
+	// Join subscribes s and returns once the broker has confirmed all of its
+	// channels, or an error if that has not happened when ctx ends. From the
+	// return on s.Socket is sent every message of its channels.
+	Join(ctx context.Context, s Subscriber) (Session, error)
+}
+
+// A Subscriber is a client that wants to hear channels.
+type Subscriber struct {
+	Socket   *socket.Socket
+	Encoding Encoding
+	Channels []string
+
+	// Answers says that this client answers pings, so that one which has
+	// stopped answering may be taken for gone.
+	Answers bool
+}
+
+// A Session is a Subscriber's stay in a Hub.
+type Session interface {
+	// Heard notes that something came from the client just now.
+	Heard()
+	// Leave ends the Session. Nothing is sent to its Socket any more once
+	// what is under way is done. The Socket is not closed. Leaving again does
+	// nothing.
+	Leave()
+}
+
+// An Encoding turns what a client hears into the bytes of one protocol, complete
+// and ready for the wire. The results are immutable and shared by many clients.
+// Encodings are compared with ==; a Transport has one value a Format.
+type Encoding interface {
+	Message(m broker.Message) []byte
+	// Gap tells that messages may be missing here. It returns nil where the
+	// protocol and format have no words for it; such clients are ended.
+	Gap(g Gap) []byte
+	// Ping keeps the connection alive through whatever is in between.
+	Ping() []byte
+	// End says good-bye. It may be empty.
+	End(reason End) []byte
+}
+
+// A Gap is a place in a channel where messages may be missing.
+type Gap struct {
+	Channel string
+	Reason  string // as in broker.GapError
+}
+
+// An End is a reason of the server's to end a connection.
+type End int
+
+const (
+	// EndShutdown: the server stops. The client may reconnect.
+	EndShutdown End = iota
+	// EndGap: messages may be missing, and the format cannot tell. The client
+	// should reconnect; it has missed what came since its last message.
+	EndGap
+	// EndSlow: the client did not read fast enough. It may reconnect.
+	EndSlow
+	// EndIdle: the client has not answered pings. It may reconnect.
+	EndIdle
+)
+
+var registry = struct {
+	sync.RWMutex
+	makers map[string]func(Env) Transport
+}{makers: map[string]func(Env) Transport{}}
+
+// Register makes a protocol known. The name is its route: letters only. It
+// panics where the name is empty or taken: a mistake in the program's imports.
+func Register(name string, make func(Env) Transport) {
+	registry.Lock()
+	defer registry.Unlock()
+	if name == "" || make == nil {
+		panic("transport: Register without a name or a function")
+	}
+	if _, taken := registry.makers[name]; taken {
+		panic("transport: Register called twice for " + name)
+	}
+	registry.makers[name] = make
+}
+
+// Names returns the registered protocols in alphabetical order.
+func Names() []string {
+	registry.RLock()
+	defer registry.RUnlock()
+	return slices.Sorted(maps.Keys(registry.makers))
+}
+
+// New makes a Transport of each registered protocol, by name.
+func New(env Env) map[string]Transport {
+	registry.RLock()
+	defer registry.RUnlock()
+	made := make(map[string]Transport, len(registry.makers))
+	for name, make := range registry.makers {
+		made[name] = make(env)
+	}
+	return made
+}

@@ -1,0 +1,25 @@
+// Package ws serves channels over WebSocket (RFC 6455).
+//
+// One text frame carries one message, or a binary frame where the message is
+// binary; see the formats of package transport. The server pings; what a client
+// sends is read, bounded and ignored.
+//
+// # Close codes
+//
+//	1000  the client closed                        may reconnect
+//	1001  the server stops                         may reconnect
+//	1002  the client broke the protocol            should not
+//	1007  the client sent text that is not UTF-8   should not
+//	1008  the client sent too much, too fast       should not
+//	1009  the client sent a message too large      should not
+//	4001  messages may be missing (text and raw)   should reconnect
+//	4002  the client did not answer pings          may reconnect
+//	4008  the client did not read fast enough      may reconnect
+//
+// # Division of labour
+//
+// gorilla/websocket does the handshake and the parsing of what clients send. It
+// is given a connection whose writes go through a [socket.Socket], as do
+// the hub's, so frames of both never mix. Its own writers are not used: they
+// encode every message for every client.
+package ws

@@ -1,0 +1,97 @@
+package ws
+
+import (
+	"bufio"
+	"encoding/base64"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/pregon/pregon/transport"
+)
+
+// readBuffer is what each connection keeps for reading. Clients send little.
+const readBuffer = 512
+
+// upgrader answers handshakes that checkHandshake has let pass. Origins are the
+// server's concern.
+var upgrader = websocket.Upgrader{
+	ReadBufferSize:  readBuffer,
+	WriteBufferPool: noBuffers{}, // nothing is written through gorilla's buffer
+	CheckOrigin:     func(*http.Request) bool { return true },
+	Error:           func(http.ResponseWriter, *http.Request, int, error) {},
+}
+
+type noBuffers struct{}
+
+func (noBuffers) Get() any { return nil }
+func (noBuffers) Put(any)  {}
+
+// checkHandshake is stricter than gorilla, and answers as RFC 6455 section 4.4
+// and RFC 9110 section 7.8 say.
+func checkHandshake(r *http.Request) *transport.Problem {
+	switch {
+	case r.ProtoMajor != 1 || r.ProtoMinor < 1:
+		return refuse("WebSocket needs HTTP/1.1.")
+	case !hasToken(r.Header, "Connection", "upgrade") || !hasToken(r.Header, "Upgrade", "websocket"):
+		return refuse("This address speaks WebSocket: the request has no Upgrade: websocket.")
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		return &transport.Problem{
+			Status: http.StatusUpgradeRequired, Code: "bad_version",
+			Detail: "Only version 13 of WebSocket is spoken here.",
+			Header: http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}, "Connection": {"Upgrade"}},
+		}
+	case !validKey(r.Header.Values("Sec-WebSocket-Key")):
+		return refuse("Sec-WebSocket-Key is not one key of 16 bytes in base64.")
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		p := refuse("A WebSocket handshake has no body.")
+		p.Header = http.Header{"Connection": {"close"}}
+		return p
+	}
+	return nil
+}
+
+func refuse(detail string) *transport.Problem {
+	return &transport.Problem{Status: http.StatusBadRequest, Code: "bad_handshake", Detail: detail}
+}
+
+func validKey(keys []string) bool {
+	if len(keys) != 1 {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(keys[0])
+	return err == nil && len(key) == 16
+}
+
+// hasToken reports whether a header's comma-separated lists have a token,
+// whatever its case.
+func hasToken(h http.Header, name, token string) bool {
+	for _, list := range h.Values(name) {
+		for item := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(strings.TrimSpace(item), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// A hijacker gives gorilla a wire in place of the connection.
+type hijacker struct {
+	http.ResponseWriter
+	wire     *wire
+	hijacked bool
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.hijacked = true
+	h.wire.Attach(c)
+	return h.wire, rw, nil
+}

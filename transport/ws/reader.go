@@ -1,0 +1,160 @@
+package ws
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// What a client may send. It has nothing to say, so this is generous.
+const (
+	framesPerSecond = 50
+	framesBurst     = 100
+	messageTime     = 10 * time.Second // from a message's first byte to its last
+	drainBytes      = 1 << 20          // read and dropped after our end
+)
+
+func newWire(s *socket.Socket, maxInbound int64) *wire {
+	return &wire{Socket: s, bytes: newAllowance(float64(maxInbound), float64(4*maxInbound))}
+}
+
+// A reader reads what a client sends, to throw it away, for as long as the
+// connection lives. Its goroutine owns the connection.
+type reader struct {
+	conn    *websocket.Conn
+	wire    *wire
+	session transport.Session
+	frames  allowance
+}
+
+func newReader(conn *websocket.Conn, w *wire, s transport.Session, maxInbound int64) *reader {
+	r := &reader{conn: conn, wire: w, session: s, frames: newAllowance(framesPerSecond, framesBurst)}
+	conn.SetReadLimit(maxInbound)
+	conn.SetPingHandler(r.ping)
+	conn.SetPongHandler(r.pong)
+	conn.SetCloseHandler(r.closed)
+	return r
+}
+
+// Errors that end a connection with a close code of ours.
+var (
+	errTooManyFrames = errors.New("ws: the client sends too many frames")
+	errNotUTF8       = errors.New("ws: the client sent text that is not UTF-8")
+)
+
+// run reads until the connection ends, then sees it off.
+func (r *reader) run() {
+	defer r.wire.Close()
+	err := r.readAll()
+	r.session.Leave()
+	switch {
+	case errors.Is(err, errNotUTF8):
+		r.wire.Cut(closeFrame(codeInvalidUTF8, "text is not UTF-8"))
+	case errors.Is(err, errFlood), errors.Is(err, errTooManyFrames):
+		r.wire.Cut(closeFrame(codePolicy, "sending too much"))
+	}
+	// Let the peer read our last frame before the connection goes. Errors are
+	// what this waits for.
+	_, _ = io.CopyN(io.Discard, r.wire.Conn, drainBytes)
+}
+
+func (r *reader) readAll() error {
+	for {
+		kind, message, err := r.conn.NextReader()
+		if err != nil {
+			return err
+		}
+		if err := r.count(); err != nil {
+			return err
+		}
+		// The errors of deadlines are those of the reads that follow.
+		_ = r.wire.SetReadDeadline(time.Now().Add(messageTime))
+		if err := discard(message, kind == websocket.TextMessage); err != nil {
+			return err
+		}
+		_ = r.wire.SetReadDeadline(time.Time{})
+	}
+}
+
+// count notes one more frame.
+func (r *reader) count() error {
+	r.session.Heard()
+	if !r.frames.spend(1, time.Now()) {
+		return errTooManyFrames
+	}
+	return nil
+}
+
+func (r *reader) ping(payload string) error {
+	if err := r.count(); err != nil {
+		return err
+	}
+	err := r.wire.Control(new(socket.Writer), control(finPong, []byte(payload)))
+	if errors.Is(err, socket.ErrClosed) {
+		return nil // we have said good-bye already
+	}
+	return err
+}
+
+func (r *reader) pong(string) error { return r.count() }
+
+// closed answers a close with the same code (RFC 6455 section 5.5.1).
+func (r *reader) closed(code int, _ string) error {
+	if code == websocket.CloseNoStatusReceived {
+		code = 0
+	}
+	r.wire.Cut(closeFrame(code, ""))
+	return nil
+}
+
+var buffers = sync.Pool{New: func() any { return new([4096]byte) }}
+
+// discard reads a message to its end and checks that text is UTF-8, which
+// gorilla leaves to us.
+func discard(message io.Reader, isText bool) error {
+	buf := buffers.Get().(*[4096]byte)
+	defer buffers.Put(buf)
+	kept := 0 // bytes of a character that the last read cut in two
+	for {
+		n, err := message.Read(buf[kept:])
+		if isText {
+			var ok bool
+			if kept, ok = checkUTF8(buf[:kept+n], err != nil); !ok {
+				return errNotUTF8
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// checkUTF8 reports whether p is valid so far. Where p ends within a character,
+// and more is to come, it moves that to the front and returns its length.
+func checkUTF8(p []byte, last bool) (kept int, ok bool) {
+	for i := 0; i < len(p); {
+		if p[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		c, size := utf8.DecodeRune(p[i:])
+		if c == utf8.RuneError && size == 1 {
+			if last || utf8.FullRune(p[i:]) {
+				return 0, false
+			}
+			return copy(p, p[i:]), true
+		}
+		i += size
+	}
+	return 0, true
+}

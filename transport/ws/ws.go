@@ -1,0 +1,69 @@
+package ws
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/pregon/pregon/transport"
+)
+
+// joinTimeout is how long a handshake waits for the broker's confirmation.
+const joinTimeout = 4 * time.Second
+
+func init() {
+	transport.Register("ws", func(env transport.Env) transport.Transport { return New(env) })
+}
+
+// A Transport serves WebSocket clients.
+type Transport struct {
+	env       transport.Env
+	encodings map[string]*encoding // by the Format's name
+	readers   sync.WaitGroup
+}
+
+// New returns a Transport.
+func New(env transport.Env) *Transport {
+	t := &Transport{env: env, encodings: map[string]*encoding{}}
+	for _, f := range transport.Formats() {
+		t.encodings[f.Name()] = &encoding{f}
+	}
+	return t
+}
+
+// DefaultFormat implements transport.Transport.
+func (t *Transport) DefaultFormat() string { return "text" }
+
+// Wait implements transport.Transport.
+func (t *Transport) Wait() { t.readers.Wait() }
+
+// Serve implements transport.Transport. The 101 is sent once the broker has
+// confirmed all channels.
+func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []string, format transport.Format) error {
+	if p := checkHandshake(r); p != nil {
+		return p
+	}
+	s := t.env.Sockets.New()
+	ctx, cancel := context.WithTimeout(r.Context(), joinTimeout)
+	defer cancel()
+	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
+		Socket: s, Encoding: t.encodings[format.Name()], Channels: channels, Answers: true,
+	})
+	if err != nil {
+		return err
+	}
+	h := &hijacker{ResponseWriter: w, wire: newWire(s, t.env.MaxInbound)}
+	conn, err := upgrader.Upgrade(h, r, nil)
+	if err != nil {
+		session.Leave()
+		_ = s.Close() // the handshake's error is the news
+		if h.hijacked {
+			return nil // nobody is left to answer
+		}
+		return err
+	}
+	s.Open()
+	t.readers.Go(func() { newReader(conn, h.wire, session, t.env.MaxInbound).run() })
+	return nil
+}
