@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -69,4 +70,18 @@ func (t *tally) event(e event) error {
 		t.gap(g)
 	}
 	return err
+}
+
+// asGap returns the gap that err is, or what is wrong with err.
+func asGap(err error) (*broker.GapError, error) {
+	var gap *broker.GapError
+	switch {
+	case !errors.As(err, &gap):
+		return nil, fmt.Errorf("Next: %w", err)
+	case len(gap.Channels) == 0:
+		return nil, errors.New("a gap names no channels")
+	case gap.Reason == "":
+		return nil, errors.New("a gap has no reason")
+	}
+	return gap, nil
 }

@@ -107,9 +107,10 @@ func (h *Hub) leave(s *session) bool {
 		return false
 	}
 	s.left = true
-	for _, p := range s.places {
-		p.group.drop()
-		h.release(p.group.topic)
+	for i := range s.places { // not by value: the index is the worker's
+		g := s.places[i].group
+		g.drop()
+		h.release(g.topic)
 	}
 	if h.sessions--; h.sessions == 0 && h.draining {
 		close(h.empty)

@@ -1,0 +1,20 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/brokertest"
+	"github.com/pregon/pregon/broker/memory"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The driver keeps the whole contract of package broker.
+func TestConformance(t *testing.T) {
+	brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
+		bus := memory.NewBus()
+		return func(*testing.T) broker.Broker { return bus.Broker() }
+	})
+}

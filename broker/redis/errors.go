@@ -1,0 +1,129 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// What foreign text must not say for itself: an error of go-redis or of Redis can
+// repeat what was sent or received, so only these sentences leave the package.
+var (
+	errNotRedis   = errors.New("the server does not speak the Redis protocol")
+	errBadReply   = errors.New("the server's answer makes no sense")
+	errHungUp     = errors.New("the server closed the connection")
+	errSilent     = errors.New("the connection went silent")
+	errReconnect  = errors.New("the connection belongs to one link")
+	errUnexpected = errors.New("the server confirmed what was not asked for")
+)
+
+// replies says what Redis' error replies mean, by how they begin. In all of them
+// the command was not executed.
+var replies = []struct {
+	prefix string
+	means  string
+	class  error
+}{
+	{"LOADING", "it is loading its data", broker.ErrUnavailable},
+	{"OOM", "it is out of memory", broker.ErrUnavailable},
+	{"MISCONF", "it cannot save its data", broker.ErrUnavailable},
+	{"READONLY", "it is a read-only replica", broker.ErrUnavailable},
+	{"CLUSTERDOWN", "its cluster is down", broker.ErrUnavailable},
+	{"BUSY", "it is busy with a script", broker.ErrUnavailable},
+	{"TRYAGAIN", "it asks to try again", broker.ErrUnavailable},
+	{"MASTERDOWN", "its link to the master is down", broker.ErrUnavailable},
+	{"NOREPLICAS", "it has too few replicas", broker.ErrUnavailable},
+	{"ERR max number of clients", "it has too many clients", broker.ErrUnavailable},
+	{"NOAUTH", "it needs a password", broker.ErrDenied},
+	{"WRONGPASS", "the user or the password is wrong", broker.ErrDenied},
+	{"NOPERM", "the user has no permission", broker.ErrDenied},
+	{"DENIED", "it is in protected mode", broker.ErrDenied},
+	{"ERR DB index", "it has no such database", broker.ErrDenied},
+	{"ERR unknown command", "it does not know a command", broker.ErrDenied},
+}
+
+// outcome turns an error of go-redis into one of ours: what happened, and one of
+// the broker's sentinels. sent says whether a publication may have been written;
+// in doubt its outcome is unknown.
+func outcome(err error, sent bool) error {
+	var reply goredis.Error
+	switch {
+	case errors.As(err, &reply):
+		return replyOutcome(reply.Error(), sent)
+	case sent:
+		return fmt.Errorf("%w: %w", cause(err), broker.ErrUncertain)
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.Is(err, errNotRedis), isTLS(err):
+		return fmt.Errorf("%w: %w", cause(err), broker.ErrDenied)
+	default:
+		return fmt.Errorf("%w: %w", cause(err), broker.ErrUnavailable)
+	}
+}
+
+// replyOutcome is outcome for an error reply. One that is not in the table was
+// answered to a handshake or a subscription: then it is a refusal. Answered to a
+// publication it may be a proxy's word for having lost track of it.
+func replyOutcome(text string, sent bool) error {
+	for _, r := range replies {
+		if strings.HasPrefix(text, r.prefix) {
+			return fmt.Errorf("Redis says %s: %s: %w", code(text), r.means, r.class)
+		}
+	}
+	if sent {
+		return fmt.Errorf("Redis says %s: %w", code(text), broker.ErrUncertain)
+	}
+	return fmt.Errorf("Redis says %s: %w", code(text), broker.ErrDenied)
+}
+
+// code returns the word in capitals that begins an error reply, and nothing of
+// what follows it.
+func code(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	if word == "" || len(word) > 20 || strings.Trim(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return "an error"
+	}
+	return word
+}
+
+// cause keeps errors of the network and of contexts, which are about addresses
+// and time, and replaces all others.
+func cause(err error) error {
+	var (
+		network net.Error
+		errno   syscall.Errno
+	)
+	switch {
+	case errors.Is(err, errNotRedis):
+		return errNotRedis
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errHungUp
+	case isTLS(err), errors.As(err, &network), errors.As(err, &errno),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
+		errors.Is(err, net.ErrClosed), errors.Is(err, goredis.ErrPoolTimeout),
+		errors.Is(err, errSilent), errors.Is(err, errUnexpected):
+		return err
+	default:
+		return errBadReply
+	}
+}
+
+// isTLS reports whether the peer was reached and is not the one, or not the kind,
+// that TLS needs.
+func isTLS(err error) bool {
+	var (
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+	)
+	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert)
+}

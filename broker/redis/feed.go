@@ -1,0 +1,187 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// A Feed is one connection to Redis and the channels that it carries. It
+// implements [broker.Feed].
+//
+// On Redis a channel is called by its topic, which is the prefix and the name.
+type Feed struct {
+	opts   Options
+	queue  *broker.Queue
+	forget func(*Feed) // tells the Broker
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	done   chan struct{} // closed when nothing of the Feed runs any more
+
+	mu   sync.Mutex
+	kept map[string]struct{} // topics that every new link restores
+	link *link               // the present one, or the next to be made
+}
+
+func newFeed(o Options, forget func(*Feed)) *Feed {
+	f := &Feed{
+		opts:   o,
+		queue:  broker.NewQueue(),
+		forget: forget,
+		done:   make(chan struct{}),
+		kept:   map[string]struct{}{},
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.link = newLink(f)
+	go f.supervise()
+	return f
+}
+
+// Add implements broker.Feed. Where the link is down it waits for the attempt
+// that is under way, or the next, and shares its fate.
+func (f *Feed) Add(ctx context.Context, channels ...string) error {
+	topics := f.topics(channels)
+	for {
+		again, err := f.add(ctx, topics)
+		if err != nil {
+			return fmt.Errorf("redis: subscribe: %w", err)
+		}
+		if !again {
+			return nil
+		}
+	}
+}
+
+// add is one try of Add. It asks for another where a topic was in a command of
+// somebody else's that Redis refused: that may have been for the other topics.
+func (f *Feed) add(ctx context.Context, topics []string) (again bool, err error) {
+	l, err := f.current(ctx)
+	if err != nil {
+		return false, err
+	}
+	c, err := l.claim(topics)
+	if err != nil {
+		return false, err
+	}
+	for _, cmd := range c.commands {
+		if err = f.wait(ctx, l, cmd); err != nil {
+			again = isClosed(cmd.done) && !c.own[cmd]
+			break
+		}
+	}
+	if err = l.settle(c, err); again {
+		return true, nil
+	}
+	return false, err
+}
+
+// Remove implements broker.Feed.
+func (f *Feed) Remove(ctx context.Context, channels ...string) error {
+	if f.ctx.Err() != nil {
+		return fmt.Errorf("redis: unsubscribe: %w", broker.ErrClosed)
+	}
+	l, commands := f.drop(f.topics(channels))
+	for _, cmd := range commands {
+		err := f.wait(ctx, l, cmd)
+		lost := !l.alive() && f.ctx.Err() == nil // then Redis has forgotten them too
+		if err != nil && !lost {
+			return fmt.Errorf("redis: unsubscribe: %w", err)
+		}
+	}
+	return nil
+}
+
+// Next implements broker.Feed.
+func (f *Feed) Next() (broker.Message, error) { return f.queue.Next() }
+
+// Close implements broker.Feed.
+func (f *Feed) Close() error {
+	f.cancel()
+	f.queue.Close(broker.ErrClosed)
+	<-f.done
+	f.forget(f)
+	return nil
+}
+
+// current waits until the link stands.
+func (f *Feed) current(ctx context.Context) (*link, error) {
+	f.mu.Lock()
+	l := f.link
+	f.mu.Unlock()
+	return l, f.await(ctx, l, l.up)
+}
+
+// wait waits until Redis has answered cmd, and returns its refusal.
+func (f *Feed) wait(ctx context.Context, l *link, cmd *command) error {
+	if err := f.await(ctx, l, cmd.done); err != nil {
+		return err
+	}
+	return cmd.err
+}
+
+// await waits for event, or for what makes waiting for it vain.
+func (f *Feed) await(ctx context.Context, l *link, event <-chan struct{}) error {
+	select {
+	case <-f.ctx.Done():
+	case <-ctx.Done():
+	case <-l.lost:
+	case <-event:
+	}
+	switch { // several may be true
+	case f.ctx.Err() != nil:
+		return broker.ErrClosed
+	case isClosed(event):
+		return nil
+	case !l.alive():
+		return l.err
+	default:
+		return ctx.Err()
+	}
+}
+
+// drop forgets topics, and unsubscribes from them where the link has them.
+func (f *Feed) drop(topics []string) (*link, []*command) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range topics {
+		delete(f.kept, t)
+	}
+	return f.link, f.link.unsubscribe(topics)
+}
+
+// replace makes the next link after l was lost because of err.
+func (f *Feed) replace(l *link, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l.err = err
+	close(l.lost)
+	f.link = newLink(f)
+}
+
+// topics returns the channels as Redis calls them, each once.
+func (f *Feed) topics(channels []string) []string {
+	topics := make([]string, 0, len(channels))
+	seen := make(map[string]struct{}, len(channels))
+	for _, c := range channels {
+		if _, twice := seen[c]; !twice {
+			seen[c] = struct{}{}
+			topics = append(topics, f.opts.Prefix+c)
+		}
+	}
+	return topics
+}
+
+func (f *Feed) channel(topic string) string { return strings.TrimPrefix(topic, f.opts.Prefix) }
+
+func isClosed(event <-chan struct{}) bool {
+	select {
+	case <-event:
+		return true
+	default:
+		return false
+	}
+}

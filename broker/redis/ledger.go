@@ -1,0 +1,203 @@
+package redis
+
+import (
+	"slices"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// Commands of a link.
+const (
+	opSubscribe   = "subscribe"
+	opUnsubscribe = "unsubscribe"
+	opPing        = "ping"
+)
+
+// maxTopics is how many topics one command carries at most.
+const maxTopics = 1000
+
+// A command is what is sent to Redis over a link. Redis answers commands in the
+// order in which they came, and each topic of a command on its own.
+type command struct {
+	name     string
+	topics   []string // for ping the empty string, whose answer is the pong
+	answered int      // how many topics Redis has confirmed
+	done     chan struct{}
+	err      error // set before done is closed: Redis refused the command
+}
+
+// A subscription is a topic that Redis was asked for over a link.
+type subscription struct {
+	command   *command // the SUBSCRIBE that carries it
+	confirmed bool     // messages count from here on
+	restored  bool     // it was there on an earlier link
+	claims    int      // calls of Add that are under way for it
+}
+
+// A ledger is what a link has asked Redis for and what Redis has answered. Its
+// Feed's mutex guards it.
+type ledger struct {
+	subs     map[string]*subscription // by topic; what was removed is not there
+	outbox   []*command               // to be written, oldest first
+	expected []*command               // to be answered, oldest first, the outbox included
+	wake     chan struct{}            // has a token when the outbox is not empty
+}
+
+func newLedger() ledger {
+	return ledger{subs: map[string]*subscription{}, wake: make(chan struct{}, 1)}
+}
+
+// issue puts commands for topics into the outbox. Commands leave in the order of
+// the calls, so what Redis does last is what was asked for last.
+func (g *ledger) issue(name string, topics []string) []*command {
+	var commands []*command
+	for chunk := range slices.Chunk(topics, maxTopics) {
+		c := &command{name: name, topics: chunk, done: make(chan struct{})}
+		commands = append(commands, c)
+	}
+	g.outbox = append(g.outbox, commands...)
+	g.expected = append(g.expected, commands...)
+	if len(g.outbox) > 0 {
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
+	}
+	return commands
+}
+
+// subscribe asks for topics that are not there yet.
+func (g *ledger) subscribe(topics []string, restored bool) []*command {
+	commands := g.issue(opSubscribe, topics)
+	for _, c := range commands {
+		for _, t := range c.topics {
+			g.subs[t] = &subscription{command: c, restored: restored}
+		}
+	}
+	return commands
+}
+
+// unsubscribe takes topics out; those that are not there do not count.
+func (g *ledger) unsubscribe(topics []string) []*command {
+	var there []string
+	for _, t := range topics {
+		if _, ok := g.subs[t]; ok {
+			delete(g.subs, t)
+			there = append(there, t)
+		}
+	}
+	return g.issue(opUnsubscribe, there)
+}
+
+// confirm takes an answer of Redis. It returns the subscription that begins with
+// it, if one does, and errUnexpected for an answer to nothing: then something has
+// subscribed again behind our back, and messages are missing.
+func (g *ledger) confirm(name, topic string) (*subscription, error) {
+	if len(g.expected) == 0 {
+		return nil, errUnexpected
+	}
+	c := g.expected[0]
+	if c.name != name || c.topics[c.answered] != topic {
+		return nil, errUnexpected
+	}
+	if c.answered++; c.answered == len(c.topics) {
+		g.finish()
+	}
+	if s := g.subs[topic]; s != nil && s.command == c {
+		s.confirmed = true
+		return s, nil
+	}
+	return nil, nil
+}
+
+// refuse takes Redis' error reply, which answers a whole command. It returns the
+// error where the link cannot live with it.
+func (g *ledger) refuse(err error) error {
+	if len(g.expected) == 0 {
+		return err
+	}
+	c := g.expected[0]
+	if c.name == opPing {
+		return err
+	}
+	for _, t := range c.topics {
+		if s := g.subs[t]; s != nil && s.command == c {
+			if s.restored {
+				return err
+			}
+			delete(g.subs, t)
+		}
+	}
+	c.err = outcome(err, false)
+	g.finish()
+	return nil
+}
+
+// finish ends the oldest command.
+func (g *ledger) finish() {
+	close(g.expected[0].done)
+	g.expected[0] = nil
+	g.expected = g.expected[1:]
+}
+
+// A claim is what one call of Add waits for.
+type claim struct {
+	topics   []string
+	subs     []*subscription // one a topic
+	commands []*command      // that are not done
+	own      map[*command]bool
+}
+
+// claim notes that a call of Add wants topics, and asks for those that are new.
+func (l *link) claim(topics []string) (*claim, error) {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	if !l.alive() {
+		return nil, l.err
+	}
+	fresh := slices.DeleteFunc(slices.Clone(topics), func(t string) bool { return l.subs[t] != nil })
+	c := &claim{topics: topics, own: map[*command]bool{}}
+	for _, cmd := range l.subscribe(fresh, false) {
+		c.own[cmd] = true
+	}
+	waiting := map[*command]bool{}
+	for _, t := range topics {
+		s := l.subs[t]
+		s.claims++
+		c.subs = append(c.subs, s)
+		if !s.confirmed && !waiting[s.command] {
+			waiting[s.command] = true
+			c.commands = append(c.commands, s.command)
+		}
+	}
+	return c, nil
+}
+
+// settle ends c. Without an error its topics are kept, unless they were removed
+// meanwhile; after one those that nobody else wants are given back.
+func (l *link) settle(c *claim, err error) error {
+	f := l.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil && !l.alive() {
+		err = l.err
+	}
+	if err == nil && f.ctx.Err() != nil {
+		err = broker.ErrClosed
+	}
+	var unwanted []string
+	for i, t := range c.topics {
+		s := c.subs[i]
+		s.claims--
+		_, kept := f.kept[t]
+		switch {
+		case l.subs[t] != s: // removed or refused
+		case err == nil:
+			f.kept[t] = struct{}{}
+		case !kept && s.claims == 0:
+			unwanted = append(unwanted, t)
+		}
+	}
+	l.unsubscribe(unwanted)
+	return err
+}

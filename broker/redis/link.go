@@ -1,0 +1,273 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// A link is one connection of a Feed, from the attempt to make it until it is
+// lost. It never reconnects; the supervisor makes the next one.
+type link struct {
+	feed *Feed
+	up   chan struct{} // closed when Redis has answered
+	lost chan struct{} // closed when the link is over
+	err  error         // why; set before lost is closed
+
+	ledger // guarded by feed.mu
+
+	restoring int    // topics that Redis has still to confirm again
+	restored  func() // called when it has
+
+	conn   *conn
+	client *goredis.Client
+	pubsub *goredis.PubSub
+
+	failure atomic.Pointer[error] // why we closed conn ourselves
+}
+
+func newLink(f *Feed) *link {
+	return &link{feed: f, up: make(chan struct{}), lost: make(chan struct{}), ledger: newLedger()}
+}
+
+func (l *link) alive() bool { return !isClosed(l.lost) }
+
+// open connects, authenticates, and has Redis answer a first ping, all within
+// DialTimeout.
+func (l *link) open(ctx context.Context) error {
+	opts := l.feed.opts
+	ctx, cancel := context.WithTimeout(ctx, opts.DialTimeout)
+	defer cancel()
+	c, err := opts.dial(ctx)
+	if err != nil {
+		return err
+	}
+	l.conn = c
+	settings := opts.client(handOver(c))
+	settings.PoolSize = 1 // it is never used
+	settings.WriteTimeout = opts.Heartbeat
+	l.client = goredis.NewClient(settings)
+	l.pubsub = l.client.Subscribe(ctx)
+	unhook := context.AfterFunc(ctx, func() { c.Close() })
+	defer unhook()
+	if err = l.pubsub.Ping(ctx); err == nil {
+		_, err = l.next(ctx)
+	}
+	if err != nil {
+		l.close()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+// handOver gives c to go-redis once. A second connection would be a hidden
+// reconnect.
+func handOver(c net.Conn) dialFunc {
+	return func(context.Context, string, string) (net.Conn, error) {
+		if c == nil {
+			return nil, errReconnect
+		}
+		given := c
+		c = nil
+		return given, nil
+	}
+}
+
+func (l *link) close() {
+	l.conn.Close()
+	l.pubsub.Close()
+	l.client.Close()
+}
+
+// serve restores what the Feed carries, calls restored once that is done, and
+// receives until the link is lost or ctx ends. It returns why, and when nothing of
+// the link runs any more.
+func (l *link) serve(ctx context.Context, restored func()) error {
+	defer l.close()
+	l.restored = restored
+	unhook := context.AfterFunc(ctx, func() { l.conn.Close() })
+	defer unhook()
+	ctx, cancel := context.WithCancel(ctx)
+	var helpers sync.WaitGroup
+	helpers.Go(func() { l.write(ctx) })
+	helpers.Go(func() { l.watch(ctx) })
+	l.restore()
+	err := l.receive()
+	cancel()
+	l.conn.Close()
+	helpers.Wait()
+	if failure := l.failure.Load(); failure != nil {
+		return *failure
+	}
+	return err
+}
+
+// fail ends the link because of err.
+func (l *link) fail(err error) {
+	l.failure.CompareAndSwap(nil, &err)
+	l.conn.Close()
+}
+
+// restore asks for all that the Feed carries and then lets new channels in.
+func (l *link) restore() {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	l.subscribe(slices.Collect(maps.Keys(l.feed.kept)), true)
+	if l.restoring = len(l.feed.kept); l.restoring == 0 {
+		l.restored()
+	}
+	close(l.up)
+}
+
+// receive takes what Redis sends until the link is lost.
+func (l *link) receive() error {
+	for {
+		reply, err := l.next(context.Background())
+		switch reply := reply.(type) {
+		case *goredis.Message:
+			l.deliver(reply)
+		case *goredis.Subscription:
+			err = l.confirmed(reply.Kind, reply.Channel)
+		case *goredis.Pong:
+			err = l.confirmed(opPing, "")
+		case nil:
+			err = l.refused(err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for what Redis sends next, without a time limit of its own: a read
+// that times out in the middle of a message would lose it.
+func (l *link) next(ctx context.Context) (reply any, err error) {
+	defer contain(&err)
+	return l.pubsub.Receive(ctx)
+}
+
+func (l *link) deliver(m *goredis.Message) {
+	l.feed.mu.Lock()
+	s := l.subs[m.Channel]
+	wanted := s != nil && s.confirmed
+	l.feed.mu.Unlock()
+	if wanted {
+		l.feed.queue.Push(broker.ParseWire(l.feed.channel(m.Channel), []byte(m.Payload)))
+	}
+}
+
+// confirmed takes a confirmation. Where it restores a channel, messages are
+// missing up to this point, and all that follow are there.
+func (l *link) confirmed(name, topic string) error {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	s, err := l.confirm(name, topic)
+	if s != nil && s.restored {
+		l.feed.queue.Gap(broker.LinkLost, l.feed.channel(topic))
+		if l.restoring--; l.restoring == 0 {
+			l.restored()
+		}
+	}
+	return err
+}
+
+// refused takes an error of receiving: a refusal of Redis concerns a command,
+// any other the link.
+func (l *link) refused(err error) error {
+	var reply goredis.Error
+	if !errors.As(err, &reply) {
+		return err
+	}
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	return l.refuse(err)
+}
+
+// write sends what is in the outbox until ctx ends.
+func (l *link) write(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+		}
+		for _, c := range l.take() {
+			if err := l.send(c); err != nil {
+				l.fail(err)
+				return
+			}
+		}
+	}
+}
+
+func (l *link) take() []*command {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	commands := l.outbox
+	l.outbox = nil
+	return commands
+}
+
+// send writes one command. It takes no longer than the client's write timeout.
+func (l *link) send(c *command) error {
+	ctx := context.Background()
+	switch c.name {
+	case opSubscribe:
+		return l.pubsub.Subscribe(ctx, c.topics...)
+	case opUnsubscribe:
+		return l.pubsub.Unsubscribe(ctx, c.topics...)
+	default:
+		return l.pubsub.Ping(ctx)
+	}
+}
+
+// watch fails the link when the connection is silent although Redis was asked for
+// a sign of life: the peer, or the network to it, is gone without a word.
+func (l *link) watch(ctx context.Context) {
+	limit := l.feed.opts.Heartbeat
+	for {
+		if !sleep(ctx, limit-l.conn.silence()) {
+			return
+		}
+		if l.conn.silence() < limit {
+			continue
+		}
+		l.ask()
+		if !sleep(ctx, limit) {
+			return
+		}
+		if l.conn.silence() >= limit {
+			l.fail(errSilent)
+			return
+		}
+	}
+}
+
+func (l *link) ask() {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	l.issue(opPing, []string{""})
+}
+
+// sleep waits for d and reports whether ctx is still good then.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

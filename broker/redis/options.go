@@ -1,0 +1,106 @@
+package redis
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Defaults of Options.
+const (
+	DefaultDialTimeout = 2 * time.Second
+	DefaultTimeout     = 3 * time.Second
+	DefaultHeartbeat   = 2 * time.Second
+)
+
+// Options are the settings of a Broker. Only Addr is needed.
+type Options struct {
+	Network string // "tcp", the default, or "unix"
+	Addr    string // "host:port", or the path of a socket
+
+	Username string // empty for Redis' default user
+	Password string
+	DB       int // at least 0; pub/sub is the same in all databases
+
+	// TLS, where not nil, is used on every connection. A ServerName that is
+	// empty is taken from Addr. It must not be changed after New.
+	TLS *tls.Config
+
+	// Prefix stands before every channel name on Redis.
+	Prefix string
+
+	// DialTimeout bounds one attempt to connect, TLS included, and for a Feed
+	// also the authentication that follows. Zero means DefaultDialTimeout.
+	DialTimeout time.Duration
+
+	// Timeout bounds the wait of a publication for a free connection, each write
+	// and each answer. A context can shorten it. Zero means DefaultTimeout.
+	Timeout time.Duration
+
+	// Heartbeat is how long a Feed's connection may be silent before Redis is
+	// asked for a sign of life, and then how long that may take. Zero means
+	// DefaultHeartbeat.
+	Heartbeat time.Duration
+
+	// Logger gets one line when a Feed's link is lost and one when it is
+	// restored. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// complete returns o with its defaults filled in, or says what is wrong with it.
+func (o Options) complete() (Options, error) {
+	switch {
+	case o.Addr == "":
+		return o, errors.New("redis: Options.Addr is empty")
+	case o.DB < 0:
+		return o, errors.New("redis: Options.DB is negative")
+	case o.DialTimeout < 0, o.Timeout < 0, o.Heartbeat < 0:
+		return o, errors.New("redis: a timeout in Options is negative")
+	}
+	if o.Network == "" {
+		o.Network = "tcp"
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = DefaultDialTimeout
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = DefaultHeartbeat
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o, nil
+}
+
+// client returns what go-redis is told for publishing and for links alike: speak
+// RESP2, send nothing but what we ask for, try everything once.
+func (o Options) client(dial dialFunc) *goredis.Options {
+	return &goredis.Options{
+		Network:               o.Network,
+		Addr:                  o.Addr,
+		Dialer:                dial,
+		Username:              o.Username,
+		Password:              o.Password,
+		DB:                    o.DB,
+		Protocol:              2,
+		DisableIdentity:       true,
+		MaxRetries:            -1,
+		DialerRetries:         1,
+		DialTimeout:           o.DialTimeout,
+		ReadTimeout:           o.Timeout,
+		WriteTimeout:          o.Timeout,
+		PoolTimeout:           o.Timeout,
+		PipelinePoolSize:      -1,
+		ContextTimeoutEnabled: true,
+		MaintNotificationsConfig: &maintnotifications.Config{
+			Mode: maintnotifications.ModeDisabled,
+		},
+	}
+}

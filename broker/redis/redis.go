@@ -1,0 +1,163 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/pregon/pregon/broker"
+)
+
+func init() { goredis.SetLogger(silence{}) }
+
+// silence is the logger that go-redis is given, see the package comment.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+// A Broker publishes to one Redis and opens Feeds from it. It implements
+// [broker.Broker].
+type Broker struct {
+	opts   Options
+	client *goredis.Client
+
+	closing context.Context // ends dials when the Broker is closed
+	close   context.CancelFunc
+
+	mu    sync.Mutex
+	feeds map[*Feed]struct{}
+	dials sync.WaitGroup
+}
+
+// New returns a Broker. It checks the options and does not wait for Redis. The
+// caller closes it.
+func New(o Options) (*Broker, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{opts: o, feeds: map[*Feed]struct{}{}}
+	b.closing, b.close = context.WithCancel(context.Background())
+	settings := o.client(b.dial)
+	settings.OnConnect = greet
+	b.client = goredis.NewClient(settings)
+	return b, nil
+}
+
+// greet makes Redis answer once before a connection is used. What a server says
+// of itself on a new connection (too many clients, a password is needed) is then
+// known before a publication was written, not in doubt after it.
+func greet(ctx context.Context, c *goredis.Conn) error { return c.Ping(ctx).Err() }
+
+// dial makes a connection for the pool.
+func (b *Broker) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	b.mu.Lock()
+	if b.closed() {
+		b.mu.Unlock()
+		return nil, broker.ErrClosed
+	}
+	b.dials.Add(1)
+	b.mu.Unlock()
+	defer b.dials.Done()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(b.closing, cancel)
+	defer stop()
+	c, err := b.opts.dial(ctx)
+	if err != nil {
+		return unreachable{fmt.Errorf("%w", err)}, nil // go-redis unwraps once
+	}
+	return c.pooled(), nil
+}
+
+func (b *Broker) closed() bool { return b.closing.Err() != nil }
+
+// Publish implements broker.Broker. It returns as soon as a deadline of ctx has
+// passed; a cancellation is noticed only while it waits for a connection.
+func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	p := &payload{wire: broker.AppendWire(nil, m)}
+	err := b.publish(ctx, b.opts.Prefix+m.Channel, p)
+	if err == nil {
+		return broker.Receipt{}, nil
+	}
+	if b.closed() && !p.sent {
+		err = broker.ErrClosed
+	} else {
+		err = outcome(err, p.sent)
+	}
+	return broker.Receipt{}, fmt.Errorf("redis: publish: %w", err)
+}
+
+func (b *Broker) publish(ctx context.Context, channel string, p *payload) (err error) {
+	defer contain(&err)
+	if b.closed() {
+		return broker.ErrClosed
+	}
+	return b.client.Publish(ctx, channel, p).Err()
+}
+
+// A payload is the message of one PUBLISH. go-redis asks for its bytes at the
+// moment of writing them, so it knows whether they may have been sent, and that
+// they are not sent again.
+type payload struct {
+	wire []byte
+	sent bool
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (p *payload) MarshalBinary() ([]byte, error) {
+	if p.sent {
+		return nil, errors.New("a publication is sent once")
+	}
+	p.sent = true
+	return p.wire, nil
+}
+
+// contain turns a panic of go-redis, which trusts the types of replies, into an
+// error.
+func contain(err *error) {
+	if recover() != nil {
+		*err = errBadReply
+	}
+}
+
+// Feed implements broker.Broker; the result is a [*Feed].
+func (b *Broker) Feed(context.Context) (broker.Feed, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed() {
+		return nil, fmt.Errorf("redis: feed: %w", broker.ErrClosed)
+	}
+	f := newFeed(b.opts, b.forget)
+	b.feeds[f] = struct{}{}
+	return f, nil
+}
+
+func (b *Broker) forget(f *Feed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.feeds, f)
+}
+
+// Close implements broker.Broker. A publication that is under way ends with an
+// unknown outcome.
+func (b *Broker) Close() error {
+	b.mu.Lock()
+	b.close()
+	open := make([]*Feed, 0, len(b.feeds))
+	for f := range b.feeds {
+		open = append(open, f)
+	}
+	b.mu.Unlock()
+	for _, f := range open {
+		f.Close()
+	}
+	b.client.Close() // twice is harmless
+	b.dials.Wait()
+	return nil
+}

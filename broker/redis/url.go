@@ -1,0 +1,139 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+
+	"github.com/pregon/pregon/broker"
+)
+
+const defaultPort = "6379"
+
+func init() {
+	for _, scheme := range []string{"redis", "rediss", "unix"} {
+		broker.Register(scheme, open)
+	}
+}
+
+// open is the broker.Driver of the three schemes.
+func open(_ context.Context, u *url.URL) (broker.Broker, error) {
+	o, err := ParseURL(u)
+	if err != nil {
+		return nil, err
+	}
+	return New(o)
+}
+
+// ParseURL returns the Options that a URL of one of the schemes redis, rediss and
+// unix stands for; the package comment has their form. It contacts nothing and
+// reads no file but the one that the parameter ca names. Its errors wrap
+// [broker.ErrURL], name the part that is wrong, and repeat none of the URL.
+func ParseURL(u *url.URL) (Options, error) {
+	parse, known := parseTCP, []string{"prefix"}
+	switch u.Scheme {
+	case "redis":
+	case "rediss":
+		parse, known = parseTLS, []string{"prefix", "ca"}
+	case "unix":
+		parse, known = parseUnix, []string{"prefix", "db"}
+	default:
+		return Options{}, urlError(u, "the scheme is not redis, rediss or unix")
+	}
+	if err := broker.CheckParams(u, known...); err != nil {
+		return Options{}, err
+	}
+	var o Options
+	if err := errors.Join(parse(u, &o), parseUser(u, &o)); err != nil {
+		return Options{}, err
+	}
+	o.Prefix = u.Query().Get("prefix")
+	return o, nil
+}
+
+func parseTCP(u *url.URL, o *Options) (err error) {
+	host, port := u.Hostname(), u.Port()
+	if port == "" {
+		port = defaultPort
+	}
+	if host == "" {
+		return urlError(u, "the host is missing")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return urlError(u, "the port is not between 1 and 65535")
+	}
+	if len(u.Path) > 1 {
+		if o.DB, err = parseDB(u.Path[1:]); err != nil {
+			return urlError(u, "the database in the path is not a non-negative integer")
+		}
+	}
+	o.Network, o.Addr = "tcp", net.JoinHostPort(host, port)
+	return nil
+}
+
+func parseTLS(u *url.URL, o *Options) error {
+	if err := parseTCP(u, o); err != nil {
+		return err
+	}
+	o.TLS = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+	if !u.Query().Has("ca") {
+		return nil
+	}
+	pem, err := os.ReadFile(u.Query().Get("ca"))
+	if err != nil {
+		return urlError(u, "the file of the parameter ca cannot be read")
+	}
+	o.TLS.RootCAs = x509.NewCertPool()
+	if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
+		return urlError(u, "the file of the parameter ca has no PEM certificate")
+	}
+	return nil
+}
+
+func parseUnix(u *url.URL, o *Options) (err error) {
+	switch {
+	case u.Host != "":
+		return urlError(u, "the path does not begin with a slash; write unix:///path")
+	case len(u.Path) <= 1:
+		return urlError(u, "the path of the socket is missing")
+	}
+	if db := u.Query().Get("db"); u.Query().Has("db") {
+		if o.DB, err = parseDB(db); err != nil {
+			return urlError(u, "the parameter db is not a non-negative integer")
+		}
+	}
+	o.Network, o.Addr = "unix", u.Path
+	return nil
+}
+
+// parseUser takes the user and the password, and refuses what is likely to be a
+// password in the wrong place.
+func parseUser(u *url.URL, o *Options) error {
+	if u.Fragment != "" || u.RawFragment != "" {
+		return urlError(u, "it has a fragment; a # in a password is written %23")
+	}
+	if u.User == nil {
+		return nil
+	}
+	o.Username = u.User.Username()
+	o.Password, _ = u.User.Password()
+	if o.Username != "" && o.Password == "" {
+		return urlError(u, "it has a user and no password; a password alone is written :password@host")
+	}
+	return nil
+}
+
+func parseDB(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	return int(n), err
+}
+
+func urlError(u *url.URL, what string) error {
+	return fmt.Errorf("%w: %s: %s", broker.ErrURL, u.Scheme, what)
+}

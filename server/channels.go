@@ -1,0 +1,72 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// maxChannels is how many channels one client may listen to.
+const maxChannels = 100
+
+// pathChannel takes the channel out of the path of r behind prefix.
+func pathChannel(r *http.Request, prefix string) (string, error) {
+	escaped, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix)
+	if !ok || escaped == "" {
+		return "", notFound()
+	}
+	name, err := broker.ParseChannel(escaped)
+	return name, channelProblem(err)
+}
+
+// queryChannels returns the distinct channels of the query's channel parameters.
+func queryChannels(query url.Values) ([]string, error) {
+	names := query["channel"]
+	switch {
+	case len(names) == 0:
+		return nil, bad("no_channel", "Name the channels: /ws/{channel}, or ?channel=a&channel=b.")
+	case len(names) > maxChannels:
+		return nil, bad("too_many_channels", "One connection may listen to at most 100 channels.")
+	}
+	var distinct []string
+	for _, name := range names {
+		if err := broker.CheckChannel(name); err != nil {
+			return nil, channelProblem(err)
+		}
+		if !slices.Contains(distinct, name) {
+			distinct = append(distinct, name)
+		}
+	}
+	return distinct, nil
+}
+
+// parseQuery is url.ParseQuery with a problem for an error. A semicolon is an
+// error there, and silently dropped by URL.Query.
+func parseQuery(r *http.Request) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, bad("bad_query", "The query is not well formed.")
+	}
+	return query, nil
+}
+
+// channelProblem turns a *broker.ChannelError into an answer.
+func channelProblem(err error) error {
+	var ce *broker.ChannelError
+	if !errors.As(err, &ce) {
+		return err
+	}
+	if ce.Code == "channel_reserved" {
+		return &transport.Problem{Status: http.StatusForbidden, Code: ce.Code, Detail: ce.Detail}
+	}
+	return bad(ce.Code, ce.Detail)
+}
+
+func bad(code, detail string) *transport.Problem {
+	return &transport.Problem{Status: http.StatusBadRequest, Code: code, Detail: detail}
+}

@@ -1,0 +1,23 @@
+// Package server puts a broker, the hub and the transports behind HTTP.
+//
+//	POST /publish/{channel}    publish a message
+//	GET  /ws/{channel}         listen over WebSocket   (/ws?channel=a&channel=b)
+//	GET  /sse/{channel}        listen to an event stream, likewise
+//	GET  /healthz              the process lives
+//	GET  /readyz               messages go through the broker and come back
+//	GET  /                     a page to try it all
+//
+// Errors are problem details (RFC 9457), see [transport.Problem]; only what
+// net/http refuses before a request exists is answered in its own words.
+//
+// This is the one package that knows Echo. Whatever serves a request takes plain
+// net/http; routes.go maps the one to the other.
+//
+// # Life
+//
+// [New] starts the hub, [Server.Serve] serves until its context ends and then
+// drains: readiness turns red, new listeners are refused, those there are told
+// to come back, spread over Options.DrainTime. [Server.Close] ends the rest and
+// waits for every goroutine. A Server may be used without Serve: [Server.Handler]
+// is an http.Handler.
+package server

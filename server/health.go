@@ -1,0 +1,31 @@
+package server
+
+import (
+	"io"
+	"net/http"
+
+	"github.com/pregon/pregon/transport"
+)
+
+// healthz answers while the process lives.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error { return ok(w) }
+
+// readyz answers 200 where a message has just gone through the broker and come
+// back through our own subscription.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if s.draining.Load() {
+		return draining()
+	}
+	if err := s.hub.Ready(); err != nil {
+		s.log.Debug("server: not ready", "error", err)
+		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: 1,
+			Detail: "Messages do not come back through the broker."}
+	}
+	return ok(w)
+}
+
+func ok(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n") // a prober that has gone is no error of ours
+	return nil
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// publish answers POST /publish/{channel}.
+func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
+	channel, err := pathChannel(r, "/publish/")
+	if err != nil {
+		return err
+	}
+	m, err := s.messageOf(w, r)
+	if err != nil {
+		return err
+	}
+	m.Channel = channel
+	// A caller that goes away does not leave a publication half done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), publishTimeout)
+	defer cancel()
+	if _, err := s.options.Broker.Publish(ctx, m); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	// A caller that has gone does not get its receipt.
+	_ = json.NewEncoder(w).Encode(receipt{Channel: channel})
+	return nil
+}
+
+// A receipt is the answer to an accepted publication.
+type receipt struct {
+	Channel string `json:"channel"`
+}
+
+// messageOf takes the message out of the query or the body.
+func (s *Server) messageOf(w http.ResponseWriter, r *http.Request) (broker.Message, error) {
+	query, err := parseQuery(r)
+	if err != nil {
+		return broker.Message{}, err
+	}
+	body, err := s.readBody(w, r)
+	if err != nil {
+		return broker.Message{}, err
+	}
+	if !query.Has("message") {
+		return parseBody(r.Header, body)
+	}
+	if len(body) > 0 {
+		return broker.Message{}, bad("two_messages", "Give the message in the query or in the body, not in both.")
+	}
+	return single(query)
+}
+
+// readBody reads at most MaxMessage bytes, and nothing of a body that says it
+// has more.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, &transport.Problem{Status: http.StatusUnsupportedMediaType, Code: "encoding_not_supported",
+			Detail: "Send the body without a Content-Encoding.", Header: http.Header{"Connection": {"close"}}}
+	}
+	if r.ContentLength > s.options.MaxMessage {
+		return nil, tooLarge()
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.options.MaxMessage))
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return nil, tooLarge()
+	case err != nil:
+		return nil, &transport.Problem{Status: http.StatusBadRequest, Code: "bad_body",
+			Detail: "The body could not be read to its end.", Header: http.Header{"Connection": {"close"}}}
+	}
+	return body, nil
+}
+
+func tooLarge() *transport.Problem {
+	return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+		Detail: "The body is longer than this server takes.", Header: http.Header{"Connection": {"close"}}}
+}
+
+// parseBody makes a message of a body as its Content-Type says.
+func parseBody(h http.Header, body []byte) (broker.Message, error) {
+	kind, err := mediaType(h)
+	if err != nil {
+		return broker.Message{}, err
+	}
+	if len(body) == 0 {
+		return broker.Message{}, bad("empty", "There is no message: give ?message= or a body.")
+	}
+	if kind == "application/octet-stream" {
+		return broker.Message{Data: body, Binary: true}, nil
+	}
+	if !utf8.Valid(body) {
+		return broker.Message{}, invalidUTF8()
+	}
+	switch kind {
+	case "application/json":
+		return parseJSON(body)
+	case "application/x-www-form-urlencoded":
+		return parseForm(body)
+	default:
+		return broker.Message{Data: body}, nil
+	}
+}
+
+// mediaType returns the Content-Type without parameters, text/plain for none.
+func mediaType(h http.Header) (string, error) {
+	value := h.Get("Content-Type")
+	if value == "" {
+		return "text/plain", nil
+	}
+	kind, params, err := mime.ParseMediaType(value)
+	charset, given := params["charset"]
+	known := kind == "text/plain" || kind == "application/json" ||
+		kind == "application/x-www-form-urlencoded" || kind == "application/octet-stream"
+	if err != nil || !known || given && !strings.EqualFold(charset, "utf-8") {
+		return "", &transport.Problem{Status: http.StatusUnsupportedMediaType, Code: "type_not_supported",
+			Detail: "Send application/json, text/plain, application/x-www-form-urlencoded or application/octet-stream, in UTF-8."}
+	}
+	return kind, nil
+}
+
+// parseJSON takes the text of a JSON string, and any other JSON value as the
+// text that it came as.
+func parseJSON(body []byte) (broker.Message, error) {
+	if !json.Valid(body) {
+		return broker.Message{}, bad("bad_json", "The body is not valid JSON.")
+	}
+	var text string
+	if json.Unmarshal(body, &text) == nil && !isNull(body) {
+		return broker.Message{Data: []byte(text)}, nil
+	}
+	return broker.Message{Data: body}, nil
+}
+
+// isNull tells the JSON null, which unmarshals into anything, from a string.
+func isNull(body []byte) bool { return strings.TrimSpace(string(body)) == "null" }
+
+func parseForm(body []byte) (broker.Message, error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return broker.Message{}, bad("bad_form", "The form is not well formed.")
+	}
+	if !form.Has("message") {
+		return broker.Message{}, bad("no_message",
+			"The form has no field message. To send a body as it is, set Content-Type: text/plain.")
+	}
+	return single(form)
+}
+
+// single takes the one message out of a form or a query. It may be empty.
+func single(values url.Values) (broker.Message, error) {
+	text := values["message"]
+	switch {
+	case len(text) > 1:
+		return broker.Message{}, bad("two_messages", "There is more than one message.")
+	case !utf8.ValidString(text[0]):
+		return broker.Message{}, invalidUTF8()
+	}
+	return broker.Message{Data: []byte(text[0])}, nil
+}
+
+func invalidUTF8() *transport.Problem {
+	return bad("invalid_utf8", "The message is not valid UTF-8; send bytes as application/octet-stream.")
+}

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Bounds of a request, against clients that take their time.
+const (
+	headerTime  = 5 * time.Second  // for the request's headers
+	requestTime = 30 * time.Second // for the request with its body
+	idleTime    = 2 * time.Minute  // between requests
+	maxHeader   = 12 << 10         // bytes; net/http adds 4 KiB
+)
+
+// Serve serves l, and closes it, until ctx ends. Then it drains and returns nil.
+// An error means that l failed.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	web := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       requestTime,
+		WriteTimeout:      requestTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// Neither WebSocket nor the event streams are served over HTTP/2.
+		TLSNextProto: noHTTP2,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- web.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("server: accept connections: %w", err)
+	case <-ctx.Done():
+	}
+	s.drain(context.WithoutCancel(ctx), web)
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("server: accept connections: %w", err)
+	}
+	return nil
+}
+
+// drain lets go of all clients: readiness is red from the first moment, and
+// publishing goes on until the last listener has gone.
+func (s *Server) drain(ctx context.Context, web *http.Server) {
+	s.draining.Store(true)
+	s.log.Info("server: draining", "connections", s.hub.Sessions())
+	ctx, cancel := context.WithTimeout(ctx, s.options.DrainTime+lingerTime+time.Second)
+	defer cancel()
+	s.hub.Drain(ctx, s.options.DrainTime)
+	if err := web.Shutdown(ctx); err != nil {
+		_ = web.Close() // the requests that are left have had their time
+	}
+}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// Options are the settings of a Server. Zero values mean the defaults.
+type Options struct {
+	// Broker carries the messages. It is required, used until Close, and not
+	// closed by the Server.
+	Broker broker.Broker
+	// BrokerName is shown to people. It must not contain a password.
+	BrokerName string
+	// Logger is where to log; default slog.Default().
+	Logger *slog.Logger
+
+	// MaxMessage is the longest body of a publication in bytes; default 1 MiB.
+	MaxMessage int64
+	// MaxConnections is how many clients may listen at once; by default as many
+	// as the process may have descriptors, less a reserve.
+	MaxConnections int
+	// AllowOrigins are the origins, such as https://example.com, whose pages may
+	// use the server beside its own; "*" allows all. Default none.
+	AllowOrigins []string
+
+	QueueBytes   int           // that may wait for one client; default 4 MiB
+	WriteTimeout time.Duration // in which a client must take something; default 10 s
+	PingInterval time.Duration // default 25 s
+	PongTimeout  time.Duration // default 55 s
+	DrainTime    time.Duration // over which clients are sent away; default 5 s
+}
+
+const (
+	queueMessages  = 16 << 10        // that may wait for one client
+	maxInbound     = 64 << 10        // bytes of a message from a listening client
+	lingerTime     = 2 * time.Second // between our end of a connection and the peer's
+	publishTimeout = 5 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Logger, slog.Default())
+	setDefault(&o.MaxMessage, 1<<20)
+	setDefault(&o.MaxConnections, connectionLimit())
+	setDefault(&o.QueueBytes, 4<<20)
+	setDefault(&o.WriteTimeout, 10*time.Second)
+	setDefault(&o.PingInterval, 25*time.Second)
+	setDefault(&o.PongTimeout, 55*time.Second)
+	setDefault(&o.DrainTime, 5*time.Second)
+	return o
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// A Server serves one node.
+type Server struct {
+	options    Options
+	log        *slog.Logger
+	hub        *hub.Hub
+	sockets    *socket.Group
+	transports map[string]transport.Transport
+	origins    origins
+	handler    http.Handler
+	draining   atomic.Bool
+}
+
+// New returns a Server on o.Broker. It does not wait for the broker: see Check.
+// The caller closes it.
+func New(ctx context.Context, o Options) (*Server, error) {
+	if o.Broker == nil {
+		return nil, errors.New("server: no broker")
+	}
+	s := &Server{options: o.withDefaults()}
+	s.log = s.options.Logger
+	var err error
+	if s.origins, err = parseOrigins(s.options.AllowOrigins); err != nil {
+		return nil, err
+	}
+	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
+		Logger: s.log, PingInterval: s.options.PingInterval, PongTimeout: s.options.PongTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.sockets = socket.NewGroup(socket.Limits{
+		Bytes: s.options.QueueBytes, Messages: queueMessages,
+		Stall: s.options.WriteTimeout, Linger: lingerTime,
+	})
+	s.transports = transport.New(transport.Env{
+		Hub: s.hub, Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound,
+	})
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Handler returns what answers requests. It is for use with an http.Server of
+// the caller's, which must not close the Server before that has stopped.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Check waits for the first message to go through the broker and come back, and
+// otherwise returns what is wrong: see [hub.Hub.Check].
+func (s *Server) Check(ctx context.Context) error { return s.hub.Check(ctx) }
+
+// Close sends away all clients at once, and waits for everything the Server has
+// started. It is to be called when no handler runs any more.
+func (s *Server) Close() error {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), s.options.WriteTimeout+2*lingerTime)
+	defer cancel()
+	s.hub.Drain(ctx, 0)
+	s.hub.Close()
+	for _, t := range s.transports {
+		t.Wait()
+	}
+	s.sockets.Wait()
+	return nil
+}

@@ -1,0 +1,115 @@
+package sse
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// joinTimeout is how long a request waits for the broker's confirmation.
+const joinTimeout = 4 * time.Second
+
+// Clients come back after a random time in this range, so that those of a server
+// that has stopped do not all come back at once.
+const (
+	minRetry = 500 * time.Millisecond
+	maxRetry = 3 * time.Second
+)
+
+func init() {
+	transport.Register("sse", func(env transport.Env) transport.Transport { return New(env) })
+}
+
+// A Transport serves clients that read an event stream.
+type Transport struct {
+	env       transport.Env
+	encodings map[string]*encoding // by the Format's name
+	readers   sync.WaitGroup
+}
+
+// New returns a Transport.
+func New(env transport.Env) *Transport {
+	t := &Transport{env: env, encodings: map[string]*encoding{}}
+	events, _ := transport.FormatByName("json")
+	for _, f := range transport.Formats() {
+		t.encodings[f.Name()] = &encoding{format: f, events: events}
+	}
+	return t
+}
+
+// DefaultFormat implements transport.Transport.
+func (t *Transport) DefaultFormat() string { return "raw" }
+
+// Wait implements transport.Transport.
+func (t *Transport) Wait() { t.readers.Wait() }
+
+// Serve implements transport.Transport. The headers are sent once the broker has
+// confirmed all channels. The connection is taken over from net/http, whose
+// buffers would stay with it for life; so HTTP/2 cannot be served.
+func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []string, format transport.Format) error {
+	if r.ProtoMajor != 1 {
+		return &transport.Problem{Status: http.StatusHTTPVersionNotSupported, Code: "bad_protocol",
+			Detail: "Event streams are served over HTTP/1.1."}
+	}
+	s := t.env.Sockets.New()
+	ctx, cancel := context.WithTimeout(r.Context(), joinTimeout)
+	defer cancel()
+	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
+		Socket: s, Encoding: t.encodings[format.Name()], Channels: channels,
+	})
+	if err != nil {
+		return err
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		session.Leave()
+		return fmt.Errorf("sse: take over the connection: %w", err)
+	}
+	s.Attach(conn)
+	if _, err := s.Write(head(w.Header())); err != nil {
+		session.Leave()
+		_ = s.Close() // the client has gone
+		return nil
+	}
+	s.Open()
+	t.readers.Go(func() { read(s, session, t.env.MaxInbound) })
+	return nil
+}
+
+// head is the response up to the first event, with the headers that were set
+// before.
+func head(set http.Header) []byte {
+	h := set.Clone()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // or nginx would collect events before sending
+	h.Set("Connection", "close")
+	var b strings.Builder
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(&b) // a Builder takes everything
+	retry := minRetry + rand.N(maxRetry-minRetry)
+	fmt.Fprintf(&b, "\r\nretry: %d\n\n", retry.Milliseconds())
+	return []byte(b.String())
+}
+
+// read waits for the client to go. It has nothing to say; one that says more
+// than limit bytes is cut off.
+func read(s *socket.Socket, session transport.Session, limit int64) {
+	defer s.Close()
+	defer session.Leave()
+	var buf [64]byte // small, as there is one for every connection
+	for limit > 0 {
+		n, err := s.Read(buf[:])
+		if err != nil {
+			return
+		}
+		limit -= int64(n)
+	}
+}
