@@ -18,7 +18,7 @@ const (
 	framesPerSecond = 50
 	framesBurst     = 100
 	messageTime     = 10 * time.Second // from a message's first byte to its last
-	drainBytes      = 1 << 20          // read and dropped after our end
+	drainBytes      = 16 << 20         // read and dropped after our end
 )
 
 func newWire(s *socket.Socket, maxInbound int64) *wire {
