@@ -21,14 +21,14 @@ func TestFaultyDriver(t *testing.T) {
 	if *fault == "" {
 		t.Skip("TestFaults runs it")
 	}
-	brokertest.SetGuard(time.Second)
+	brokertest.SetGuard(500 * time.Millisecond)
 	for _, f := range faults {
 		if f.name != *fault {
 			continue
 		}
 		brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
 			backend := NewBackend()
-			return func(*testing.T) broker.Broker { return f.break_(backend.Open()) }
+			return func(*testing.T) broker.Broker { return f.corrupt(backend.Open()) }
 		}, brokertest.WithCut(func(_ *testing.T, node broker.Broker) {
 			if loop, ok := broker.As[*Loop](node); ok {
 				loop.cut()
@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				out, err := exec.CommandContext(ctx, os.Args[0], "-fault="+f.name, "-test.run=^TestFaultyDriver$/^"+name+"$",
-					"-test.short", "-rapid.nofailfile", "-rapid.shrinktime=1s").CombinedOutput()
+					"-test.short", "-rapid.checks=2000", "-rapid.nofailfile", "-rapid.shrinktime=1s").CombinedOutput()
 				if err == nil || !strings.Contains(string(out), "--- FAIL: TestFaultyDriver/"+name) || !strings.Contains(string(out), "rule: ") {
 					t.Errorf("the case did not find the fault: %v\n%s", err, out)
 				}

@@ -18,6 +18,7 @@ import (
 // What foreign text must not say for itself: an error of go-redis or of Redis can
 // repeat what was sent or received, so only these sentences leave the package.
 var (
+	errNoName     = errors.New("the channel name is empty")
 	errNotRedis   = errors.New("the server does not speak the Redis protocol")
 	errBadReply   = errors.New("the server's answer makes no sense")
 	errHungUp     = errors.New("the server closed the connection")

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -44,6 +45,9 @@ func newFeed(o Options, forget func(*Feed)) *Feed {
 // Add implements broker.Feed. Where the link is down it waits for the attempt
 // that is under way, or the next, and shares its fate.
 func (f *Feed) Add(ctx context.Context, channels ...string) error {
+	if slices.Contains(channels, "") {
+		return fmt.Errorf("redis: subscribe: %w", errNoName)
+	}
 	topics := f.topics(channels)
 	for {
 		again, err := f.add(ctx, topics)

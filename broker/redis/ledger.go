@@ -22,6 +22,7 @@ type command struct {
 	name     string
 	topics   []string // for ping the empty string, whose answer is the pong
 	answered int      // how many topics Redis has confirmed
+	restores bool     // the topics were there on an earlier link
 	done     chan struct{}
 	err      error // set before done is closed: Redis refused the command
 }
@@ -30,7 +31,6 @@ type command struct {
 type subscription struct {
 	command   *command // the SUBSCRIBE that carries it
 	confirmed bool     // messages count from here on
-	restored  bool     // it was there on an earlier link
 	claims    int      // calls of Add that are under way for it
 }
 
@@ -41,6 +41,8 @@ type ledger struct {
 	outbox   []*command               // to be written, oldest first
 	expected []*command               // to be answered, oldest first, the outbox included
 	wake     chan struct{}            // has a token when the outbox is not empty
+
+	restoring int // expected commands that restore
 }
 
 func newLedger() ledger {
@@ -67,14 +69,22 @@ func (g *ledger) issue(name string, topics []string) []*command {
 }
 
 // subscribe asks for topics that are not there yet.
-func (g *ledger) subscribe(topics []string, restored bool) []*command {
+func (g *ledger) subscribe(topics []string) []*command {
 	commands := g.issue(opSubscribe, topics)
 	for _, c := range commands {
 		for _, t := range c.topics {
-			g.subs[t] = &subscription{command: c, restored: restored}
+			g.subs[t] = &subscription{command: c}
 		}
 	}
 	return commands
+}
+
+// restore asks for topics that were there on an earlier link.
+func (g *ledger) restore(topics []string) {
+	for _, c := range g.subscribe(topics) {
+		c.restores = true
+		g.restoring++
+	}
 }
 
 // unsubscribe takes topics out; those that are not there do not count.
@@ -117,14 +127,11 @@ func (g *ledger) refuse(err error) error {
 		return err
 	}
 	c := g.expected[0]
-	if c.name == opPing {
+	if c.name == opPing || c.restores {
 		return err
 	}
 	for _, t := range c.topics {
 		if s := g.subs[t]; s != nil && s.command == c {
-			if s.restored {
-				return err
-			}
 			delete(g.subs, t)
 		}
 	}
@@ -136,6 +143,9 @@ func (g *ledger) refuse(err error) error {
 // finish ends the oldest command.
 func (g *ledger) finish() {
 	close(g.expected[0].done)
+	if g.expected[0].restores {
+		g.restoring--
+	}
 	g.expected[0] = nil
 	g.expected = g.expected[1:]
 }
@@ -157,7 +167,7 @@ func (l *link) claim(topics []string) (*claim, error) {
 	}
 	fresh := slices.DeleteFunc(slices.Clone(topics), func(t string) bool { return l.subs[t] != nil })
 	c := &claim{topics: topics, own: map[*command]bool{}}
-	for _, cmd := range l.subscribe(fresh, false) {
+	for _, cmd := range l.subscribe(fresh) {
 		c.own[cmd] = true
 	}
 	waiting := map[*command]bool{}

@@ -25,8 +25,7 @@ type link struct {
 
 	ledger // guarded by feed.mu
 
-	restoring int    // topics that Redis has still to confirm again
-	restored  func() // called when it has
+	restored func() // called once when all that was lost is there again
 
 	conn   *conn
 	client *goredis.Client
@@ -102,7 +101,7 @@ func (l *link) serve(ctx context.Context, restored func()) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { l.write(ctx) })
 	helpers.Go(func() { l.watch(ctx) })
-	l.restore()
+	l.begin()
 	err := l.receive()
 	cancel()
 	l.conn.Close()
@@ -119,14 +118,12 @@ func (l *link) fail(err error) {
 	l.conn.Close()
 }
 
-// restore asks for all that the Feed carries and then lets new channels in.
-func (l *link) restore() {
+// begin asks for all that the Feed carries and then lets new channels in.
+func (l *link) begin() {
 	l.feed.mu.Lock()
 	defer l.feed.mu.Unlock()
-	l.subscribe(slices.Collect(maps.Keys(l.feed.kept)), true)
-	if l.restoring = len(l.feed.kept); l.restoring == 0 {
-		l.restored()
-	}
+	l.restore(slices.Collect(maps.Keys(l.feed.kept)))
+	l.checkRestored()
 	close(l.up)
 }
 
@@ -173,13 +170,18 @@ func (l *link) confirmed(name, topic string) error {
 	l.feed.mu.Lock()
 	defer l.feed.mu.Unlock()
 	s, err := l.confirm(name, topic)
-	if s != nil && s.restored {
+	if s != nil && s.command.restores {
 		l.feed.queue.Gap(broker.LinkLost, l.feed.channel(topic))
-		if l.restoring--; l.restoring == 0 {
-			l.restored()
-		}
 	}
+	l.checkRestored()
 	return err
+}
+
+func (l *link) checkRestored() {
+	if l.restoring == 0 && l.restored != nil {
+		l.restored()
+		l.restored = nil
+	}
 }
 
 // refused takes an error of receiving: a refusal of Redis concerns a command,

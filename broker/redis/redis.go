@@ -80,6 +80,9 @@ func (b *Broker) closed() bool { return b.closing.Err() != nil }
 // Publish implements broker.Broker. It returns as soon as a deadline of ctx has
 // passed; a cancellation is noticed only while it waits for a connection.
 func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	if m.Channel == "" {
+		return broker.Receipt{}, fmt.Errorf("redis: publish: %w", errNoName)
+	}
 	p := &payload{wire: broker.AppendWire(nil, m)}
 	err := b.publish(ctx, b.opts.Prefix+m.Channel, p)
 	if err == nil {

@@ -1,0 +1,187 @@
+package redis_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis"
+	"github.com/pregon/pregon/broker/redis/redistest"
+)
+
+// secret is a password with all the characters that mean something in a URL.
+const secret = "s@e:c/r?e#t%41"
+
+// weak makes a user who may do what the driver needs on the channels allowed and
+// shared.
+func weak(t *testing.T) (*redistest.Server, redis.Options) {
+	server := redistest.Start(t)
+	server.MustDo("ACL", "SETUSER", "weak", "on", ">"+secret, "resetchannels", "&allowed", "&shared",
+		"+publish", "+subscribe", "+unsubscribe", "+ping")
+	o := options(server.Addr())
+	o.Username, o.Password = "weak", secret
+	return server, o
+}
+
+// Without permission for a channel, publishing and adding are denied, and the
+// channels that the Feed has are not disturbed.
+func TestNoPermission(t *testing.T) {
+	_, o := weak(t)
+	b := newBroker(t, o)
+	f := newFeed(t, b, "allowed")
+	if err := f.Add(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
+		t.Errorf("Add: error %v, want one that matches ErrDenied", err)
+	}
+	_, err := b.Publish(guard(t), broker.Message{Channel: "forbidden"})
+	if !errors.Is(err, broker.ErrDenied) {
+		t.Errorf("Publish: error %v, want one that matches ErrDenied", err)
+	}
+	publish(t, b, "shared", "nobody hears it")
+	publish(t, b, "allowed", "after")
+	hear(t, f, "allowed", "after")
+}
+
+// That another Add is denied does not fail one that shares a channel with it.
+func TestDeniedNeighbour(t *testing.T) {
+	_, o := weak(t)
+	f := newFeed(t, newBroker(t, o))
+	for range 200 {
+		var adds sync.WaitGroup
+		adds.Go(func() {
+			if err := f.Add(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
+				t.Errorf("forbidden: error %v, want one that matches ErrDenied", err)
+			}
+		})
+		adds.Go(func() {
+			if err := f.Add(guard(t), "shared"); err != nil {
+				t.Errorf("shared: %v", err)
+			}
+		})
+		adds.Wait()
+		if err := f.Remove(guard(t), "shared"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A permission that is taken away from a Feed is told once, and when it is given
+// back the Feed goes on, with a gap.
+func TestPermissionTakenAway(t *testing.T) {
+	server, o := weak(t)
+	var log lines
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	b := newBroker(t, o)
+	f := newFeed(t, b, "allowed", "shared")
+	server.MustDo("ACL", "SETUSER", "weak", "resetchannels", "&allowed") // cuts the connection too
+	for range 5 {                                                       // attempts, at least
+		if err := f.Add(guard(t), "shared"); !errors.Is(err, broker.ErrDenied) && !errors.Is(err, broker.ErrUnavailable) {
+			t.Fatalf("Add: error %v, want one that matches ErrDenied", err)
+		}
+	}
+	server.MustDo("ACL", "SETUSER", "weak", "&shared")
+	hearGap(t, f, "allowed", "shared")
+	publish(t, b, "shared", "after")
+	hear(t, f, "shared", "after")
+	f.Close()
+	if n := log.count("level=ERROR"); n != 1 {
+		t.Errorf("%d lines of level ERROR, want one:\n%s", n, log.String())
+	}
+	if n := log.count("restored"); n != 1 {
+		t.Errorf("%d lines say that the link is restored, want one:\n%s", n, log.String())
+	}
+}
+
+// A wrong password is an error that says so and a single loud line, however often
+// the Feed tries. Neither contains it.
+func TestWrongPassword(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", "another")
+	for _, password := range []string{"", secret} {
+		var log lines
+		o := options(server.Addr())
+		o.Password = password
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		b := newBroker(t, o)
+		_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
+		denied(t, "Publish", err)
+		f, err := b.Feed(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 { // each waits for one more attempt
+			denied(t, "Add", f.Add(guard(t), "chat"))
+		}
+		f.Close()
+		if n := log.count("level=ERROR"); n != 1 || log.count("level=") != 1 {
+			t.Errorf("%d lines of level ERROR, want that and no other:\n%s", n, log.String())
+		}
+		if strings.Contains(log.String(), secret) {
+			t.Error("the log has the password")
+		}
+	}
+}
+
+func denied(t *testing.T, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, broker.ErrDenied) {
+		t.Errorf("%s: error %v, want one that matches ErrDenied", what, err)
+	} else if strings.Contains(err.Error(), secret) {
+		t.Errorf("%s: the error has the password", what)
+	}
+}
+
+// A server that repeats what it was sent does not bring the password into an
+// error.
+func TestEchoingServer(t *testing.T) {
+	for _, form := range []string{"-ERR unknown command with args: %s\r\n", "+%s\r\n", "%s\r\n"} {
+		server := startFake(t, func(args []string) string {
+			return strings.ReplaceAll(form, "%s", strings.Join(args, " "))
+		})
+		o := options(server.listener.Addr().String())
+		o.Username, o.Password = "me", secret
+		b := newBroker(t, o)
+		_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("Publish: error %v, want one without the password", err)
+		}
+		f, err := b.Feed(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Add(guard(t), "chat"); err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("Add: error %v, want one without the password", err)
+		}
+	}
+}
+
+// A password that is percent-encoded in the URL is the one that Redis gets.
+func TestPasswordInURL(t *testing.T) {
+	server, _ := weak(t)
+	u := url.URL{Scheme: "redis", User: url.UserPassword("weak", secret), Host: server.Addr()}
+	b := open(t, strings.ReplaceAll(u.String(), ":c", "%3Ac"))
+	publish(t, b, "allowed", "hello")
+}
+
+// lines collects a log.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *lines) count(what string) int { return strings.Count(l.String(), what) }

@@ -1,0 +1,34 @@
+package redis_test
+
+import (
+	"testing"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/brokertest"
+	"github.com/pregon/pregon/broker/redis/redistest"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The driver keeps the whole contract of package broker on a real Redis, and says
+// so where Redis closed the connection of its subscriptions.
+func TestConformance(t *testing.T) {
+	var server *redistest.Server
+	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
+		server = redistest.Start(t)
+		return func(t *testing.T) broker.Broker { return open(t, server.URL()) }
+	}, brokertest.WithCut(func(t *testing.T, _ broker.Broker) {
+		server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
+	}))
+}
+
+func open(t *testing.T, url string) broker.Broker {
+	t.Helper()
+	b, err := broker.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}

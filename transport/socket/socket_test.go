@@ -1,0 +1,242 @@
+package socket_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/pregon/pregon/transport/socket"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var limits = socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: 10 * time.Second, Linger: 10 * time.Second}
+
+// pair returns a Socket that is attached to one end of a TCP connection, and the
+// other end. hideDescriptor makes it take the path of TLS.
+func pair(t interface{ Fatal(...any) }, g *socket.Group, hideDescriptor bool) (*socket.Socket, *net.TCPConn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10) // so that writes are partial
+	_ = peer.(*net.TCPConn).SetReadBuffer(4 << 10)
+	s := g.New()
+	if hideDescriptor {
+		s.Attach(halfCloser{c, c.(*net.TCPConn)})
+	} else {
+		s.Attach(c)
+	}
+	return s, peer.(*net.TCPConn)
+}
+
+// halfCloser hides that it has a descriptor.
+type halfCloser struct {
+	net.Conn
+	tcp *net.TCPConn
+}
+
+func (h halfCloser) CloseWrite() error { return h.tcp.CloseWrite() }
+
+// A frame is its length, its kind, its number and filling.
+func frame(kind byte, number, size int) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(5+size))
+	b = binary.BigEndian.AppendUint32(append(b, kind), uint32(number))
+	return append(b, bytes.Repeat([]byte{kind}, size)...)
+}
+
+// frames parses all that a peer received, and fails where a frame was cut.
+func frames(t *rapid.T, received []byte) (numbers map[byte][]int) {
+	numbers = map[byte][]int{}
+	for len(received) > 0 {
+		if len(received) < 9 {
+			t.Fatalf("%d bytes of a header at the end", len(received))
+		}
+		size := int(binary.BigEndian.Uint32(received))
+		if len(received) < 4+size {
+			t.Fatalf("a frame of %d bytes has %d", size, len(received)-4)
+		}
+		kind, number := received[4], int(binary.BigEndian.Uint32(received[5:]))
+		for _, c := range received[9 : 4+size] {
+			if c != kind {
+				t.Fatalf("another frame within frame %c%d", kind, number)
+			}
+		}
+		numbers[kind] = append(numbers[kind], number)
+		received = received[4+size:]
+	}
+	return numbers
+}
+
+// Whatever is sent by whom, and however the peer reads: every frame that was
+// taken arrives once, whole and in order, and the last one last.
+func TestFramesAreWholeOnceAndInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := socket.NewGroup(limits)
+		s, peer := pair(t, g, rapid.Bool().Draw(t, "hide descriptor"))
+		defer g.Wait()
+		defer s.Close()
+		defer peer.Close()
+		sizes := rapid.SliceOfN(rapid.IntRange(0, 20_000), 1, 60).Draw(t, "sizes")
+		openAt := rapid.IntRange(0, len(sizes)-1).Draw(t, "open at")
+		pause := rapid.IntRange(1, 30_000).Draw(t, "read size")
+		received := make(chan []byte, 1)
+		go func() { received <- readAll(peer, pause) }()
+
+		var wg sync.WaitGroup
+		opened := make(chan struct{})
+		wg.Go(func() { // another goroutine's control frames
+			<-opened
+			for i := range 20 {
+				if err := s.Control(new(socket.Writer), frame('c', i, i)); err != nil {
+					t.Errorf("control: %v", err)
+				}
+			}
+		})
+		taken := 0
+		var w socket.Writer
+		for i, size := range sizes {
+			if i == openAt {
+				s.Open()
+				close(opened)
+			}
+			switch err := s.Send(&w, frame('m', taken, size), 1); {
+			case err == nil:
+				taken++
+			case !errors.Is(err, socket.ErrSlow):
+				t.Fatalf("send: %v", err)
+			}
+		}
+		wg.Wait()
+		s.End(frame('e', 0, 3))
+		if err := s.Send(&w, frame('m', 0, 0), 1); !errors.Is(err, socket.ErrClosed) {
+			t.Fatalf("send after the end: %v", err)
+		}
+		numbers := frames(t, <-received)
+		for kind, want := range map[byte]int{'m': taken, 'e': 1} {
+			if len(numbers[kind]) != want {
+				t.Fatalf("%d frames of kind %c arrived, %d were taken", len(numbers[kind]), kind, want)
+			}
+			for i, n := range numbers[kind] {
+				if i != n {
+					t.Fatalf("frame %c%d arrived as number %d", kind, n, i)
+				}
+			}
+		}
+		if len(numbers['c']) != 20 {
+			t.Fatalf("%d of 20 control frames arrived", len(numbers['c']))
+		}
+	})
+}
+
+func readAll(r io.Reader, size int) []byte {
+	var all []byte
+	buf := make([]byte, size)
+	for {
+		n, err := r.Read(buf)
+		all = append(all, buf[:n]...)
+		if err != nil {
+			return all
+		}
+	}
+}
+
+// A peer that does not read is refused more than the bounds, the sender never
+// waits, and Cut ends the connection at the boundary of a frame.
+func TestBoundsAndCut(t *testing.T) {
+	for _, hidden := range []bool{false, true} {
+		g := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 100, Stall: 10 * time.Second, Linger: 10 * time.Second})
+		s, peer := pair(t, g, hidden)
+		s.Open()
+		var w socket.Writer
+		var err error
+		for i := 0; err == nil; i++ {
+			if i > 1<<20 {
+				t.Fatal("everything was taken")
+			}
+			err = s.Send(&w, frame('m', i, 1000), 1)
+		}
+		if !errors.Is(err, socket.ErrSlow) {
+			t.Fatal("refused with", err)
+		}
+		s.Cut(frame('e', 0, 0))
+		received := readAll(peer, 1<<16)
+		if !bytes.HasSuffix(received, frame('e', 0, 0)) {
+			t.Error("the last frame did not arrive")
+		}
+		_ = peer.Close()
+		_ = s.Close()
+		g.Wait()
+	}
+}
+
+// A peer that takes nothing for Limits.Stall is disconnected: the reading side
+// hears of it.
+func TestStall(t *testing.T) {
+	g := socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 1 << 20, Stall: 50 * time.Millisecond, Linger: time.Second})
+	s, peer := pair(t, g, false)
+	defer peer.Close()
+	s.Open()
+	var w socket.Writer
+	if err := s.Send(&w, make([]byte, 32<<20), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(make([]byte, 1)); err == nil {
+		t.Error("the connection is still there")
+	}
+	g.Wait()
+	if err := s.Send(&w, []byte("x"), 1); !errors.Is(err, socket.ErrClosed) {
+		t.Error("send:", err)
+	}
+}
+
+// A Socket that was never attached or opened can be sent to, ended and closed.
+func TestHandshakeThatFails(t *testing.T) {
+	g := socket.NewGroup(limits)
+	s := g.New()
+	if err := s.Send(new(socket.Writer), []byte("x"), 1); err != nil {
+		t.Error(err)
+	}
+	s.End([]byte("bye"))
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	g.Wait()
+}
+
+// Sending to a peer that reads costs no allocation.
+func TestSendDoesNotAllocate(t *testing.T) {
+	g := socket.NewGroup(limits)
+	s, peer := pair(t, g, false)
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = io.Copy(io.Discard, peer) }()
+	s.Open()
+	var w socket.Writer
+	p := []byte("x")
+	_ = s.Send(&w, p, 1)
+	if n := testing.AllocsPerRun(200, func() { _ = s.Send(&w, p, 1) }); n >= 1 {
+		t.Errorf("%v allocations a send", n)
+	}
+	s.End(nil)
+	<-done
+	_ = peer.Close()
+	_ = s.Close()
+	g.Wait()
+}
