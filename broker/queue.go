@@ -35,8 +35,8 @@ type item struct {
 	gap *gapSet
 }
 
-// A gapSet is a GapError under construction: Gap and Push add to the newest one
-// for as long as no message has come after it.
+// A gapSet is a GapError under construction: Gap and Push add to it for as long
+// as no message has come after it.
 type gapSet struct {
 	reason   string
 	channels map[string]struct{}
@@ -64,8 +64,8 @@ func (q *Queue) Push(m Message) {
 	q.append(item{m: m})
 }
 
-// Gap appends a gap of channels. Gaps of one reason that follow each other
-// directly become one.
+// Gap appends a gap of channels. Gaps of one reason with no message between them
+// become one, so that a link that comes and goes fills no memory.
 func (q *Queue) Gap(reason string, channels ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -76,16 +76,27 @@ func (q *Queue) gap(reason string, channels ...string) {
 	if len(channels) == 0 {
 		return
 	}
-	var set *gapSet
-	if n := len(q.items); n > 0 && q.items[n-1].gap != nil && q.items[n-1].gap.reason == reason {
-		set = q.items[n-1].gap
-	} else {
+	set := q.newest(reason)
+	if set == nil {
 		set = &gapSet{reason: reason, channels: map[string]struct{}{}}
 		q.append(item{gap: set})
 	}
 	for _, c := range channels {
 		set.channels[c] = struct{}{}
 	}
+}
+
+// newest returns the gap of that reason that no message has come after.
+func (q *Queue) newest(reason string) *gapSet {
+	for _, it := range slices.Backward(q.items) {
+		if it.gap == nil {
+			return nil
+		}
+		if it.gap.reason == reason {
+			return it.gap
+		}
+	}
+	return nil
 }
 
 func (q *Queue) append(it item) {

@@ -69,7 +69,13 @@ func Open(ctx context.Context, rawURL string) (Broker, error) {
 
 // CheckParams returns an error that names the first query parameter of u that
 // is not among known, or that is given more than once. Drivers call it.
+//
+// An @ in the query is an error that names nothing: the question mark before it
+// is most likely part of a password, and what follows is the rest of it.
 func CheckParams(u *url.URL, known ...string) error {
+	if strings.Contains(u.RawQuery, "@") {
+		return fmt.Errorf("%w: %s: an @ in the query; in a password write %%3F for ?, and in a parameter %%40 for @", ErrURL, u.Scheme)
+	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return fmt.Errorf("%w: %s: the query is not well formed", ErrURL, u.Scheme)

@@ -68,7 +68,7 @@ func greeter(t *testing.T, hello string) (addr string) {
 }
 
 // serve runs handle for every connection to a new loopback port.
-func serve(t *testing.T, handle func(c net.Conn)) (addr string) {
+func serve(t testing.TB, handle func(c net.Conn)) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -77,7 +77,7 @@ func serve(t *testing.T, handle func(c net.Conn)) (addr string) {
 	return serveOn(t, l, handle)
 }
 
-func serveOn(t *testing.T, l net.Listener, handle func(c net.Conn)) (addr string) {
+func serveOn(t testing.TB, l net.Listener, handle func(c net.Conn)) (addr string) {
 	var (
 		running sync.WaitGroup
 		mu      sync.Mutex

@@ -13,6 +13,12 @@ import (
 // save few system calls, and make a client that is a little behind look slow.
 const joinBytes = 64 << 10
 
+// Bounds of a worker's rest after a batch. Timers are not finer than the first.
+const (
+	minRest = 200 * time.Microsecond
+	maxRest = 10 * time.Millisecond
+)
+
 // A worker sends to its share of the sessions. Its goroutine alone touches what
 // is not the inbox.
 type worker struct {
@@ -33,14 +39,25 @@ func newWorker(o Options) *worker {
 }
 
 // run works until ctx ends.
+//
+// After each batch a worker rests for as long as the batch took. At a low rate
+// nothing is there to be sent in that time. At a high one it leaves the
+// processor to those who publish, and to the clients, and what comes meanwhile
+// is sent with the same system calls: the more there is to do, the less a
+// message costs. The worker is never busy for more than half of the time.
 func (w *worker) run(ctx context.Context) {
 	defer w.close()
 	tick := time.NewTicker(w.options.PingInterval / wheelSlots)
 	defer tick.Stop()
+	arrived, rested := w.arrived, (<-chan time.Time)(nil)
 	for {
 		select {
-		case <-w.arrived:
-			w.work()
+		case <-arrived:
+			if rest := w.work(); rest >= minRest {
+				arrived, rested = nil, time.After(min(rest, maxRest))
+			}
+		case <-rested:
+			arrived, rested = w.arrived, nil
 		case now := <-tick.C:
 			w.ping(now)
 		case <-w.leaving.next:
@@ -51,14 +68,16 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// work does what waits in the inbox.
-func (w *worker) work() {
+// work does what waits in the inbox and returns how long that took.
+func (w *worker) work() time.Duration {
+	began := time.Now()
 	batch := w.take(w.spare)
 	for i := range batch {
 		w.do(&batch[i])
 	}
 	w.flush()
 	w.spare = batch
+	return time.Since(began)
 }
 
 func (w *worker) do(e *entry) {

@@ -64,6 +64,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 		return err
 	}
 	s.Open()
-	t.readers.Go(func() { newReader(conn, h.wire, session, t.env.MaxInbound).run() })
+	// Not a closure: what serves a request must not live as long as a connection.
+	t.readers.Go(newReader(conn, h.wire, session, t.env.MaxInbound).run)
 	return nil
 }

@@ -1,0 +1,116 @@
+package redis_test
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis"
+)
+
+// Each part of a URL is one option.
+func TestParseURL(t *testing.T) {
+	for _, c := range []struct {
+		url  string
+		want redis.Options
+	}{
+		{"redis://host", redis.Options{Network: "tcp", Addr: "host:6379"}},
+		{"redis://host/", redis.Options{Network: "tcp", Addr: "host:6379"}},
+		{"redis://host:1", redis.Options{Network: "tcp", Addr: "host:1"}},
+		{"redis://host:65535/15", redis.Options{Network: "tcp", Addr: "host:65535", DB: 15}},
+		{"redis://[::1]:7000", redis.Options{Network: "tcp", Addr: "[::1]:7000"}},
+		{"redis://:pw@host", redis.Options{Network: "tcp", Addr: "host:6379", Password: "pw"}},
+		{"redis://me:pw@host", redis.Options{Network: "tcp", Addr: "host:6379", Username: "me", Password: "pw"}},
+		{"redis://me:%40%3A%2F%3F%23%25@host", redis.Options{Network: "tcp", Addr: "host:6379", Username: "me", Password: "@:/?#%"}},
+		{"redis://host?prefix=app%3A", redis.Options{Network: "tcp", Addr: "host:6379", Prefix: "app:"}},
+		{"unix:///run/redis.sock", redis.Options{Network: "unix", Addr: "/run/redis.sock"}},
+		{"unix://:pw@/run/redis.sock?db=2&prefix=a", redis.Options{Network: "unix", Addr: "/run/redis.sock", Password: "pw", DB: 2, Prefix: "a"}},
+	} {
+		u, err := url.Parse(c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := redis.ParseURL(u)
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			t.Errorf("%s: error %v, difference %s", c.url, err, diff)
+		}
+	}
+}
+
+// A URL that is not well formed is an error that wraps ErrURL and names the part,
+// and never has the password.
+func TestBadURL(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ url, names string }{
+		{"redis://", "host"},
+		{"redis:", "host"},
+		{"redis://:6379", "host"},
+		{"redis:///0", "host"},
+		{"redis:host", "host"},
+		{"redis://:hunter2@", "host"},
+		{"redis://:hunter2@host:0", "port"},
+		{"redis://:hunter2@host:65536", "port"},
+		{"redis://:hunter2@host:99999", "port"},
+		{"redis://:hunter2@host:abc", "port"},
+		{"redis://:hunter2@host:-1", "port"},
+		{"redis://:hunter2@host/x", "database"},
+		{"redis://:hunter2@host/-1", "database"},
+		{"redis://:hunter2@host/+1", "database"},
+		{"redis://:hunter2@host/1/", "database"},
+		{"redis://:hunter2@host/99999999999", "database"},
+		{"redis://:hunter2@host?pool=5", `"pool"`},
+		{"redis://:hunter2@host?prefix=a&prefix=b", `"prefix"`},
+		{"redis://:hunter2@host?ca=/x", `"ca"`},
+		{"redis://:hunter2@host?db=1", `"db"`},
+		{"redis://:hunter2@host?a=%zz", "query"},
+		{"redis://:hunter2@host#x", "fragment"},
+		{"redis://:hunter#2@host", "port"}, // the host is before the #
+		{"redis://hunter2@host", "password"},
+		{"redis://:hunter2%@host", "percent"},
+		{"rediss://:hunter2@", "host"},
+		{"rediss://:hunter2@host?ca=/absent.pem", "parameter ca"},
+		{"rediss://:hunter2@host?ca=" + empty, "parameter ca"},
+		{"unix://", "path"},
+		{"unix:///", "path"},
+		{"unix://:hunter2@", "path"},
+		{"unix://run/redis.sock", "unix:///"},
+		{"unix:///s?db=x", "db"},
+		{"unix:///s?db=", "db"},
+		{"unix:///s?db=-1", "db"},
+	} {
+		b, err := broker.Open(t.Context(), c.url)
+		if b != nil {
+			b.Close()
+		}
+		switch {
+		case !errors.Is(err, broker.ErrURL):
+			t.Errorf("%s: error %v, want one that wraps ErrURL", c.url, err)
+		case !strings.Contains(err.Error(), c.names):
+			t.Errorf("%s: the error does not name %q: %v", c.url, c.names, err)
+		case strings.Contains(err.Error(), "hunter"):
+			t.Errorf("%s: the error has the password: %v", c.url, err)
+		}
+	}
+}
+
+// Options that make no sense are refused, too.
+func TestBadOptions(t *testing.T) {
+	for name, o := range map[string]redis.Options{
+		"no address":       {},
+		"negative DB":      {Addr: "host:1", DB: -1},
+		"negative timeout": {Addr: "host:1", Timeout: -1},
+	} {
+		if b, err := redis.New(o); err == nil {
+			b.Close()
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
