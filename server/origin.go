@@ -27,7 +27,7 @@ func parseOrigins(list []string) (origins, error) {
 		}
 		c, ok := canonical(entry)
 		if !ok {
-			return o, fmt.Errorf("server: an allowed origin is not of the form https://host[:port]")
+			return o, fmt.Errorf("%w: an allowed origin is not of the form https://host[:port]", ErrOptions)
 		}
 		o.listed = append(o.listed, c)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -19,8 +20,6 @@ type Options struct {
 	// Broker carries the messages. It is required, used until Close, and not
 	// closed by the Server.
 	Broker broker.Broker
-	// BrokerName is shown to people. It must not contain a password.
-	BrokerName string
 	// Logger is where to log; default slog.Default().
 	Logger *slog.Logger
 
@@ -66,6 +65,9 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
+// ErrOptions is wrapped by what New says about Options that make no sense.
+var ErrOptions = errors.New("server: bad options")
+
 // A Server serves one node.
 type Server struct {
 	options    Options
@@ -82,7 +84,7 @@ type Server struct {
 // The caller closes it.
 func New(ctx context.Context, o Options) (*Server, error) {
 	if o.Broker == nil {
-		return nil, errors.New("server: no broker")
+		return nil, fmt.Errorf("%w: no broker", ErrOptions)
 	}
 	s := &Server{options: o.withDefaults()}
 	s.log = s.options.Logger

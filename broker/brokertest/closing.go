@@ -133,7 +133,7 @@ func testConcurrentUse(f *fixture) {
 func briefFeed(ctx context.Context, node broker.Broker) error {
 	feed, err := node.Feed(ctx)
 	if err != nil {
-		return fmt.Errorf("Feed: %w", err)
+		return fmt.Errorf("opening a feed: %w", err)
 	}
 	ended := make(chan error, 1)
 	go func() {

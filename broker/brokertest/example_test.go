@@ -23,17 +23,18 @@ type Backend struct {
 	feeds map[*LoopFeed]bool // the open ones
 }
 
+// NewBackend returns one without nodes.
+func NewBackend() *Backend { return &Backend{feeds: map[*LoopFeed]bool{}} }
+
 // Open opens one more node.
 func (b *Backend) Open() *Loop { return &Loop{backend: b} }
 
-func NewBackend() *Backend { return &Backend{feeds: map[*LoopFeed]bool{}} }
-
 func init() {
 	broker.Register("loop", func(_ context.Context, u *url.URL) (broker.Broker, error) {
-		if u.Host != "" || u.Path != "" {
-			return nil, fmt.Errorf("%w: loop: it has no host and no path", broker.ErrURL)
+		if *u != (url.URL{Scheme: "loop"}) {
+			return nil, fmt.Errorf("%w: loop: nothing may follow loop://", broker.ErrURL)
 		}
-		return NewBackend().Open(), broker.CheckParams(u)
+		return NewBackend().Open(), nil
 	})
 }
 

@@ -1,6 +1,7 @@
 package brokertest_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"os"
@@ -12,6 +13,40 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/brokertest"
 )
+
+// faults are the ways to break a correct node, each with the cases that must
+// find it. The variables of a fault belong to one node, or to one Feed.
+var faults = []struct {
+	name    string
+	cases   []string
+	corrupt func(broker.Broker) broker.Broker
+}{
+	{"loses-first", []string{"AddThenPublish", "AddAgain", "RemovedIsSilent", "Histories"}, onFeed(losesFirst)},
+	{"doubles", []string{"ConcurrentAdds", "AddAgain", "Histories"}, onFeed(doubles)},
+	{"never-removes", []string{"RemovedIsSilent", "Contexts", "ManyChannels", "Histories"}, onFeed(neverRemoves)},
+	{"deaf-when-added-again", []string{"RemovedIsSilent", "Histories"}, onFeed(deafWhenAddedAgain)},
+	{"adds-300-at-most", []string{"ManyChannels"}, onFeed(addsFew)},
+	{"adds-until-error", []string{"EmptyName"}, onFeed(addsUntilError)},
+	{"add-ends-with-context", []string{"Contexts"}, onFeed(endsWithContext)},
+	{"refuses-to-remove-unknown", []string{"AddAgain", "ConcurrentUse"}, onFeed(refusesUnknown)},
+	{"binary-is-text", []string{"Payloads"}, onMessage(func(m *broker.Message) { m.Binary = false })},
+	{"cuts-at-NUL", []string{"Payloads"}, onMessage(func(m *broker.Message) { m.Data, _, _ = bytes.Cut(m.Data, []byte{0}) })},
+	{"opens-strange-envelopes", []string{"Payloads"}, onMessage(func(m *broker.Message) { *m = broker.ParseWire(m.Channel, m.Data) })},
+	{"reuses-memory", []string{"Payloads"}, onFeed(reusesMemory)},
+	{"swallows-gaps", []string{"Overrun", "LinkLost"}, onFeed(swallowsGaps)},
+	{"nameless-gaps", []string{"Overrun", "LinkLost"}, onFeed(namelessGaps)},
+	{"one-reader-stops-all", []string{"Overrun"}, oneReaderStopsAll},
+	{"close-leaves-Next", []string{"CloseFeed"}, onFeed(closeLeavesNext)},
+	{"close-leaves-feeds", []string{"CloseBroker", "UseAfterClose"}, closeLeavesFeeds},
+	{"ends-with-EOF", []string{"CloseFeed", "CloseBroker", "UseAfterClose", "CloseDuringCalls"}, onFeed(endsWithEOF)},
+	{"closes-once", []string{"UseAfterClose"}, onFeed(closesOnce)},
+	{"shared-removes", []string{"FeedsAreIndependent", "Histories"}, sharedRemoves},
+	{"nodes-apart", []string{"EveryNodeHears", "AddThenPublish", "Histories"}, func(broker.Broker) broker.Broker { return NewBackend().Open() }},
+	{"reorders", []string{"Order", "Histories"}, reorders},
+	{"folds-case", []string{"ChannelNames"}, foldsCase},
+	{"patterns", []string{"OtherChannels"}, patterns},
+	{"ignores-contexts", []string{"Contexts"}, ignoresContexts},
+}
 
 var fault = flag.String("fault", "", "run TestFaultyDriver on the driver with this fault")
 

@@ -119,7 +119,7 @@ func add(ctx context.Context, feed broker.Feed, channels ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, guard)
 	defer cancel()
 	if err := feed.Add(ctx, channels...); err != nil {
-		return fmt.Errorf("Add(%s): %w", brief(channels), err)
+		return fmt.Errorf("adding %s: %w", brief(channels), err)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func remove(ctx context.Context, feed broker.Feed, channels ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, guard)
 	defer cancel()
 	if err := feed.Remove(ctx, channels...); err != nil {
-		return fmt.Errorf("Remove(%s): %w", brief(channels), err)
+		return fmt.Errorf("removing %s: %w", brief(channels), err)
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func publish(ctx context.Context, node broker.Broker, channel, text string) erro
 	ctx, cancel := context.WithTimeout(ctx, guard)
 	defer cancel()
 	if _, err := node.Publish(ctx, broker.Message{Channel: channel, Data: []byte(text)}); err != nil {
-		return fmt.Errorf("Publish to %q: %w", channel, err)
+		return fmt.Errorf("publishing to %q: %w", channel, err)
 	}
 	return nil
 }

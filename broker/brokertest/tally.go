@@ -77,7 +77,7 @@ func asGap(err error) (*broker.GapError, error) {
 	var gap *broker.GapError
 	switch {
 	case !errors.As(err, &gap):
-		return nil, fmt.Errorf("Next: %w", err)
+		return nil, fmt.Errorf("calling Next: %w", err)
 	case len(gap.Channels) == 0:
 		return nil, errors.New("a gap names no channels")
 	case gap.Reason == "":

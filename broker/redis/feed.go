@@ -51,6 +51,9 @@ func (f *Feed) Add(ctx context.Context, channels ...string) error {
 	topics := f.topics(channels)
 	for {
 		again, err := f.add(ctx, topics)
+		if err != nil && f.ctx.Err() != nil {
+			err = broker.ErrClosed // and not what became of the link because of it
+		}
 		if err != nil {
 			return fmt.Errorf("redis: subscribe: %w", err)
 		}

@@ -1,0 +1,145 @@
+// Package cmd is the command line of pregon.
+//
+// It knows no broker and no transport: those that the program imports are
+// there. So a program with further ones is a copy of cmd/pregon/main.go with
+// further imports.
+//
+// Exit codes: 0 for success and for a server that was asked to stop, 1 for what
+// went wrong while working, 2 for a command line, environment or URL that is
+// not understood.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// envPrefix begins the environment variables that stand for flags.
+const envPrefix = "PREGON"
+
+const description = `Publish once over HTTP or Redis; everyone on the channel hears it over WebSocket or server-sent events.
+
+Examples:
+  pregon                                        serve on localhost:8000, on an embedded Redis
+  pregon --broker redis://localhost:6379        serve on Redis
+  pregon sub noticias                           print what arrives
+  pregon pub noticias "Hola mundo"              publish a message
+  tail -f log | pregon pub log -                publish each line
+
+Every flag is also an environment variable, such as PREGON_LISTEN for --listen.`
+
+// commands is the whole command line.
+type commands struct {
+	Serve   serveCommand   `cmd:"" default:"withargs" help:"Run the server (the default command)."`
+	Pub     pubCommand     `cmd:"" help:"Publish a message, or each line of standard input."`
+	Sub     subCommand     `cmd:"" help:"Print the messages of channels as they arrive."`
+	Brokers brokersCommand `cmd:"" help:"List the brokers of this program."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// console is where a command reads and prints.
+type console struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	args           []string
+}
+
+// Main runs the command line of the process and exits.
+func Main() {
+	os.Exit(Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// errUsage is wrapped by errors that lie in what the user wrote.
+var errUsage = errors.New("usage")
+
+// exited is how kong leaves after --help.
+type exited int
+
+// Run runs one command line and returns the exit code. It ends early when ctx
+// does. It reads PREGON_… variables of the environment.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, ok := p.(exited)
+			if !ok {
+				panic(p)
+			}
+			code = int(e)
+		}
+	}()
+	out := &console{stdin: stdin, stdout: stdout, stderr: stderr, args: args}
+	parser, err := kong.New(&commands{},
+		kong.Name("pregon"), kong.Description(description), kong.DefaultEnvars(envPrefix),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Bind(out), kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil {
+		return out.fail(err)
+	}
+	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
+		return out.fail(err)
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return out.fail(fmt.Errorf("%w (see pregon --help)%w", plainText(err), errUsage))
+	}
+	return out.fail(command.Run())
+}
+
+// fail prints err in one line and returns its exit code.
+func (c *console) fail(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	text := strings.TrimSuffix(err.Error(), errUsage.Error())
+	fmt.Fprintln(c.stderr, "pregon:", strings.ReplaceAll(strings.TrimSpace(text), "\n", " "))
+	if errors.Is(err, errUsage) || errors.Is(err, broker.ErrURL) || errors.Is(err, server.ErrOptions) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// plainText keeps the text of an error and drops its type: kong's brings an exit
+// code of its own.
+func plainText(err error) error { return errors.New(err.Error()) }
+
+// checkEnvironment returns an error that names a PREGON_… variable that stands
+// for no flag: most likely a typo.
+func checkEnvironment(root *kong.Node, environ []string) error {
+	known := map[string]bool{}
+	collect(root, known)
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, envPrefix+"_") && !known[name] {
+			return fmt.Errorf("unknown environment variable %s (see pregon --help)%w", name, errUsage)
+		}
+	}
+	return nil
+}
+
+func collect(n *kong.Node, known map[string]bool) {
+	for _, f := range n.Flags {
+		for _, name := range f.Envs {
+			known[name] = true
+		}
+	}
+	for _, child := range n.Children {
+		collect(child, known)
+	}
+}

@@ -1,0 +1,77 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// maxLine is the longest line of standard input.
+const maxLine = 16 << 20
+
+type pubCommand struct {
+	Channel string `arg:"" help:"Channel to publish to."`
+	Message string `arg:"" help:"Message, or - for one message a line of standard input."`
+	URL     string `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+}
+
+// Run publishes, and stops at the first message that was not accepted.
+func (c *pubCommand) Run(ctx context.Context, out *console) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	client := &http.Client{Timeout: time.Minute}
+	defer client.CloseIdleConnections()
+	if c.Message != "-" {
+		return c.publish(ctx, client, c.Message)
+	}
+	lines := bufio.NewScanner(out.stdin)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() && ctx.Err() == nil {
+		if err := c.publish(ctx, client, lines.Text()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read standard input: %w", err)
+	}
+	return nil
+}
+
+func (c *pubCommand) publish(ctx context.Context, client *http.Client, text string) error {
+	// A form may be empty; a body may not.
+	form := url.Values{"message": {text}}.Encode()
+	address := strings.TrimSuffix(c.URL, "/") + "/publish/" + url.PathEscape(c.Channel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form))
+	if err != nil {
+		return fmt.Errorf("publish: --url is not a URL%w", errUsage)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("publish: %w", answerError(resp))
+	}
+	_, err = io.Copy(io.Discard, resp.Body) // so that the connection is used again
+	return err
+}
+
+// answerError is what a server said about a request that it refused.
+func answerError(resp *http.Response) error {
+	var problem struct{ Detail string }
+	body := io.LimitReader(resp.Body, 1<<16)
+	if json.NewDecoder(body).Decode(&problem) != nil || problem.Detail == "" {
+		return fmt.Errorf("the server answered %s", resp.Status)
+	}
+	return fmt.Errorf("the server answered %s: %s", resp.Status, problem.Detail)
+}

@@ -1,0 +1,165 @@
+package cmd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/server/hub"
+)
+
+// checkTime is how long the start-up test of the broker may take.
+const checkTime = 5 * time.Second
+
+// minMessage is the least limit of a message that makes sense: below it a
+// problem of one sentence is longer.
+const minMessage = 126
+
+type serveCommand struct {
+	Listen         string        `default:"localhost:8000" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one. Default ${default}."`
+	Broker         string        `default:"miniredis://" placeholder:"URL" help:"Broker, such as redis://localhost:6379; see pregon brokers. Default ${default}, which is embedded."`
+	BrokerRequired bool          `help:"Exit where the broker cannot be reached at start, instead of trying on."`
+	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error. Default ${default}."`
+	LogFormat      string        `default:"text" enum:"text,json" help:"How to log: text or json. Default ${default}."`
+	MaxMessage     size          `default:"1MiB" placeholder:"SIZE" help:"Longest body of a publication. Default ${default}."`
+	MaxConnections int           `default:"0" placeholder:"N" help:"Most clients at once. By default as many as the system's limit of open files allows."`
+	AllowOrigin    []string      `placeholder:"ORIGIN" help:"Let pages of this origin, such as https://example.com, use the server; * for all. May be repeated."`
+	QueueBytes     size          `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`
+	WriteTimeout   time.Duration `default:"10s" help:"Longest time in which a client takes nothing. Default ${default}."`
+	PingInterval   time.Duration `default:"25s" help:"Time between pings. Default ${default}."`
+	PongTimeout    time.Duration `default:"55s" help:"Silence after which a WebSocket client is gone; more than --ping-interval. Default ${default}."`
+	DrainTime      time.Duration `default:"5s" help:"Time over which clients are sent away at the end. Default ${default}."`
+	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate in PEM, to serve https and wss."`
+	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key in PEM."`
+}
+
+// Validate is called by kong.
+func (c *serveCommand) Validate() error {
+	for name, d := range map[string]time.Duration{
+		"write-timeout": c.WriteTimeout, "ping-interval": c.PingInterval, "pong-timeout": c.PongTimeout, "drain-time": c.DrainTime,
+	} {
+		if d <= 0 {
+			return fmt.Errorf("--%s: must be more than 0", name)
+		}
+	}
+	switch {
+	case c.MaxMessage < minMessage:
+		return fmt.Errorf("--max-message: must be at least %d bytes", minMessage)
+	case c.MaxConnections < 0:
+		return errors.New("--max-connections: must not be negative")
+	case c.PongTimeout <= c.PingInterval:
+		return errors.New("--pong-timeout: must be more than --ping-interval")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key: give both or neither")
+	}
+	return nil
+}
+
+// Run serves until ctx ends or the process is told to stop. A second signal ends
+// the process at once.
+func (c *serveCommand) Run(ctx context.Context, out *console) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	log := c.logger(out)
+	slog.SetDefault(log) // for drivers, which are opened by URL only
+	c.warnOfSecret(log, out.args)
+	b, err := broker.Open(ctx, c.Broker)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.Close() }() // nothing is left to be lost
+	l, err := c.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }() // closed already where it was served
+	s, err := server.New(ctx, c.options(b, log))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }() // never fails
+	if err := c.check(ctx, s, log); err != nil {
+		return err
+	}
+	c.greet(out.stdout, l.Addr())
+	return s.Serve(ctx, l)
+}
+
+func (c *serveCommand) options(b broker.Broker, log *slog.Logger) server.Options {
+	return server.Options{
+		Broker: b, Logger: log,
+		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections, AllowOrigins: c.AllowOrigin,
+		QueueBytes: int(c.QueueBytes), WriteTimeout: c.WriteTimeout,
+		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainTime: c.DrainTime,
+	}
+}
+
+func (c *serveCommand) logger(out *console) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(out.stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(out.stderr, o))
+}
+
+// check tests the broker. What only somebody can mend ends the program; a broker
+// that cannot be reached yet may be there soon.
+func (c *serveCommand) check(ctx context.Context, s *server.Server, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	err := s.Check(ctx)
+	switch {
+	case err == nil, errors.Is(ctx.Err(), context.Canceled):
+		return nil
+	case c.BrokerRequired, errors.Is(err, broker.ErrDenied), errors.Is(err, hub.ErrUnheard):
+		return fmt.Errorf("broker %s: %w", redacted(c.Broker), err)
+	}
+	log.Warn("the broker cannot be reached, trying on", "broker", redacted(c.Broker), "error", err)
+	return nil
+}
+
+// listen opens the port.
+func (c *serveCommand) listen(ctx context.Context) (net.Listener, error) {
+	l, err := server.Listen(ctx, c.Listen)
+	if err != nil || c.TLSCert == "" {
+		return l, err
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		_ = l.Close() // the certificate's error is the news
+		return nil, fmt.Errorf("load --tls-cert and --tls-key: %w", err)
+	}
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+	}), nil
+}
+
+// warnOfSecret tells that other users of the machine see a command line.
+func (c *serveCommand) warnOfSecret(log *slog.Logger, args []string) {
+	if redacted(c.Broker) != c.Broker && strings.Contains(strings.Join(args, " "), c.Broker) {
+		log.Warn("a password on the command line is seen by every user of the machine; use PREGON_BROKER")
+	}
+}
+
+// redacted returns a broker URL as it may be shown.
+func redacted(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "(not a URL)"
+	}
+	if _, ok := u.User.Password(); !ok {
+		return rawURL
+	}
+	return u.Redacted()
+}

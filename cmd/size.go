@@ -1,0 +1,35 @@
+package cmd
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// A size is a number of bytes as people write it: 512, 64KiB, 1MiB or 2GiB.
+type size int64
+
+var units = []struct {
+	suffix string
+	factor int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"", 1}}
+
+var errSize = errors.New("write a number of bytes, or one with KiB, MiB or GiB, such as 64KiB")
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *size) UnmarshalText(text []byte) error {
+	for _, u := range units {
+		digits, ok := strings.CutSuffix(string(text), u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || n <= 0 || digits[0] == '+' || n > math.MaxInt32*int64(64)/u.factor {
+			return errSize
+		}
+		*s = size(n * u.factor)
+		return nil
+	}
+	return errSize
+}
