@@ -38,6 +38,15 @@ type node struct {
 // start runs a server on o.Broker, a memory broker if there is none.
 func start(t testing.TB, o server.Options) *node {
 	t.Helper()
+	l, err := server.Listen(context.Background(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startOn(t, l, o)
+}
+
+func startOn(t testing.TB, l net.Listener, o server.Options) *node {
+	t.Helper()
 	if o.Broker == nil {
 		b := memory.New()
 		t.Cleanup(func() { _ = b.Close() })
@@ -50,10 +59,6 @@ func start(t testing.TB, o server.Options) *node {
 		o.DrainTime = 10 * time.Millisecond
 	}
 	s, err := server.New(context.Background(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
