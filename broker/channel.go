@@ -67,5 +67,8 @@ func ParseChannel(escaped string) (string, error) {
 	if err != nil {
 		return "", &ChannelError{"bad_channel", "The channel name has a bad percent escape."}
 	}
-	return name, CheckChannel(name)
+	if err := CheckChannel(name); err != nil {
+		return "", err
+	}
+	return name, nil
 }

@@ -218,6 +218,10 @@ func TestPlugin(t *testing.T) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // where the test has failed before its end
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
 	url := address(t, stdout)
 	resp, err := http.Get(url + "/sse/chat")
 	if err != nil {

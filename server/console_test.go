@@ -85,7 +85,7 @@ func TestConsole(t *testing.T) {
 	for _, tab := range []context.Context{one, two} {
 		do(t, tab, "notice the end", chromedp.WaitVisible(chromedp.CSS(`#state[data-state=reconnecting]`)))
 	}
-	n = startAt(t, n.addr, server.Options{})
+	startAt(t, n.addr, server.Options{})
 	for _, tab := range []context.Context{one, two} {
 		do(t, tab, "come back", isLive())
 	}

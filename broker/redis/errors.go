@@ -77,13 +77,13 @@ func outcome(err error, sent bool) error {
 func replyOutcome(text string, sent bool) error {
 	for _, r := range replies {
 		if strings.HasPrefix(text, r.prefix) {
-			return fmt.Errorf("Redis says %s: %s: %w", code(text), r.means, r.class)
+			return fmt.Errorf("the server says %s: %s: %w", code(text), r.means, r.class)
 		}
 	}
 	if sent {
-		return fmt.Errorf("Redis says %s: %w", code(text), broker.ErrUncertain)
+		return fmt.Errorf("the server says %s: %w", code(text), broker.ErrUncertain)
 	}
-	return fmt.Errorf("Redis says %s: %w", code(text), broker.ErrDenied)
+	return fmt.Errorf("the server says %s: %w", code(text), broker.ErrDenied)
 }
 
 // code returns the word in capitals that begins an error reply, and nothing of

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strconv"
@@ -180,14 +181,23 @@ func message(channel, data string) string {
 
 func bulk(s string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(s), s) }
 
-// options are for a test's server: everything that is bounded is bounded tightly.
+// options are for servers that answer: nothing in them gets in the way of a busy
+// machine.
 func options(addr string) redis.Options {
 	return redis.Options{
 		Addr:        addr,
-		DialTimeout: 500 * time.Millisecond,
-		Timeout:     500 * time.Millisecond,
-		Heartbeat:   100 * time.Millisecond,
+		DialTimeout: 10 * time.Second,
+		Timeout:     10 * time.Second,
+		Heartbeat:   10 * time.Second,
+		Logger:      slog.New(slog.DiscardHandler),
 	}
+}
+
+// impatient options are for tests in which something does not answer.
+func impatient(addr string) redis.Options {
+	o := options(addr)
+	o.DialTimeout, o.Timeout, o.Heartbeat = time.Second, time.Second, 500*time.Millisecond
+	return o
 }
 
 func newBroker(t testing.TB, o redis.Options) *redis.Broker {

@@ -72,7 +72,7 @@ func TestHalfOpen(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr())
 	b := newBroker(t, options(server.Addr()))
-	f := newFeed(t, newBroker(t, options(proxy.Addr())), "chat")
+	f := newFeed(t, newBroker(t, impatient(proxy.Addr())), "chat")
 	for range 3 {
 		proxy.Silence()
 		if err := f.Add(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
@@ -88,7 +88,7 @@ func TestHalfOpen(t *testing.T) {
 // A Redis that is stopped and goes on later is as good as one that was restarted.
 func TestPause(t *testing.T) {
 	server := redistest.Start(t)
-	b := newBroker(t, options(server.Addr()))
+	b := newBroker(t, impatient(server.Addr()))
 	f := newFeed(t, b, "chat")
 	server.Pause()
 	if err := f.Add(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {

@@ -37,7 +37,7 @@ func TestNotRedis(t *testing.T) {
 		{"speaks RESP3 unasked", greeter(t, "%1\r\n+a\r\n+b\r\n"), broker.ErrDenied},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBroker(t, options(c.addr))
+			b := newBroker(t, impatient(c.addr))
 			ctx := guard(t)
 			_, err := b.Publish(ctx, broker.Message{Channel: "chat"})
 			if !errors.Is(err, c.want) {

@@ -41,7 +41,7 @@ func TestPublishOutcome(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := startFake(t, func([]string) string { return c.answer })
-			b := newBroker(t, options(server.listener.Addr().String()))
+			b := newBroker(t, impatient(server.listener.Addr().String()))
 			ctx := guard(t)
 			_, err := b.Publish(ctx, broker.Message{Channel: "chat", Data: []byte("hello")})
 			if !errors.Is(err, c.want) {
@@ -83,7 +83,7 @@ func TestPublishUnsent(t *testing.T) {
 	}
 	l.Close()
 	b := newBroker(t, options(l.Addr().String()))
-	for range 50 { // more than any pool is large
+	for range 200 { // far more than the pool has connections
 		_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
 		if !errors.Is(err, broker.ErrUnavailable) {
 			t.Fatalf("error %v, want one that matches ErrUnavailable", err)

@@ -91,22 +91,22 @@ func (b *heartbeat) tell() {
 	b.news = make(chan struct{})
 }
 
-// state returns what is wrong, nil for nothing, whether a heartbeat has ever
-// been heard, and a channel that is closed when that changes.
-func (b *heartbeat) state() (problem error, ever bool, news <-chan struct{}) {
+// state returns whether a heartbeat has ever been heard, a channel that is
+// closed when something changes, and what is wrong, nil for nothing.
+func (b *heartbeat) state() (ever bool, news <-chan struct{}, problem error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	problem = b.problem
 	if problem == nil && time.Since(b.heard) > missedBeats*b.hub.options.Heartbeat {
 		problem = ErrUnheard
 	}
-	return problem, !b.heard.IsZero(), b.news
+	return !b.heard.IsZero(), b.news, problem
 }
 
 // Ready returns nil where a message went through the broker and came back within
 // the last three heartbeats, and otherwise what is wrong.
 func (h *Hub) Ready() error {
-	problem, _, _ := h.health.state()
+	_, _, problem := h.health.state()
 	return problem
 }
 
@@ -115,7 +115,7 @@ func (h *Hub) Ready() error {
 // goes on trying in any case.
 func (h *Hub) Check(ctx context.Context) error {
 	for {
-		problem, ever, news := h.health.state()
+		ever, news, problem := h.health.state()
 		switch {
 		case ever && problem == nil:
 			return nil

@@ -67,19 +67,18 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 	if err != nil {
 		return err
 	}
+	t.readers.Add(1) // before net/http lets go of the connection and of us
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		t.readers.Done()
 		session.Leave()
 		return fmt.Errorf("sse: take over the connection: %w", err)
 	}
 	s.Attach(conn)
-	if _, err := s.Write(head(w.Header())); err != nil {
-		session.Leave()
-		_ = s.Close() // the client has gone
-		return nil
-	}
-	s.Open()
-	t.readers.Go(func() { read(s, session, t.env.MaxInbound) })
+	if _, err := s.Write(head(w.Header())); err == nil {
+		s.Open()
+	} // else the client has gone, as its reader will find
+	go t.read(s, session)
 	return nil
 }
 
@@ -100,10 +99,12 @@ func head(set http.Header) []byte {
 }
 
 // read waits for the client to go. It has nothing to say; one that says more
-// than limit bytes is cut off.
-func read(s *socket.Socket, session transport.Session, limit int64) {
+// than MaxInbound bytes is cut off.
+func (t *Transport) read(s *socket.Socket, session transport.Session) {
+	defer t.readers.Done()
 	defer s.Close()
 	defer session.Leave()
+	limit := t.env.MaxInbound
 	var buf [64]byte // small, as there is one for every connection
 	for limit > 0 {
 		n, err := s.Read(buf[:])

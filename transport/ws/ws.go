@@ -53,9 +53,11 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 	if err != nil {
 		return err
 	}
+	t.readers.Add(1) // before net/http lets go of the connection and of us
 	h := &hijacker{ResponseWriter: w, wire: newWire(s, t.env.MaxInbound)}
 	conn, err := upgrader.Upgrade(h, r, nil)
 	if err != nil {
+		defer t.readers.Done()
 		session.Leave()
 		_ = s.Close() // the handshake's error is the news
 		if h.hijacked {
@@ -64,7 +66,11 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 		return err
 	}
 	s.Open()
-	// Not a closure: what serves a request must not live as long as a connection.
-	t.readers.Go(newReader(conn, h.wire, session, t.env.MaxInbound).run)
+	go t.read(newReader(conn, h.wire, session, t.env.MaxInbound))
 	return nil
+}
+
+func (t *Transport) read(r *reader) {
+	defer t.readers.Done()
+	r.run()
 }

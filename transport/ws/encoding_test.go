@@ -1,0 +1,138 @@
+package ws_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+	"github.com/pregon/pregon/transport/ws"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A capture is a hub that keeps who joins.
+type capture struct{ joined chan transport.Subscriber }
+
+func (c capture) Join(_ context.Context, s transport.Subscriber) (transport.Session, error) {
+	c.joined <- s
+	return stay{}, nil
+}
+
+type stay struct{}
+
+func (stay) Heard() {}
+func (stay) Leave() {}
+
+// connect returns a client and the subscriber that it became.
+func connect(t *testing.T, format string) (*websocket.Conn, transport.Subscriber) {
+	t.Helper()
+	hub := capture{make(chan transport.Subscriber, 1)}
+	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, Stall: time.Minute, Linger: time.Minute})
+	tr := ws.New(transport.Env{Hub: hub, Sockets: sockets, MaxInbound: 1 << 10})
+	f, ok := transport.FormatByName(format)
+	if !ok {
+		t.Fatal("no format", format)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := tr.Serve(w, r, []string{"c"}, f); err != nil {
+			t.Error(err)
+		}
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = web.Serve(l) }()
+	c, _, err := websocket.DefaultDialer.Dial("ws://"+l.Addr().String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = web.Close()
+		<-done
+		tr.Wait()
+		sockets.Wait()
+	})
+	return c, <-hub.joined
+}
+
+// Every message, of any length and kind, is one frame that another
+// implementation reads back as it was.
+func TestMessagesSurvive(t *testing.T) {
+	for _, format := range []string{"raw", "text"} {
+		c, s := connect(t, format)
+		var w socket.Writer
+		rapid.Check(t, func(t *rapid.T) {
+			size := rapid.OneOf(rapid.SampledFrom([]int{0, 1, 125, 126, 127, 65535, 65536, 70000}), rapid.IntRange(0, 1000)).Draw(t, "size")
+			m := broker.Message{Channel: "c", Data: bytes.Repeat([]byte{rapid.Byte().Draw(t, "byte")}, size)}.Normal()
+			if err := s.Socket.Send(&w, s.Encoding.Message(m), 1); err != nil {
+				t.Fatal(err)
+			}
+			kind, p, err := c.ReadMessage()
+			want := string(m.Data)
+			if format == "text" {
+				want = "[c] " + want
+			}
+			if err != nil || (kind == websocket.BinaryMessage) != m.Binary || string(p) != want {
+				t.Fatalf("kind %d, %d bytes, %v", kind, len(p), err)
+			}
+		})
+	}
+}
+
+// Gaps are told in json only; pings and the close codes are what the package
+// documentation says.
+func TestEvents(t *testing.T) {
+	c, s := connect(t, "json")
+	var w socket.Writer
+	if err := s.Socket.Send(&w, s.Encoding.Gap(transport.Gap{Channel: "c", Reason: "x"}), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, p, err := c.ReadMessage(); string(p) != `{"type":"gap","channel":"c","reason":"x"}` {
+		t.Errorf("%s %v", p, err)
+	}
+	pinged := make(chan struct{})
+	c.SetPingHandler(func(string) error { close(pinged); return nil })
+	if err := s.Socket.Control(&w, s.Encoding.Ping()); err != nil {
+		t.Fatal(err)
+	}
+	s.Socket.End(s.Encoding.End(transport.EndShutdown))
+	_, _, err := c.ReadMessage()
+	if !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+		t.Error(err)
+	}
+	<-pinged
+	for reason, code := range map[transport.End]string{
+		transport.EndShutdown: "\x03\xe9", transport.EndGap: "\x0f\xa1", transport.EndIdle: "\x0f\xa2", transport.EndSlow: "\x0f\xa8",
+	} {
+		if f := s.Encoding.End(reason); f[0] != 0x88 || !strings.HasPrefix(string(f[2:]), code) || int(f[1]) != len(f)-2 {
+			t.Errorf("end %d: %x", reason, f)
+		}
+	}
+	_, text := connect(t, "text")
+	if text.Encoding.Gap(transport.Gap{Channel: "c"}) != nil {
+		t.Error("text has words for a gap")
+	}
+}
+
+// One allocation a message, however many will read it.
+func TestMessageAllocatesOnce(t *testing.T) {
+	_, s := connect(t, "text")
+	m := broker.Message{Channel: "noticias", Data: bytes.Repeat([]byte("x"), 128)}
+	if n := testing.AllocsPerRun(100, func() { s.Encoding.Message(m) }); n != 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
