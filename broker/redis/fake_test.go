@@ -32,6 +32,7 @@ type fake struct {
 
 	mu    sync.Mutex
 	ended bool
+	pong  string // the answer to PING
 	conns []net.Conn
 	seen  [][]string
 }
@@ -44,7 +45,7 @@ func startFake(t testing.TB, answer func(args []string) string) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{listener: l, answer: answer}
+	f := &fake{listener: l, answer: answer, pong: "+PONG\r\n"}
 	f.running.Go(f.accept)
 	t.Cleanup(f.stop)
 	return f
@@ -91,10 +92,19 @@ func (f *fake) reply(args []string) string {
 	case "hello":
 		return "-ERR unknown command 'HELLO'\r\n"
 	case "ping":
-		return "+PONG\r\n"
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.pong
 	default:
 		return f.answer(args)
 	}
+}
+
+// answerPing sets the answer to PING.
+func (f *fake) answerPing(pong string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pong = pong
 }
 
 // say writes to all connections.

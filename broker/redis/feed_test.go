@@ -100,6 +100,30 @@ func TestPause(t *testing.T) {
 	hear(t, f, "chat", "after")
 }
 
+// A Redis that is back and still loads its data is not back yet: nothing is sent
+// to it, and the channels are restored when it is ready.
+func TestLoading(t *testing.T) {
+	server := startFake(t, confirm)
+	b := newBroker(t, options(server.listener.Addr().String()))
+	f := newFeed(t, b, "chat")
+	server.answerPing("-LOADING Redis is loading the dataset in memory\r\n")
+	server.cut()
+	for range 3 {
+		if err := f.Add(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
+			t.Errorf("Add: error %v, want one that matches ErrUnavailable", err)
+		}
+		_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
+		if !errors.Is(err, broker.ErrUnavailable) {
+			t.Errorf("Publish: error %v, want one that matches ErrUnavailable", err)
+		}
+	}
+	if n := len(server.commands("publish")); n != 0 {
+		t.Errorf("PUBLISH was sent %d times to a server that loads", n)
+	}
+	server.answerPing("+PONG\r\n")
+	hearGap(t, f, "chat")
+}
+
 // While the link is down, Add says so, Remove forgets, and neither comes back
 // with the link: no gap and no message.
 func TestChangesWhileDown(t *testing.T) {

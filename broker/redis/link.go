@@ -121,10 +121,19 @@ func (l *link) fail(err error) {
 // begin asks for all that the Feed carries and then lets new channels in.
 func (l *link) begin() {
 	l.feed.mu.Lock()
-	defer l.feed.mu.Unlock()
 	l.restore(slices.Collect(maps.Keys(l.feed.kept)))
-	l.checkRestored()
+	complete := l.restoring == 0
 	close(l.up)
+	l.feed.mu.Unlock()
+	l.tell(complete)
+}
+
+// tell calls restored, once, and not under a lock.
+func (l *link) tell(complete bool) {
+	if complete && l.restored != nil {
+		l.restored()
+		l.restored = nil
+	}
 }
 
 // receive takes what Redis sends until the link is lost.
@@ -168,20 +177,14 @@ func (l *link) deliver(m *goredis.Message) {
 // missing up to this point, and all that follow are there.
 func (l *link) confirmed(name, topic string) error {
 	l.feed.mu.Lock()
-	defer l.feed.mu.Unlock()
 	s, err := l.confirm(name, topic)
 	if s != nil && s.command.restores {
 		l.feed.queue.Gap(broker.LinkLost, l.feed.channel(topic))
 	}
-	l.checkRestored()
+	complete := l.restoring == 0
+	l.feed.mu.Unlock()
+	l.tell(complete)
 	return err
-}
-
-func (l *link) checkRestored() {
-	if l.restoring == 0 && l.restored != nil {
-		l.restored()
-		l.restored = nil
-	}
 }
 
 // refused takes an error of receiving: a refusal of Redis concerns a command,

@@ -114,7 +114,8 @@ func (h *Hub) Sessions() int {
 }
 
 // Drain refuses new sessions and ends those there are with EndShutdown, spread
-// evenly over the given time. It returns when the last has left or ctx ends.
+// evenly over the given time. It returns when the last has left, ctx ends, or
+// the Hub is closed.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	h.mu.Lock()
 	started := h.draining
@@ -134,6 +135,7 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	select {
 	case <-h.empty:
 	case <-ctx.Done():
+	case <-h.ctx.Done():
 	}
 }
 

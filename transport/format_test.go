@@ -1,0 +1,92 @@
+package transport_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+var update = flag.Bool("update", false, "write the golden file anew")
+
+// What clients read is a contract: it is in a file, and changes are seen there.
+func TestFormatsAreGolden(t *testing.T) {
+	var b strings.Builder
+	for _, f := range transport.Formats() {
+		for _, m := range []broker.Message{
+			{Channel: "chat", Data: []byte("¡Hola mundo!")},
+			{Channel: "a/ñ", Data: []byte("")},
+			{Channel: "chat", Data: []byte("<b>\"quoted\"</b> & \\ \n\t\x00\u2028")},
+			{Channel: "chat", Data: []byte(`{"json": [1, 2]}`)},
+			{Channel: "chat", Data: []byte{0xFF, 0x00}, Binary: true},
+		} {
+			payload, isBinary := f.AppendMessage(nil, m)
+			fmt.Fprintf(&b, "%s message binary=%v %q\n", f.Name(), isBinary, payload)
+		}
+		payload, ok := f.AppendGap(nil, transport.Gap{Channel: "chat", Reason: broker.LinkLost})
+		fmt.Fprintf(&b, "%s gap told=%v %q\n", f.Name(), ok, payload)
+	}
+	const golden = "../testdata/frames/formats.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Formats append: what was there stays.
+func TestFormatsAppend(t *testing.T) {
+	for _, f := range transport.Formats() {
+		before := []byte("before")
+		payload, _ := f.AppendMessage(before, broker.Message{Channel: "c", Data: []byte("x")})
+		if !strings.HasPrefix(string(payload), "before") {
+			t.Errorf("%s: %q", f.Name(), payload)
+		}
+		if got, ok := transport.FormatByName(f.Name()); !ok || got != f {
+			t.Error(f.Name(), "is not found by its name")
+		}
+	}
+	if _, ok := transport.FormatByName("xml"); ok {
+		t.Error("xml is a format")
+	}
+}
+
+// A problem is an object as RFC 9457 says.
+func TestProblem(t *testing.T) {
+	var err error = &transport.Problem{Status: 503, Code: "draining", Detail: "Come back.", RetryAfter: 2, Header: http.Header{"X-Test": {"1"}}}
+	var p *transport.Problem
+	if !errors.As(err, &p) || p.Error() != "503 draining: Come back." {
+		t.Error(err)
+	}
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, nil)
+	var body map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"type": "about:blank", "title": "Service Unavailable", "status": 503.0, "code": "draining", "detail": "Come back."}
+	if diff := cmp.Diff(want, body); diff != "" {
+		t.Error(diff)
+	}
+	h := w.Header()
+	if h.Get("Content-Type") != "application/problem+json" || h.Get("Retry-After") != "2" || h.Get("X-Test") != "1" {
+		t.Error(h)
+	}
+}
