@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -71,6 +73,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	tuneGC()
 	log := c.logger(out)
 	slog.SetDefault(log) // for drivers, which are opened by URL only
 	c.warnOfSecret(log, out.args)
@@ -94,6 +97,15 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	}
 	c.greet(out.stdout, l.Addr())
 	return s.Serve(ctx, l)
+}
+
+// tuneGC trades a little processor time for memory, unless the user has a say in
+// GOGC: what a connection leaves behind when it opens, mostly net/http's buffers,
+// is more than what it keeps.
+func tuneGC() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 }
 
 func (c *serveCommand) options(b broker.Broker, log *slog.Logger) server.Options {

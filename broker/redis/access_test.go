@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,27 +47,35 @@ func TestNoPermission(t *testing.T) {
 	hear(t, f, "allowed", "after")
 }
 
-// That another Add is denied does not fail one that shares a channel with it.
+// That another Add is denied does not fail one that shares a channel with it: the
+// server refuses both channels of the first when it has both Adds.
 func TestDeniedNeighbour(t *testing.T) {
-	_, o := weak(t)
-	f := newFeed(t, newBroker(t, o))
-	for range 200 {
-		var adds sync.WaitGroup
-		adds.Go(func() {
-			if err := f.Add(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
-				t.Errorf("forbidden: error %v, want one that matches ErrDenied", err)
-			}
-		})
-		adds.Go(func() {
-			if err := f.Add(guard(t), "shared"); err != nil {
-				t.Errorf("shared: %v", err)
-			}
-		})
-		adds.Wait()
-		if err := f.Remove(guard(t), "shared"); err != nil {
-			t.Fatal(err)
+	first := make(chan struct{})
+	server := startFake(t, func(args []string) string {
+		switch {
+		case slices.Contains(args, "forbidden"):
+			close(first)
+			return silent
+		case slices.Contains(args, "second"):
+			return "-NOPERM no permission for a channel\r\n" + confirm(args)
+		default:
+			return confirm(args)
 		}
+	})
+	f := newFeed(t, newBroker(t, options(server.listener.Addr().String())))
+	var adds sync.WaitGroup
+	adds.Go(func() {
+		if err := f.Add(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
+			t.Errorf("the first: error %v, want one that matches ErrDenied", err)
+		}
+	})
+	<-first
+	if err := f.Add(guard(t), "shared", "second"); err != nil {
+		t.Errorf("the second: %v", err)
 	}
+	adds.Wait()
+	server.say(message("forbidden", "1") + message("shared", "2"))
+	hear(t, f, "shared", "2")
 }
 
 // A permission that is taken away from a Feed is told once, and when it is given

@@ -80,7 +80,7 @@ func (c *conn) pooled() net.Conn {
 	return c
 }
 
-// Unreachable stands in for a connection that could not be made: everything
+// An unreachable stands in for a connection that could not be made: everything
 // fails with the reason. go-redis' pool, if it is told of enough failed dials,
 // stops dialling and probes only once a second, so publishing would be late to
 // resume. Not told, it dials for every publication.
