@@ -1,0 +1,56 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/pregon/pregon/broker/memory"
+	"github.com/pregon/pregon/server"
+)
+
+// A whole server inside a program: somebody listens, somebody publishes.
+func Example() {
+	ctx, stop := context.WithCancel(context.Background())
+	b := memory.New()
+	defer b.Close()
+	s, err := server.New(ctx, server.Options{Broker: b})
+	if err != nil {
+		panic(err)
+	}
+	defer s.Close()
+	l, err := server.Listen(ctx, "localhost:0")
+	if err != nil {
+		panic(err)
+	}
+	served := make(chan error)
+	go func() { served <- s.Serve(ctx, l) }()
+
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	stream, err := web.Get("http://" + l.Addr().String() + "/sse/noticias") // back when it is subscribed
+	if err != nil {
+		panic(err)
+	}
+	receipt, err := web.Post("http://"+l.Addr().String()+"/publish/noticias", "text/plain", strings.NewReader("¡Hola mundo!"))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(receipt.Status)
+	_ = receipt.Body.Close()
+	lines := bufio.NewScanner(stream.Body)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "data:") {
+			fmt.Println(lines.Text())
+			break
+		}
+	}
+	_ = stream.Body.Close()
+	stop() // drains
+	fmt.Println(<-served)
+	// Output:
+	// 200 OK
+	// data: ¡Hola mundo!
+	// <nil>
+}
