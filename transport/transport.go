@@ -7,10 +7,15 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport/socket"
 )
+
+// JoinTimeout is how long a Transport lets a client wait for the broker's
+// confirmation.
+const JoinTimeout = 4 * time.Second
 
 // A Transport serves the clients of one protocol. Methods may be called
 // concurrently.

@@ -13,9 +13,6 @@ import (
 	"github.com/pregon/pregon/transport/socket"
 )
 
-// joinTimeout is how long a request waits for the broker's confirmation.
-const joinTimeout = 4 * time.Second
-
 // Clients come back after a random time in this range, so that those of a server
 // that has stopped do not all come back at once.
 const (
@@ -59,7 +56,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 			Detail: "Event streams are served over HTTP/1.1."}
 	}
 	s := t.env.Sockets.New()
-	ctx, cancel := context.WithTimeout(r.Context(), joinTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
 	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
 		Socket: s, Encoding: t.encodings[format.Name()], Channels: channels,

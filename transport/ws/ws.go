@@ -4,13 +4,9 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/pregon/pregon/transport"
 )
-
-// joinTimeout is how long a handshake waits for the broker's confirmation.
-const joinTimeout = 4 * time.Second
 
 func init() {
 	transport.Register("ws", func(env transport.Env) transport.Transport { return New(env) })
@@ -45,7 +41,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 		return p
 	}
 	s := t.env.Sockets.New()
-	ctx, cancel := context.WithTimeout(r.Context(), joinTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
 	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
 		Socket: s, Encoding: t.encodings[format.Name()], Channels: channels, Answers: true,
