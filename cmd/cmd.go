@@ -42,7 +42,7 @@ Examples:
   pregon pub noticias "Hola mundo"              publish a message
   tail -f log | pregon pub log -                publish each line
 
-Every flag is also an environment variable, such as PREGON_LISTEN for --listen.`
+"pregon serve --help" lists the flags of the server. Every flag is also an environment variable, such as PREGON_LISTEN for --listen.`
 
 // commands is the whole command line.
 type commands struct {
@@ -102,13 +102,15 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return out.fail(command.Run())
 }
 
-// fail prints err in one line and returns its exit code.
+// fail prints err in one line, without passwords that it may quote, and returns
+// its exit code.
 func (c *console) fail(err error) int {
 	if err == nil {
 		return exitOK
 	}
 	text := strings.TrimSuffix(err.Error(), errUsage.Error())
-	fmt.Fprintln(c.stderr, "pregon:", strings.ReplaceAll(strings.TrimSpace(text), "\n", " "))
+	text = withoutUserinfo(strings.ReplaceAll(strings.TrimSpace(text), "\n", " "))
+	fmt.Fprintln(c.stderr, "pregon:", text)
 	if errors.Is(err, errUsage) || errors.Is(err, broker.ErrURL) || errors.Is(err, server.ErrOptions) {
 		return exitUsage
 	}

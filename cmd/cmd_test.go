@@ -6,9 +6,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,12 +49,17 @@ func TestMistakes(t *testing.T) {
 		{"pub", 2, "<channel>"},
 		{"sub", 2, "<channel>"},
 		{"--max-message 10", 2, "--max-message"},
-		{"--max-message 9e99", 2, "--max-message"},
-		{"--max-message 99999999999999999999", 2, "--max-message"},
-		{"--max-message=10\u00a0MB", 2, "--max-message"},
-		{"--max-message=-1", 2, "--max-message"},
 		{"--max-connections=-1", 2, "--max-connections"},
 		{"--queue-bytes 0", 2, "--queue-bytes"},
+		{"--queue-bytes 125", 2, "--queue-bytes"},
+		{"redis://:s3cret@h", 2, "argument"},
+		{"--listen redis://:s3cret@h:1", 1, "colons"},
+		{"pub c m --url ::", 2, "--url"},
+		{"pub c m --url redis://h", 2, "--url"},
+		{"pub c m --url http://127.0.0.1:1", 1, "refused"},
+		{"sub c --url ::", 2, "--url"},
+		{"sub c --url localhost:8000", 2, "--url"},
+		{"sub c --url http://h?x=1", 2, "--url"},
 		{"--ping-interval=-1s", 2, "--ping-interval"},
 		{"--ping-interval 60s", 2, "--pong-timeout"},
 		{"--write-timeout 0", 2, "--write-timeout"},
@@ -83,10 +85,11 @@ func TestMistakes(t *testing.T) {
 		{"--listen localhost:0 --tls-cert no.pem --tls-key no.pem", 1, "no.pem"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			code, stdout, stderr := run(t, "", strings.Fields(strings.ReplaceAll(c.args, "\u00a0", "\x1f"))...)
+			code, stdout, stderr := run(t, "", strings.Fields(c.args)...)
 			lines := strings.Split(strings.TrimSpace(stderr), "\n")
 			last := lines[len(lines)-1]
-			if code != c.code || !strings.HasPrefix(last, "pregon: ") || !strings.Contains(last, c.says) {
+			ours := strings.HasPrefix(last, "pregon: ") && !strings.Contains(last, "usage")
+			if code != c.code || !ours || !strings.Contains(last, c.says) {
 				t.Errorf("exit %d, %q; want %d and %q", code, stderr, c.code, c.says)
 			}
 			if strings.Contains(stdout+stderr, "s3") {
@@ -104,11 +107,51 @@ func TestUnknownEnvironment(t *testing.T) {
 	}
 }
 
+// Bad values in the environment are refused like those of flags.
+func TestBadEnvironment(t *testing.T) {
+	for name, flag := range map[string]string{
+		"PREGON_MAX_MESSAGE": "--max-message", "PREGON_PING_INTERVAL": "--ping-interval", "PREGON_LOG_FORMAT": "--log-format",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, "10 MB")
+			if code, _, stderr := run(t, ""); code != 2 || !strings.Contains(stderr, flag) {
+				t.Errorf("exit %d, %q", code, stderr)
+			}
+		})
+	}
+}
+
+// A password in the environment works and is shown nowhere, --help included.
+func TestSecretOfEnvironment(t *testing.T) {
+	t.Setenv("PREGON_BROKER", "redis://:s3cret@127.0.0.1:1")
+	for args, want := range map[string]int{"--help": 0, "serve --help": 0, "--listen localhost:0 --broker-required": 1} {
+		code, stdout, stderr := run(t, "", strings.Fields(args)...)
+		if code != want || strings.Contains(stdout+stderr, "s3") {
+			t.Errorf("%s: exit %d, %q %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// Sizes are bytes, or a number with a binary unit directly behind it.
+func TestSizes(t *testing.T) {
+	for value, good := range map[string]bool{
+		"126": true, "1048576": true, "64KiB": true, "1MiB": true, "2GiB": true, "64GiB": true,
+		"": false, "10 MB": false, "10MB": false, "1 MiB": false, "1mib": false, "KiB": false, "1.5MiB": false, "+1MiB": false,
+		"-1": false, "0": false, "0x100": false, "9e99": false, "65GiB": false, "99999999999999999999": false, "9223372036854775807GiB": false,
+	} {
+		// A good size gets as far as the address, which is bad.
+		code, _, stderr := run(t, "", "--max-message="+value, "--listen", "nowhere", "--broker", "memory://")
+		if good && (code != 1 || !strings.Contains(stderr, "nowhere")) || !good && (code != 2 || !strings.Contains(stderr, "--max-message")) {
+			t.Errorf("--max-message=%q: exit %d, %q", value, code, stderr)
+		}
+	}
+}
+
 // The commands that only tell something.
 func TestInfo(t *testing.T) {
 	for args, says := range map[string]string{
 		"brokers": "miniredis://\nredis://\nrediss://\nunix://\n", "version": "pregon ",
-		"--help": "--listen", "pub --help": "<message>", "sub --help": "--format",
+		"--help": "pregon pub noticias", "serve --help": "PREGON_MAX_MESSAGE", "pub --help": "<message>", "sub --help": "--format",
 	} {
 		if code, stdout, stderr := run(t, "", strings.Fields(args)...); code != 0 || !strings.Contains(stdout, says) {
 			t.Errorf("%s: exit %d, %q %q", args, code, stdout, stderr)
@@ -190,6 +233,13 @@ func TestServeSubPub(t *testing.T) {
 		}
 		want = want[1:]
 	}
+	long := strings.Repeat("ñ", 500<<10) // bytes: just less than the server's limit
+	if code, _, stderr := run(t, "", "pub", "otro", long, "--url", url); code != 0 {
+		t.Error("a message that the server takes is not published:", stderr)
+	}
+	if line, err := heard.ReadString('\n'); err != nil || line != "[otro] "+long+"\n" {
+		t.Errorf("heard %d bytes, %v", len(line), err)
+	}
 	if code, _, stderr := run(t, "", "pub", "__x", "m", "--url", url); code != 1 || !strings.Contains(stderr, "403") {
 		t.Errorf("exit %d, %q", code, stderr)
 	}
@@ -199,49 +249,5 @@ func TestServeSubPub(t *testing.T) {
 	cancel()
 	if code := <-done; code != 0 {
 		t.Errorf("sub exited with %d", code)
-	}
-}
-
-// A module of its own that adds a broker builds a pregon which serves on it.
-func TestPlugin(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "pregon")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir = filepath.Join("..", "testdata", "plugin")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	server := exec.Command(program, "--listen", "localhost:0", "--broker", "loop://")
-	stdout, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { // where the test has failed before its end
-		_ = server.Process.Kill()
-		_ = server.Wait()
-	})
-	url := address(t, stdout)
-	resp, err := http.Get(url + "/sse/chat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if code, _, stderr := run(t, "", "pub", "chat", "hola", "--url", url); code != 0 {
-		t.Fatal(stderr)
-	}
-	lines := bufio.NewReader(resp.Body)
-	for line := ""; line != "data: hola\n"; {
-		if line, err = lines.ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_ = resp.Body.Close()
-	http.DefaultClient.CloseIdleConnections()
-	if err := server.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Wait(); err != nil {
-		t.Error("the server did not exit with 0:", err)
 	}
 }

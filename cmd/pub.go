@@ -8,9 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -18,15 +16,14 @@ import (
 const maxLine = 16 << 20
 
 type pubCommand struct {
-	Channel string `arg:"" help:"Channel to publish to."`
-	Message string `arg:"" help:"Message, or - for one message a line of standard input."`
-	URL     string `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+	Channel string  `arg:"" help:"Channel to publish to."`
+	Message string  `arg:"" help:"Message, or - for one message a line of standard input."`
+	URL     address `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
 }
 
-// Run publishes, and stops at the first message that was not accepted.
+// Run publishes, and stops at the first message that was not accepted. Signals
+// are left to end the process: a read of standard input cannot be interrupted.
 func (c *pubCommand) Run(ctx context.Context, out *console) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	if c.Message != "-" {
@@ -34,9 +31,9 @@ func (c *pubCommand) Run(ctx context.Context, out *console) error {
 	}
 	lines := bufio.NewScanner(out.stdin)
 	lines.Buffer(nil, maxLine)
-	for lines.Scan() && ctx.Err() == nil {
+	for n := 1; lines.Scan(); n++ {
 		if err := c.publish(ctx, client, lines.Text()); err != nil {
-			return err
+			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -46,14 +43,15 @@ func (c *pubCommand) Run(ctx context.Context, out *console) error {
 }
 
 func (c *pubCommand) publish(ctx context.Context, client *http.Client, text string) error {
-	// A form may be empty; a body may not.
-	form := url.Values{"message": {text}}.Encode()
-	address := strings.TrimSuffix(c.URL, "/") + "/publish/" + url.PathEscape(c.Channel)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form))
-	if err != nil {
-		return fmt.Errorf("publish: --url is not a URL%w", errUsage)
+	target := string(c.URL) + "/publish/" + url.PathEscape(c.Channel)
+	if text == "" {
+		target += "?message=" // an empty body is no message
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	req.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -57,6 +57,8 @@ func (c *serveCommand) Validate() error {
 	switch {
 	case c.MaxMessage < minMessage:
 		return fmt.Errorf("--max-message: must be at least %d bytes", minMessage)
+	case c.QueueBytes < minMessage:
+		return fmt.Errorf("--queue-bytes: must be at least %d bytes", minMessage)
 	case c.MaxConnections < 0:
 		return errors.New("--max-connections: must not be negative")
 	case c.PongTimeout <= c.PingInterval:
@@ -76,7 +78,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	tuneGC()
 	log := c.logger(out)
 	slog.SetDefault(log) // for drivers, which are opened by URL only
-	c.warnOfSecret(log, out.args)
+	c.warnOfSecrets(log, out.args)
 	b, err := broker.Open(ctx, c.Broker)
 	if err != nil {
 		return err
@@ -157,21 +159,13 @@ func (c *serveCommand) listen(ctx context.Context) (net.Listener, error) {
 	}), nil
 }
 
-// warnOfSecret tells that other users of the machine see a command line.
-func (c *serveCommand) warnOfSecret(log *slog.Logger, args []string) {
-	if redacted(c.Broker) != c.Broker && strings.Contains(strings.Join(args, " "), c.Broker) {
+// warnOfSecrets tells what other users of the machine can read.
+func (c *serveCommand) warnOfSecrets(log *slog.Logger, args []string) {
+	if userinfo.MatchString(c.Broker) && strings.Contains(strings.Join(args, " "), c.Broker) {
 		log.Warn("a password on the command line is seen by every user of the machine; use PREGON_BROKER")
 	}
-}
-
-// redacted returns a broker URL as it may be shown.
-func redacted(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return "(not a URL)"
+	key, err := os.Stat(c.TLSKey)
+	if err == nil && runtime.GOOS != "windows" && key.Mode().Perm()&0o004 != 0 {
+		log.Warn("the file of --tls-key can be read by every user of the machine")
 	}
-	if _, ok := u.User.Password(); !ok {
-		return rawURL
-	}
-	return u.Redacted()
 }

@@ -2,10 +2,12 @@ package cmd
 
 import (
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 )
+
+// maxSize is more than anybody means, and far from overflowing.
+const maxSize = 1 << 36
 
 // A size is a number of bytes as people write it: 512, 64KiB, 1MiB or 2GiB.
 type size int64
@@ -25,7 +27,7 @@ func (s *size) UnmarshalText(text []byte) error {
 			continue
 		}
 		n, err := strconv.ParseInt(digits, 10, 64)
-		if err != nil || n <= 0 || digits[0] == '+' || n > math.MaxInt32*int64(64)/u.factor {
+		if err != nil || n <= 0 || digits[0] == '+' || n > maxSize/u.factor {
 			return errSize
 		}
 		*s = size(n * u.factor)

@@ -25,7 +25,7 @@ const (
 type subCommand struct {
 	Channels []string `arg:"" name:"channel" help:"Channels to listen to."`
 	Format   string   `default:"text" enum:"text,raw,json" help:"What to print of a message: text, raw or json. Default ${default}."`
-	URL      string   `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+	URL      address  `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
 }
 
 // errRefused means that asking again would be answered in the same way.
@@ -36,6 +36,7 @@ var errRefused = errors.New("refused")
 func (c *subCommand) Run(ctx context.Context, out *console) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
 	defer transport.CloseIdleConnections()
 	for pause := minRetry; ; pause = min(2*pause, maxRetry) {
@@ -61,10 +62,9 @@ func (c *subCommand) Run(ctx context.Context, out *console) error {
 // listen prints the events of one connection.
 func (c *subCommand) listen(ctx context.Context, client *http.Client, out *console) error {
 	query := url.Values{"channel": c.Channels, "format": {c.Format}}
-	address := strings.TrimSuffix(c.URL, "/") + "/sse?" + query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, string(c.URL)+"/sse?"+query.Encode(), nil)
 	if err != nil {
-		return fmt.Errorf("subscribe: --url is not a URL%w", errors.Join(errUsage, errRefused))
+		return fmt.Errorf("subscribe: %w", refusal{err})
 	}
 	req.Header.Set("Accept", "text/event-stream")
 	resp, err := client.Do(req)
@@ -97,8 +97,8 @@ func (c *subCommand) print(stream io.Reader, out *console) error {
 		field, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {
-		case lines.Text() == "" && data != nil:
-			if err := c.printEvent(name, strings.Join(data, "\n"), out); err != nil {
+		case lines.Text() == "":
+			if err := c.printEvent(name, data, out); err != nil {
 				return err
 			}
 			name, data = "", nil
@@ -114,19 +114,24 @@ func (c *subCommand) print(stream io.Reader, out *console) error {
 	return errors.New("the server has ended the stream")
 }
 
-func (c *subCommand) printEvent(name, data string, out *console) error {
+// printEvent prints one event. One without data lines is none.
+func (c *subCommand) printEvent(name string, data []string, out *console) error {
+	if data == nil {
+		return nil
+	}
+	text := strings.Join(data, "\n")
 	if name == "binary" {
-		bytes, err := base64.StdEncoding.DecodeString(data)
+		bytes, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			return fmt.Errorf("decode a binary message: %w", err)
 		}
-		data = string(bytes)
+		text = string(bytes)
 	}
 	if name == "gap" && c.Format != "json" {
-		fmt.Fprintln(out.stderr, "pregon: messages may be missing here:", data)
+		fmt.Fprintln(out.stderr, "pregon: messages may be missing here:", text)
 		return nil
 	}
-	if _, err := fmt.Fprintln(out.stdout, data); err != nil {
+	if _, err := fmt.Fprintln(out.stdout, text); err != nil {
 		return fmt.Errorf("print: %w", refusal{err})
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,11 +97,54 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// screenshots saves the page as people see it, wide, narrow and dark.
+// A channel that the server refuses is said to be refused, and why; without it
+// the page is live again.
+func TestConsoleRefused(t *testing.T) {
+	n := start(t, server.Options{})
+	tab := browser(t)
+	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=noticias&channel=a//b"),
+		chromedp.WaitVisible(chromedp.CSS(`#state[data-state=refused]`)),
+		chromedp.Poll[chromedp.Void](`document.querySelector("#log .note")?.textContent.includes("channel name")`, chromedp.WithPollingTimeout(patience)))
+	do(t, tab, "remove the channel", chromedp.Click(chromedp.CSS(`.chip:nth-of-type(2) button`)), isLive())
+}
+
+// The log follows its last line through a change of the window's size, holds
+// still for a reader who has scrolled up, and keeps no more than 500 lines.
+func TestConsoleFollows(t *testing.T) {
+	n := start(t, server.Options{})
+	tab := browser(t)
+	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/"), isLive())
+	fill := func(last string) {
+		t.Helper()
+		for range 300 {
+			n.publish("noticias", strings.Repeat("more ", 20))
+		}
+		n.publish("noticias", last)
+		do(t, tab, "hear "+last, shows(last))
+	}
+	atEnd := `log.scrollHeight - log.scrollTop - log.clientHeight < 5`
+
+	do(t, tab, "enlarge", chromedp.EmulateViewport(1000, 900))
+	fill("first")
+	do(t, tab, "shrink", chromedp.EmulateViewport(360, 500), chromedp.Poll[chromedp.Void](`innerHeight === 500 && `+atEnd, chromedp.WithPollingTimeout(patience)))
+	fill("second")
+	do(t, tab, "follow", chromedp.Poll[chromedp.Void](atEnd+` && log.childElementCount === 500`, chromedp.WithPollingTimeout(patience)))
+
+	// A frame passes between the two, in which the page hears of the scroll.
+	do(t, tab, "scroll up", chromedp.Poll[chromedp.Void](`log.scrollTop === 100 || (log.scrollTop = 100, false)`, chromedp.WithPollingTimeout(patience)))
+	n.publish("noticias", "third")
+	do(t, tab, "hold still", shows("third"), chromedp.Poll[chromedp.Void](`!(`+atEnd+`)`, chromedp.WithPollingTimeout(patience)))
+}
+
+// screenshots saves the page as people see it: wide and narrow, light and dark.
 func screenshots(t *testing.T, tab context.Context, dir string) {
 	t.Helper()
-	for name, width := range map[string]int64{"wide": 1100, "phone": 360} {
-		do(t, tab, "resize", chromedp.EmulateViewport(width, 720))
+	for name, look := range map[string]struct {
+		width  int64
+		scheme string
+	}{"wide": {1100, "light"}, "wide-dark": {1100, "dark"}, "phone": {360, "light"}, "phone-dark": {360, "dark"}} {
+		do(t, tab, "resize", chromedp.EmulateViewport(look.width, 720),
+			chromedp.Poll[chromedp.Void]("(document.documentElement.style.colorScheme = `"+look.scheme+"`)"))
 		png, err := chromedp.Run(tab, chromedp.CaptureScreenshot())
 		if err != nil {
 			t.Fatal(err)

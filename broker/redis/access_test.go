@@ -56,7 +56,7 @@ func TestDeniedNeighbour(t *testing.T) {
 		case slices.Contains(args, "forbidden"):
 			close(first)
 			return silent
-		case slices.Contains(args, "second"):
+		case slices.Equal(args, []string{"subscribe", "second"}):
 			return "-NOPERM no permission for a channel\r\n" + confirm(args)
 		default:
 			return confirm(args)

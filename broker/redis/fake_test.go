@@ -28,6 +28,7 @@ const (
 type fake struct {
 	listener net.Listener
 	answer   func(args []string) string
+	pinged   chan struct{} // has a token after a PING
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
@@ -45,7 +46,7 @@ func startFake(t testing.TB, answer func(args []string) string) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{listener: l, answer: answer, pong: "+PONG\r\n"}
+	f := &fake{listener: l, answer: answer, pinged: make(chan struct{}, 1), pong: "+PONG\r\n"}
 	f.running.Go(f.accept)
 	t.Cleanup(f.stop)
 	return f
@@ -92,6 +93,7 @@ func (f *fake) reply(args []string) string {
 	case "hello":
 		return "-ERR unknown command 'HELLO'\r\n"
 	case "ping":
+		signal(f.pinged)
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.pong

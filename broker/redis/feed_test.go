@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/redis/redistest"
@@ -82,6 +83,23 @@ func TestHalfOpen(t *testing.T) {
 		hearGap(t, f, "chat")
 		publish(t, b, "chat", "after")
 		hear(t, f, "chat", "after")
+	}
+}
+
+// A link on which nothing happens is asked for a sign of life again and again, and
+// is kept.
+func TestIdle(t *testing.T) {
+	server := startFake(t, confirm)
+	o := options(server.listener.Addr().String())
+	o.Heartbeat = 200 * time.Millisecond
+	f := newFeed(t, newBroker(t, o), "chat")
+	for range 6 {
+		await(t, server.pinged)
+	}
+	server.say(message("chat", "hello"))
+	hear(t, f, "chat", "hello")
+	if n := len(server.commands("subscribe")); n != 1 {
+		t.Errorf("SUBSCRIBE was sent %d times, want once", n)
 	}
 }
 

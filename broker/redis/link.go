@@ -237,22 +237,21 @@ func (l *link) send(c *command) error {
 	}
 }
 
-// watch fails the link when the connection is silent although Redis was asked for
-// a sign of life: the peer, or the network to it, is gone without a word.
+// watch fails the link when Redis was asked for a sign of life, since nothing had
+// come for a while, and still nothing comes: the peer, or the network to it, is
+// gone without a word.
 func (l *link) watch(ctx context.Context) {
 	limit := l.feed.opts.Heartbeat
-	for {
-		if !sleep(ctx, limit-l.conn.silence()) {
-			return
-		}
+	for sleep(ctx, limit-l.conn.silence()) {
 		if l.conn.silence() < limit {
 			continue
 		}
+		before := l.conn.heard.Load()
 		l.ask()
 		if !sleep(ctx, limit) {
 			return
 		}
-		if l.conn.silence() >= limit {
+		if l.conn.heard.Load() == before {
 			l.fail(errSilent)
 			return
 		}

@@ -23,8 +23,10 @@ var ErrUnheard = errors.New("hub: a message was published but was not heard thro
 // A heartbeat is a message that the hub publishes to itself at intervals: the
 // only proof that messages really go through the broker.
 type heartbeat struct {
-	hub   *Hub
-	topic *topic
+	hub     *Hub
+	topic   *topic
+	settled chan struct{} // closed when the last word came back
+	once    sync.Once     // closes it
 
 	mu      sync.Mutex
 	heard   time.Time     // when one came back last
@@ -35,7 +37,7 @@ type heartbeat struct {
 // newHeartbeat makes the hub want its own channel, whose random name is this
 // node's alone.
 func newHeartbeat(h *Hub) *heartbeat {
-	b := &heartbeat{hub: h, news: make(chan struct{})}
+	b := &heartbeat{hub: h, news: make(chan struct{}), settled: make(chan struct{})}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	b.topic = h.topic(heartbeatPrefix + rand.Text())
@@ -61,17 +63,44 @@ func (b *heartbeat) run() {
 	}
 }
 
+// What a heartbeat says.
+const (
+	alive    = "alive"
+	lastWord = "last word"
+)
+
 func (b *heartbeat) publish() {
 	ctx, cancel := context.WithTimeout(b.hub.ctx, missedBeats*b.hub.options.Heartbeat)
 	defer cancel()
-	_, err := b.hub.broker.Publish(ctx, broker.Message{Channel: b.topic.name, Data: []byte("alive")})
-	if err != nil && b.hub.ctx.Err() == nil {
+	if err := b.say(ctx, alive); err != nil && b.hub.ctx.Err() == nil {
 		b.failed(err)
 	}
 }
 
+func (b *heartbeat) say(ctx context.Context, word string) error {
+	_, err := b.hub.broker.Publish(ctx, broker.Message{Channel: b.topic.name, Data: []byte(word)})
+	return err
+}
+
+// settle returns when all that was published before has been handed to the
+// workers, as far as the broker keeps the order, or after one heartbeat's time.
+func (b *heartbeat) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, b.hub.options.Heartbeat)
+	defer cancel()
+	if b.say(ctx, lastWord) != nil {
+		return // a broker that is down has nothing more for us
+	}
+	select {
+	case <-b.settled:
+	case <-ctx.Done():
+	}
+}
+
 // hear is called by the reader for each heartbeat that comes back.
-func (b *heartbeat) hear(broker.Message) {
+func (b *heartbeat) hear(m broker.Message) {
+	if string(m.Data) == lastWord {
+		b.once.Do(func() { close(b.settled) })
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.heard, b.problem = time.Now(), nil

@@ -113,8 +113,8 @@ func (h *Hub) Sessions() int {
 	return h.sessions
 }
 
-// Drain refuses new sessions and ends those there are with EndShutdown, spread
-// evenly over the given time. It returns when the last has left, ctx ends, or
+// Drain refuses new sessions, delivers what was published before, and ends the
+// sessions there are with EndShutdown, spread evenly over the given time. It returns when the last has left, ctx ends, or
 // the Hub is closed.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	h.mu.Lock()
@@ -125,6 +125,9 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 		close(h.empty)
 	}
 	h.mu.Unlock()
+	if !started {
+		h.health.settle(ctx)
+	}
 	rate := h.options.EndRate
 	if over > 0 {
 		rate = max(rate, int(float64(n)/over.Seconds())+1)

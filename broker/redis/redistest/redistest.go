@@ -126,6 +126,7 @@ func (s *Server) start() bool {
 	}
 	cmd := exec.Command("redis-server", append(args, s.args...)...)
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	cmd.SysProcAttr = orphanAttr()
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("redistest: %v", err)
 	}

@@ -1,0 +1,37 @@
+package cmd
+
+import (
+	"errors"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// An address is the URL of a running server, without a slash at its end.
+type address string
+
+var errAddress = errors.New("write http://host:port or https://host:port")
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *address) UnmarshalText(text []byte) error {
+	u, err := url.Parse(string(text))
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
+		return errAddress
+	}
+	*a = address(strings.TrimRight(string(text), "/"))
+	return nil
+}
+
+// userinfo is where a URL, well formed or not, may have a password.
+var userinfo = regexp.MustCompile(`://\S*@`)
+
+// withoutUserinfo returns text with the user and password of each URL in it
+// made unreadable.
+func withoutUserinfo(text string) string { return userinfo.ReplaceAllString(text, "://xxxxx@") }
+
+// redacted returns a broker URL as it may be shown: without the parameters, too,
+// which may hold a secret of a driver that is not known here.
+func redacted(rawURL string) string {
+	shown, _, _ := strings.Cut(withoutUserinfo(rawURL), "?")
+	return shown
+}
