@@ -79,6 +79,8 @@ type Feed interface {
 	Remove(ctx context.Context, channels ...string) error
 
 	// Next returns the next message, and waits for it as long as it takes.
+	// What comes faster than Next is called waits, about [QueueMessages] of it;
+	// beyond that messages are dropped, and a gap says so.
 	//
 	// A *GapError says that messages may be missing from here on, on which
 	// channels, and that the Feed goes on: the next call may return a message

@@ -27,6 +27,9 @@ const checkTime = 5 * time.Second
 // problem of one sentence is longer.
 const minMessage = 126
 
+// minTime is the least of any time that is given: less is a mistake of units.
+const minTime = 10 * time.Millisecond
+
 type serveCommand struct {
 	Listen         string        `default:"localhost:8000" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one. Default ${default}."`
 	Broker         string        `default:"miniredis://" placeholder:"URL" help:"Broker, such as redis://localhost:6379; see pregon brokers. Default ${default}, which is embedded."`
@@ -50,8 +53,8 @@ func (c *serveCommand) Validate() error {
 	for name, d := range map[string]time.Duration{
 		"write-timeout": c.WriteTimeout, "ping-interval": c.PingInterval, "pong-timeout": c.PongTimeout, "drain-time": c.DrainTime,
 	} {
-		if d <= 0 {
-			return fmt.Errorf("--%s: must be more than 0", name)
+		if d < minTime {
+			return fmt.Errorf("--%s: must be at least %v", name, minTime)
 		}
 	}
 	switch {

@@ -15,6 +15,7 @@ const (
 	headerTime  = 5 * time.Second  // for the request's headers
 	requestTime = 30 * time.Second // for the request with its body
 	idleTime    = 2 * time.Minute  // between requests
+	answerTime  = 2 * time.Second  // for the last answers, once nobody listens any more
 	maxHeader   = 12 << 10         // bytes; net/http adds 4 KiB
 )
 
@@ -36,6 +37,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	go func() { failed <- web.Serve(l) }()
 	select {
 	case err := <-failed:
+		_ = web.Close() // the error of Accept is the news
 		return fmt.Errorf("server: accept connections: %w", err)
 	case <-ctx.Done():
 	}
@@ -54,6 +56,8 @@ func (s *Server) drain(ctx context.Context, web *http.Server) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.DrainTime+lingerTime+time.Second)
 	defer cancel()
 	s.hub.Drain(ctx, s.options.DrainTime)
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
 	if err := web.Shutdown(ctx); err != nil {
 		_ = web.Close() // the requests that are left have had their time
 	}

@@ -65,6 +65,22 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
+// minInterval is the least of any time in Options: less is a mistake of units.
+const minInterval = time.Millisecond
+
+// check returns what makes no sense in o, defaults filled in.
+func (o Options) check() error {
+	switch {
+	case o.Broker == nil:
+		return fmt.Errorf("%w: no broker", ErrOptions)
+	case o.MaxMessage < 0, o.MaxConnections < 0, o.QueueBytes < 0:
+		return fmt.Errorf("%w: a limit is negative", ErrOptions)
+	case min(o.WriteTimeout, o.PingInterval, o.PongTimeout, o.DrainTime) < minInterval:
+		return fmt.Errorf("%w: a time is less than %v", ErrOptions, minInterval)
+	}
+	return nil
+}
+
 // ErrOptions is wrapped by what New says about Options that make no sense.
 var ErrOptions = errors.New("server: bad options")
 
@@ -83,11 +99,16 @@ type Server struct {
 // New returns a Server on o.Broker. It does not wait for the broker: see Check.
 // The caller closes it.
 func New(ctx context.Context, o Options) (*Server, error) {
-	if o.Broker == nil {
-		return nil, fmt.Errorf("%w: no broker", ErrOptions)
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	s := &Server{options: o.withDefaults()}
-	s.log = s.options.Logger
+	if most := connectionLimit(); o.MaxConnections > most {
+		o.Logger.Warn("server: the system's limit of open files allows fewer connections than wanted",
+			"wanted", o.MaxConnections, "allowed", most)
+		o.MaxConnections = most
+	}
+	s := &Server{options: o, log: o.Logger}
 	var err error
 	if s.origins, err = parseOrigins(s.options.AllowOrigins); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -114,8 +115,9 @@ func (h *Hub) Sessions() int {
 }
 
 // Drain refuses new sessions, delivers what was published before, and ends the
-// sessions there are with EndShutdown, spread evenly over the given time. It returns when the last has left, ctx ends, or
-// the Hub is closed.
+// sessions there are with EndShutdown: Options.EndRate of them a second, or more
+// where they would take longer than the given time, and all at once for 0. It
+// returns when the last has left, ctx ends, or the Hub is closed.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	h.mu.Lock()
 	started := h.draining
@@ -128,12 +130,12 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	if !started {
 		h.health.settle(ctx)
 	}
-	rate := h.options.EndRate
+	rate := math.Inf(1)
 	if over > 0 {
-		rate = max(rate, int(float64(n)/over.Seconds())+1)
+		rate = max(float64(h.options.EndRate), float64(n)/over.Seconds())
 	}
 	for _, w := range h.workers {
-		w.post(entry{kind: endAll, rate: rate})
+		w.post(entry{kind: endAll, rate: rate / float64(len(h.workers))})
 	}
 	select {
 	case <-h.empty:
@@ -142,8 +144,8 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	}
 }
 
-// Close stops everything the Hub runs and waits for it. Sessions that are still
-// there hear nothing more; their Sockets are their transports' to close.
+// Close stops everything the Hub runs and waits for it. The Sockets of sessions
+// that are still there are closed.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	h.draining = true

@@ -26,7 +26,7 @@ type entry struct {
 	group   *group
 	session *session
 	frame   []byte
-	rate    int
+	rate    float64
 }
 
 // An inbox is the queue of a worker.
@@ -56,11 +56,12 @@ func (b *inbox) push(e entry) {
 }
 
 // post appends what concerns a session. It never waits: there are no more of
-// those than sessions.
-func (b *inbox) post(e entry) {
+// those than sessions. It reports whether the worker still works.
+func (b *inbox) post(e entry) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.append(e)
-	b.mu.Unlock()
+	return !b.closed
 }
 
 func (b *inbox) append(e entry) {
@@ -78,9 +79,8 @@ func (b *inbox) append(e entry) {
 }
 
 // take returns all that waits and makes room. It reuses spare, which must be
-// done with.
+// done with and cleared.
 func (b *inbox) take(spare []entry) []entry {
-	clear(spare)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	taken := b.entries
@@ -89,11 +89,13 @@ func (b *inbox) take(spare []entry) []entry {
 	return taken
 }
 
-// close makes the inbox swallow everything, so that nobody waits for room.
-func (b *inbox) close() {
+// close makes the inbox swallow everything, so that nobody waits for room. It
+// returns what waited.
+func (b *inbox) close() []entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed = true
-	b.entries = nil
+	left := b.entries
+	b.closed, b.entries = true, nil
 	b.room.Broadcast()
+	return left
 }

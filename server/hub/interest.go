@@ -65,7 +65,6 @@ func (h *Hub) step(feed broker.Feed) (again time.Duration, err error) {
 		ctx, cancel := context.WithTimeout(h.ctx, attemptTimeout)
 		err = feed.Remove(ctx, names(remove)...)
 		cancel()
-		h.removed(remove)
 	}
 	if len(add) > 0 {
 		err = errors.Join(err, h.add(feed, add))
@@ -91,28 +90,18 @@ func (h *Hub) plan(now time.Time) (add, remove []*topic, again time.Duration) {
 				again = left
 			}
 		default:
+			h.absent(t) // from now on: whoever comes while it is removed is to wait
 			remove = append(remove, t)
 		}
 	}
 	return add, remove, again
 }
 
-// removed notes what the feed carries no more. Whoever has joined in between is
-// added by the next step.
-func (h *Hub) removed(topics []*topic) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, t := range topics {
-		h.absent(t)
-	}
-}
-
-// absent notes that the feed does not carry t. The caller holds the lock.
+// absent notes that the feed does not carry t, which the next step looks at
+// again. The caller holds the lock.
 func (h *Hub) absent(t *topic) {
-	if t.there {
-		t.there = false
-		t.confirmed = newConfirmation()
-	}
+	t.there = false
+	t.await()
 	h.touch(t)
 }
 
@@ -142,12 +131,24 @@ func (h *Hub) add(feed broker.Feed, topics []*topic) error {
 	return errors.Join(h.add(feed, topics[:half]), h.add(feed, topics[half:]))
 }
 
-// confirm tells those who wait for topics that they are there, or refused.
+// confirm tells those who wait for topics that they are there, or refused, and
+// those who have waited through the end of a feed that messages may be missing.
 func (h *Hub) confirm(topics []*topic, refused error) {
+	if holed := h.settle(topics, refused); len(holed) > 0 {
+		h.gap(&broker.GapError{Channels: holed, Reason: broker.LinkLost})
+	}
+}
+
+// settle does what confirm says but for the telling. It returns whom to tell.
+func (h *Hub) settle(topics []*topic, refused error) (holed []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, t := range topics {
 		t.there = refused == nil
+		if t.holed {
+			t.holed = false
+			holed = append(holed, t.name)
+		}
 		t.confirmed.err = refused
 		close(t.confirmed.done)
 		delete(h.changed, t)
@@ -155,10 +156,13 @@ func (h *Hub) confirm(topics []*topic, refused error) {
 			h.touch(t)
 		}
 	}
+	return holed
 }
 
 // reopen replaces a feed that has ended by itself. All that it carried is to be
-// added again, and messages may be missing. It returns nil when the hub closes.
+// added again, and messages may be missing: from now on, which is told at once,
+// until it is there again, which confirm tells. It returns nil when the hub
+// closes.
 func (h *Hub) reopen(cause error) broker.Feed {
 	h.log.Error("hub: the broker's feed has ended, opening another", "error", cause)
 	h.lostAll()
@@ -181,6 +185,7 @@ func (h *Hub) lostAll() {
 	for _, t := range h.topics {
 		if t.there {
 			carried = append(carried, t.name)
+			t.holed = true
 		}
 		h.absent(t)
 	}

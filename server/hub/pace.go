@@ -11,9 +11,10 @@ const paceStep = 10 * time.Millisecond
 
 // A pace ends sessions at a bounded rate.
 type pace struct {
-	rate    int // a second
+	rate    float64 // a second
 	waiting []departure
 	credit  float64          // departures that are due, fractions included
+	counted time.Time        // until when credit is counted
 	next    <-chan time.Time // when to call step; nil where nobody waits
 }
 
@@ -31,14 +32,17 @@ func (p *pace) add(s *session, reason transport.End) {
 	s.ending = true
 	p.waiting = append(p.waiting, departure{s, reason})
 	if p.next == nil {
+		p.counted = time.Now().Add(-paceStep)
 		p.next = time.After(0)
 	}
 }
 
 // step ends those whose turn it is.
 func (p *pace) step(end func(*session, transport.End)) {
-	p.credit += float64(p.rate) * paceStep.Seconds()
-	n := min(int(p.credit), len(p.waiting))
+	now := time.Now()
+	p.credit += p.rate * now.Sub(p.counted).Seconds()
+	p.counted = now
+	n := int(min(p.credit, float64(len(p.waiting))))
 	for _, d := range p.waiting[:n] {
 		end(d.session, d.reason)
 	}

@@ -40,7 +40,10 @@ func (h *Hub) Join(ctx context.Context, sub transport.Subscriber) (transport.Ses
 	}
 	// From here on the worker has it: what comes between the broker's
 	// confirmation and our return is not lost.
-	s.worker.post(entry{kind: attach, session: s})
+	if !s.worker.post(entry{kind: attach, session: s}) {
+		s.Leave()
+		return nil, ErrDraining
+	}
 	for _, t := range topics {
 		if err := h.await(ctx, t); err != nil {
 			s.Leave()
@@ -68,6 +71,7 @@ func (h *Hub) enter(sub transport.Subscriber) (*session, []*topic, error) {
 		h.acquire(topics[i])
 		s.places[i].group = topics[i].group(w, sub.Encoding)
 	}
+	s.Channels = nil // not needed any more, and parts of a whole request
 	return s, topics, nil
 }
 

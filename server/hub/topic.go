@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pregon/pregon/broker"
@@ -15,6 +16,7 @@ type topic struct {
 	refs   int       // sessions that want it
 	unused time.Time // since when refs is 0
 	there  bool      // the feed carries it
+	holed  bool      // it was lost with a feed, and its subscribers are to be told
 
 	confirmed *confirmation // of the newest attempt to have it there
 
@@ -49,6 +51,7 @@ type group struct {
 func (h *Hub) topic(name string) *topic {
 	t, ok := h.topics[name]
 	if !ok {
+		name = strings.Clone(name) // it may be a part of a whole request
 		t = &topic{name: name, confirmed: newConfirmation()}
 		h.topics[name] = t
 	}
@@ -61,12 +64,18 @@ func (h *Hub) acquire(t *topic) {
 	if t.there {
 		return
 	}
-	select {
-	case <-t.confirmed.done: // it was refused; permissions may have changed
-		t.confirmed = newConfirmation()
-	default:
-	}
+	t.await() // it may have been refused; permissions may have changed
 	h.touch(t)
+}
+
+// await makes those who want t wait for the next answer. The caller holds the
+// lock.
+func (t *topic) await() {
+	select {
+	case <-t.confirmed.done:
+		t.confirmed = newConfirmation()
+	default: // nobody has had an answer to the last question
+	}
 }
 
 // release makes one session less want t. The caller holds the lock.

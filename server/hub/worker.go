@@ -35,7 +35,7 @@ type worker struct {
 
 func newWorker(o Options) *worker {
 	w := &worker{inbox: newInbox(), options: o}
-	w.leaving.rate = max(1, o.EndRate/o.Workers)
+	w.leaving.rate = float64(o.EndRate) / float64(o.Workers)
 	return w
 }
 
@@ -47,7 +47,7 @@ func newWorker(o Options) *worker {
 // meanwhile is sent with the same system calls: the more there is to do, the
 // less a message costs, at a price of a few milliseconds.
 func (w *worker) run(ctx context.Context) {
-	defer w.close()
+	defer w.stop()
 	tick := time.NewTicker(w.options.PingInterval / wheelSlots)
 	defer tick.Stop()
 	arrived, rested := w.arrived, (<-chan time.Time)(nil)
@@ -69,6 +69,18 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
+// stop closes the connections that are left, and of those who were about to come.
+func (w *worker) stop() {
+	for _, e := range w.close() {
+		if e.kind == attach {
+			w.wheel.add(e.session)
+		}
+	}
+	for s := range w.wheel.all() {
+		_ = s.Socket.Close() // its reader hears of it
+	}
+}
+
 // work does what waits in the inbox and returns how long that took.
 func (w *worker) work() time.Duration {
 	began := time.Now()
@@ -77,6 +89,7 @@ func (w *worker) work() time.Duration {
 		w.do(&batch[i])
 	}
 	w.flush()
+	clear(batch) // an idle worker keeps no messages
 	w.spare = batch
 	return time.Since(began)
 }
@@ -159,10 +172,11 @@ func (w *worker) gap(g *group, frame []byte) {
 	}
 }
 
-// endAll ends every session, at least so many a second.
-func (w *worker) endAll(rate int) {
+// endAll ends every session, so many a second or, where that is asked for twice,
+// as the faster one says.
+func (w *worker) endAll(rate float64) {
 	w.closing = true
-	w.leaving.rate = max(1, rate/w.options.Workers)
+	w.leaving.rate = max(w.leaving.rate, rate)
 	for s := range w.wheel.all() {
 		w.leaving.add(s, transport.EndShutdown)
 	}

@@ -128,7 +128,10 @@ func (s *Socket) startWriter() { s.group.writers.Go(s.drain) }
 func (s *Socket) drain() {
 	size, messages := 0, 0
 	for {
-		bufs := s.nextWrite(&size, &messages)
+		bufs, ended := s.nextWrite(&size, &messages)
+		if ended {
+			s.shutdown()
+		}
 		if bufs == nil {
 			return
 		}
@@ -144,40 +147,32 @@ func (s *Socket) drain() {
 }
 
 // nextWrite takes out of the queue's account what was written, and returns what
-// to write next: nil where there is nothing, after which no writer runs.
-func (s *Socket) nextWrite(size, messages *int) (bufs net.Buffers) {
+// to write next: nil where there is nothing, after which no writer runs. Then
+// ended says that there will never be.
+func (s *Socket) nextWrite(size, messages *int) (bufs net.Buffers, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == closed {
 		s.queue = nil
-		return nil
+		return nil, false
 	}
 	s.queue.bytes -= *size
 	s.queue.messages -= *messages
 	bufs, *size, *messages = s.queue.take()
 	if bufs == nil {
-		s.drained()
+		s.queue = nil
+		// A deadline that has passed would fail direct writes, too.
+		_ = s.Conn.SetWriteDeadline(time.Time{})
 	}
-	return bufs
+	return bufs, bufs == nil && s.state == ending
 }
 
-// drained follows the last write of a queue. The caller holds the lock.
-func (s *Socket) drained() {
-	s.queue = nil
-	if s.state == ending {
-		s.shutdown()
-		return
-	}
-	// A deadline that has passed would fail direct writes, too.
-	_ = s.Conn.SetWriteDeadline(time.Time{})
-}
-
-// shutdown ends the writing side and bounds the reading side. The caller holds
-// the lock.
+// shutdown ends the writing side and bounds the reading side. It is called
+// without the lock: with TLS it writes, and can take seconds.
 func (s *Socket) shutdown() {
 	half, ok := s.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
-		_ = s.close()
+		_ = s.Close()
 		return
 	}
 	_ = s.Conn.SetReadDeadline(time.Now().Add(s.group.limits.Linger)) // closed is as good

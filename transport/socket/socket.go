@@ -73,7 +73,7 @@ func (s *Socket) Attach(c net.Conn) {
 		s.raw, _ = d.SyscallConn() // without one the queue does it all
 	}
 	if s.state == closed {
-		_ = c.Close()
+		_ = abort(c)
 	}
 }
 
@@ -155,6 +155,11 @@ func (s *Socket) end(last []byte, drop bool) {
 		return
 	}
 	s.state = ending
+	if s.Conn != nil {
+		// What the reader has set must not end what still goes out. Where
+		// this fails the connection has gone.
+		_ = s.Conn.SetReadDeadline(time.Time{})
+	}
 	if s.queue == nil {
 		s.newQueue()
 	}
@@ -198,5 +203,13 @@ func (s *Socket) close() error {
 	if s.Conn == nil {
 		return nil
 	}
-	return s.Conn.Close()
+	return abort(s.Conn)
+}
+
+// abort closes c without a word to the peer: that of TLS can take seconds.
+func abort(c net.Conn) error {
+	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = wrapped.NetConn()
+	}
+	return c.Close()
 }

@@ -49,16 +49,19 @@ var (
 	errNotUTF8       = errors.New("ws: the client sent text that is not UTF-8")
 )
 
-// run reads until the connection ends, then sees it off.
+// run reads until the connection ends, then sees it off. The session ends after
+// its connection, so that the hub knows of all there are.
 func (r *reader) run() {
+	defer r.session.Leave()
 	defer r.wire.Close()
 	err := r.readAll()
-	r.session.Leave()
 	switch {
 	case errors.Is(err, errNotUTF8):
 		r.wire.Cut(closeFrame(codeInvalidUTF8, "text is not UTF-8"))
 	case errors.Is(err, errFlood), errors.Is(err, errTooManyFrames):
 		r.wire.Cut(closeFrame(codePolicy, "sending too much"))
+	default: // most often the peer has gone, or an end is under way already
+		r.wire.Cut(nil)
 	}
 	// Let the peer read our last frame before the connection goes. Errors are
 	// what this waits for.
@@ -97,8 +100,8 @@ func (r *reader) ping(payload string) error {
 		return err
 	}
 	err := r.wire.Control(new(socket.Writer), control(finPong, []byte(payload)))
-	if errors.Is(err, socket.ErrClosed) {
-		return nil // we have said good-bye already
+	if errors.Is(err, socket.ErrClosed) || errors.Is(err, socket.ErrSlow) {
+		return nil // we have said good-bye already, or too much waits before the pong
 	}
 	return err
 }
