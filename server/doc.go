@@ -5,6 +5,7 @@
 //	GET  /sse/{channel}        listen to an event stream, likewise
 //	GET  /healthz              the process lives
 //	GET  /readyz               messages go through the broker and come back
+//	GET  /metrics              figures, for Prometheus
 //	GET  /                     a page to try it all
 //
 // Errors are problem details (RFC 9457), see [transport.Problem]; only what

@@ -194,3 +194,18 @@ func (s *stream) event() string {
 		}
 	}
 }
+
+// get returns the status and body of a resource.
+func (n *node) get(path string) (int, string) {
+	n.t.Helper()
+	resp, err := n.client.Get("http://" + n.addr + path)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}

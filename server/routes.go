@@ -29,7 +29,7 @@ func (s *Server) routes() http.Handler {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(contain, limitURL)
 
-	for path, h := range map[string]handler{"/": s.console, "/healthz": s.healthz, "/readyz": s.readyz} {
+	for path, h := range map[string]handler{"/": s.console, "/healthz": s.healthz, "/readyz": s.readyz, "/metrics": s.metrics} {
 		s.route(e, http.MethodGet, path, h)
 		s.route(e, http.MethodHead, path, h)
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	AllowOrigins []string
 
 	QueueBytes   int           // that may wait for one client; default 4 MiB
+	DropOldest   bool          // and not disconnect, where more would wait: see hub.Options
 	WriteTimeout time.Duration // in which a client must take something; default 10 s
 	PingInterval time.Duration // default 25 s
 	PongTimeout  time.Duration // default 55 s
@@ -115,6 +116,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: s.options.PingInterval, PongTimeout: s.options.PongTimeout,
+		DropOldest: s.options.DropOldest,
 	})
 	if err != nil {
 		return nil, err

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"errors"
 	"net"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -49,5 +51,48 @@ func TestClientsThatNeverRead(t *testing.T) {
 	// Slow clients of one channel wait for the same bytes: one queue's worth.
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {
 		t.Errorf("the heap has grown by %d MiB", grown>>20)
+	}
+}
+
+// With drop-oldest a client that reads slowly is told what it missed, keeps its
+// connection and gets the newest; the figures say so. A format without words for
+// a gap is disconnected.
+func TestDropOldest(t *testing.T) {
+	const last = "the newest"
+	n := start(t, server.Options{QueueBytes: 256 << 10, DropOldest: true})
+	slow, text := n.ws("/ws/c?format=json"), n.ws("/ws/c")
+	pace := n.ws("/ws/c?format=raw")
+	filling := strings.Repeat("x", 64<<10)
+	for range 256 { // 16 MiB are more than the kernel's buffers take
+		n.publish("c", filling)
+		read(t, pace)
+	}
+	n.publish("c", last)
+	gap := false
+	for {
+		got := read(t, slow)
+		if strings.Contains(got, last) {
+			break
+		}
+		gap = gap || got == `{"type":"gap","channel":"c","reason":"slow-client"}`
+	}
+	if !gap {
+		t.Error("no gap was told")
+	}
+	var ce *websocket.CloseError
+	for err := error(nil); ce == nil; _, err = readErr(text) {
+		if err != nil && !errors.As(err, &ce) {
+			t.Fatal("the text client ended with", err)
+		}
+	}
+	if ce.Code != 4008 {
+		t.Error("the text client was closed with", ce.Code)
+	}
+	_, figures := n.get("/metrics")
+	for _, want := range []string{`(?m)^pregon_slow_clients_messages_dropped_total [1-9]`, `(?m)^pregon_slow_clients_disconnected_total 1$`,
+		`(?m)^pregon_messages_heard_total 257$`, `(?m)^pregon_gaps_total 0$`, `(?m)^pregon_channels [1-9]`, `(?m)^pregon_connections [1-9]`} {
+		if !regexp.MustCompile(want).MatchString(figures) {
+			t.Errorf("no %s in\n%s", want, figures)
+		}
 	}
 }

@@ -91,8 +91,12 @@ type Encoding interface {
 // A Gap is a place in a channel where messages may be missing.
 type Gap struct {
 	Channel string
-	Reason  string // as in broker.GapError
+	Reason  string // as in broker.GapError, or SlowClient
 }
+
+// SlowClient is the reason of a Gap that this client alone has: messages to it
+// were dropped because it does not read fast enough.
+const SlowClient = "slow-client"
 
 // An End is a reason of the server's to end a connection.
 type End int

@@ -33,6 +33,12 @@ type Options struct {
 	PongTimeout  time.Duration // silence after which a client is gone; default 55 s
 	Heartbeat    time.Duration // between messages to ourselves; default 1 s
 	EndRate      int           // clients ended a second after a gap; default 1000
+
+	// DropOldest says what becomes of a client that does not read fast enough:
+	// the older half of what waits for it is dropped and a gap told in its
+	// place. Otherwise, and where its encoding has no words for a gap, it is
+	// disconnected.
+	DropOldest bool
 }
 
 func (o Options) withDefaults() Options {
@@ -61,6 +67,7 @@ type Hub struct {
 	log     *slog.Logger
 	workers []*worker
 	health  *heartbeat
+	counts  counts
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -97,7 +104,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h.log = h.options.Logger
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	for range h.options.Workers {
-		w := newWorker(h.options)
+		w := newWorker(h.options, &h.counts)
 		h.workers = append(h.workers, w)
 		h.tasks.Go(func() { w.run(h.ctx) })
 	}
@@ -105,13 +112,6 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h.tasks.Go(func() { h.reconcile(feed) })
 	h.tasks.Go(h.health.run)
 	return h, nil
-}
-
-// Sessions returns how many sessions there are.
-func (h *Hub) Sessions() int {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.sessions
 }
 
 // Drain refuses new sessions, delivers what was published before, and ends the

@@ -49,12 +49,15 @@ func (h *Hub) dispatch(m broker.Message) {
 	groups, listen := h.audience(m.Channel)
 	if listen != nil {
 		listen(m)
+		return
 	}
+	h.counts.heard.Add(1)
 	fanOut(groups, message, func(e transport.Encoding) []byte { return e.Message(m) })
 }
 
 // gap tells the subscribers of each channel concerned.
 func (h *Hub) gap(gap *broker.GapError) {
+	h.counts.gaps.Add(uint64(len(gap.Channels)))
 	for _, channel := range gap.Channels {
 		groups, _ := h.audience(channel)
 		told := transport.Gap{Channel: channel, Reason: gap.Reason}

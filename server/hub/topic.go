@@ -39,7 +39,8 @@ type group struct {
 	topic    *topic
 	worker   *worker
 	encoding transport.Encoding
-	refs     int // sessions; guarded by the hub's lock
+	refs     int    // sessions; guarded by the hub's lock
+	dropped  []byte // the gap in place of what is dropped; nil where nothing may be
 
 	// The rest is the worker's own.
 	members []*session
@@ -110,6 +111,9 @@ func (t *topic) group(w *worker, e transport.Encoding) *group {
 		at = i
 	}
 	g := &group{topic: t, worker: w, encoding: e, refs: 1}
+	if w.options.DropOldest {
+		g.dropped = e.Gap(transport.Gap{Channel: t.name, Reason: transport.SlowClient})
+	}
 	t.groups = slices.Insert(slices.Clone(t.groups), at, g)
 	return g
 }

@@ -25,6 +25,7 @@ const (
 type worker struct {
 	*inbox
 	options Options
+	counts  *counts
 	writer  socket.Writer
 	dirty   []*group // groups with frames
 	spare   []entry  // the batch before, for reuse
@@ -33,8 +34,8 @@ type worker struct {
 	closing bool // everybody is being ended, latecomers too
 }
 
-func newWorker(o Options) *worker {
-	w := &worker{inbox: newInbox(), options: o}
+func newWorker(o Options, c *counts) *worker {
+	w := &worker{inbox: newInbox(), options: o, counts: c}
 	w.leaving.rate = float64(o.EndRate) / float64(o.Workers)
 	return w
 }
@@ -151,8 +152,14 @@ func join(frames [][]byte) (joined []byte, rest [][]byte) {
 
 // send sends frames to every member of g.
 func (w *worker) send(g *group, frames []byte, messages int) {
+	batch := socket.Batch{Frames: frames, Messages: messages, Gap: g.dropped}
 	for _, s := range g.members {
-		if err := s.Socket.Send(&w.writer, frames, messages); errors.Is(err, socket.ErrSlow) {
+		dropped, err := s.Socket.Send(&w.writer, batch)
+		if dropped > 0 {
+			w.counts.dropped.Add(uint64(dropped))
+		}
+		if errors.Is(err, socket.ErrSlow) {
+			w.counts.disconnected.Add(1)
 			s.hub.log.Info("hub: a client does not read fast enough, disconnecting it")
 			s.Socket.Cut(s.Encoding.End(transport.EndSlow))
 		}
@@ -162,7 +169,7 @@ func (w *worker) send(g *group, frames []byte, messages int) {
 // gap tells the members of g that messages may be missing, or ends them.
 func (w *worker) gap(g *group, frame []byte) {
 	if frame != nil {
-		w.send(g, frame, 1)
+		w.send(g, frame, 0)
 		return
 	}
 	for len(g.members) > 0 {

@@ -19,8 +19,9 @@
 //
 // A queue holds at most [Limits].Bytes and [Limits].Messages. What would exceed
 // them is refused with [ErrSlow], and it is the sender's to decide: the hub ends
-// such a connection with [Socket.Cut]. A peer that takes nothing for
-// [Limits].Stall is disconnected.
+// such a connection with [Socket.Cut]. Or the sender has decided before: where a
+// [Batch] has a Gap, the older half of what waits is dropped and the Gap sent in
+// its place. A peer that takes nothing for [Limits].Stall is disconnected.
 //
 // # Life
 //

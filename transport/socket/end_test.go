@@ -25,7 +25,7 @@ func TestEndOutlivesReadDeadline(t *testing.T) {
 			_, _ = io.Copy(io.Discard, s)
 			_ = s.Close()
 		}()
-		if err := s.Send(new(socket.Writer), []byte("waits, "), 1); err != nil {
+		if _, err := s.Send(new(socket.Writer), socket.Batch{Frames: []byte("waits, "), Messages: 1}); err != nil {
 			t.Fatal(err)
 		}
 		s.End([]byte("last"))
@@ -57,7 +57,7 @@ func TestGoodByeHoldsNobody(t *testing.T) {
 	s.Open()
 	s.End(nil)
 	<-c.began
-	if err := s.Send(new(socket.Writer), []byte("late"), 1); err != socket.ErrClosed {
+	if _, err := s.Send(new(socket.Writer), socket.Batch{Frames: []byte("late"), Messages: 1}); err != socket.ErrClosed {
 		t.Error("send:", err)
 	}
 	if err := s.Close(); err != nil {

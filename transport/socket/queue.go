@@ -14,6 +14,7 @@ const maxWrite = 64 << 10
 type chunk struct {
 	bytes    []byte
 	messages int
+	gap      []byte // takes its place where it is dropped; nil where it may not be
 }
 
 // A queue holds what a connection did not take. It exists for as long as a
@@ -38,7 +39,7 @@ func (q *queue) fits(c chunk, l Limits) bool {
 
 // insert puts a control frame at the next boundary between frames.
 func (q *queue) insert(frame []byte, l Limits) error {
-	c := chunk{frame, 0}
+	c := chunk{bytes: frame}
 	if !q.fits(c, l) {
 		return ErrSlow
 	}
@@ -49,6 +50,47 @@ func (q *queue) insert(frame []byte, l Limits) error {
 	q.chunks = slices.Insert(q.chunks, at, c)
 	q.bytes += len(frame)
 	return nil
+}
+
+// makeRoom drops the oldest chunks that may be dropped until no more than half
+// of l waits: so it happens rarely, and costs little however long the queue is.
+// The newest is dropped only where it alone is too much beside what is being
+// written. It returns how many messages are gone.
+func (q *queue) makeRoom(l Limits) (dropped int) {
+	half := Limits{Bytes: l.Bytes / 2, Messages: l.Messages / 2}
+	kept := q.chunks[:0]
+	for i, c := range q.chunks {
+		bound := half
+		if i == len(q.chunks)-1 {
+			bound = l
+		}
+		if c.gap != nil && !(i == 0 && q.cut) && q.exceeds(bound) {
+			dropped += c.messages
+			c = q.replace(c, kept)
+		}
+		if len(c.bytes) > 0 {
+			kept = append(kept, c)
+		}
+	}
+	clear(q.chunks[len(kept):])
+	q.chunks = kept
+	return dropped
+}
+
+func (q *queue) exceeds(l Limits) bool { return q.bytes > l.Bytes || q.messages > l.Messages }
+
+// replace takes c out of the account and returns its gap in its place, or
+// nothing where that gap is among those before.
+func (q *queue) replace(c chunk, before []chunk) chunk {
+	q.bytes -= len(c.bytes)
+	q.messages -= c.messages
+	for _, b := range before {
+		if b.gap == nil && len(b.bytes) > 0 && &b.bytes[0] == &c.gap[0] {
+			return chunk{}
+		}
+	}
+	q.bytes += len(c.gap)
+	return chunk{bytes: c.gap}
 }
 
 // drop forgets all chunks but one of which a part has been sent.
@@ -84,33 +126,38 @@ func (q *queue) take() (bufs net.Buffers, size, messages int) {
 	return bufs, size, messages
 }
 
-// enqueue makes c wait, and starts the writer where none runs. The caller holds
-// the lock.
-func (s *Socket) enqueue(c chunk) error {
+// enqueue makes c wait, and starts the writer where none runs. It returns how
+// many messages were dropped for that. The caller holds the lock.
+func (s *Socket) enqueue(c chunk) (dropped int, err error) {
 	if s.queue == nil {
 		s.newQueue()
 	}
-	if !s.queue.fits(c, s.group.limits) {
-		return ErrSlow
+	if s.queue.fits(c, s.group.limits) {
+		s.queue.append(c)
+		return 0, nil
+	}
+	if c.gap == nil {
+		return 0, ErrSlow
 	}
 	s.queue.append(c)
-	return nil
+	return s.queue.makeRoom(s.group.limits), nil
 }
 
 // writeNow writes what the connection takes and makes the rest wait. The caller
 // holds the lock, and nothing waits.
-func (s *Socket) writeNow(w *Writer, frames []byte, messages int) error {
-	n, err := w.write(s.raw, frames)
+func (s *Socket) writeNow(w *Writer, c chunk) error {
+	n, err := w.write(s.raw, c.bytes)
 	if err != nil {
 		_ = s.close() // the write's error is the news
 		return err
 	}
-	if n == len(frames) {
+	if n == len(c.bytes) {
 		return nil
 	}
 	s.newQueue()
 	s.queue.cut = n > 0
-	s.queue.append(chunk{frames[n:], messages})
+	c.bytes = c.bytes[n:]
+	s.queue.append(c)
 	return nil
 }
 

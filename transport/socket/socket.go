@@ -90,20 +90,33 @@ func (s *Socket) Open() {
 	}
 }
 
-// Send sends whole frames that carry so many messages, without waiting, after
-// all that was sent before. The Socket keeps frames, which may be shared. w is
-// the calling goroutine's own. After an error nothing of frames is sent, unless
-// the connection has failed.
-func (s *Socket) Send(w *Writer, frames []byte, messages int) error {
+// A Batch is what is sent at once. The Socket keeps its slices, which may be
+// shared.
+type Batch struct {
+	Frames   []byte // whole ones
+	Messages int    // that they carry
+
+	// Gap, where not nil, is the frame that says that messages may be missing,
+	// and allows the Socket to drop the Batch when too much waits after it:
+	// the peer gets the Gap in place of all that was dropped with the same one.
+	Gap []byte
+}
+
+// Send sends b, without waiting, after all that was sent before. w is the
+// calling goroutine's own. It returns how many messages were dropped for want of
+// room, of this Batch or of earlier ones. After an error nothing of b is sent,
+// unless the connection has failed.
+func (s *Socket) Send(w *Writer, b Batch) (dropped int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != taking {
-		return ErrClosed
+		return 0, ErrClosed
 	}
+	c := chunk{b.Frames, b.Messages, b.Gap}
 	if s.holding || s.queue != nil || s.raw == nil {
-		return s.enqueue(chunk{frames, messages})
+		return s.enqueue(c)
 	}
-	return s.writeNow(w, frames, messages)
+	return 0, s.writeNow(w, c)
 }
 
 // Control sends one control frame, without waiting, ahead of the messages that
@@ -117,9 +130,10 @@ func (s *Socket) Control(w *Writer, frame []byte) error {
 	case s.queue != nil:
 		return s.queue.insert(frame, s.group.limits)
 	case s.holding || s.raw == nil:
-		return s.enqueue(chunk{frame, 0})
+		_, err := s.enqueue(chunk{bytes: frame})
+		return err
 	}
-	return s.writeNow(w, frame, 0)
+	return s.writeNow(w, chunk{bytes: frame})
 }
 
 // Write implements net.Conn for a protocol library that answers pings and
@@ -167,7 +181,7 @@ func (s *Socket) end(last []byte, drop bool) {
 		s.queue.drop()
 	}
 	if len(last) > 0 {
-		s.queue.append(chunk{last, 0})
+		s.queue.append(chunk{bytes: last})
 	}
 }
 

@@ -62,9 +62,13 @@ func frame(kind byte, number, size int) []byte {
 	return append(b, bytes.Repeat([]byte{kind}, size)...)
 }
 
-// frames parses all that a peer received, and fails where a frame was cut.
-func frames(t *rapid.T, received []byte) (numbers map[byte][]int) {
-	numbers = map[byte][]int{}
+type parsed struct {
+	kind   byte
+	number int
+}
+
+// parse returns the frames that a peer received, and fails where one was cut.
+func parse(t *rapid.T, received []byte) (all []parsed) {
 	for len(received) > 0 {
 		if len(received) < 9 {
 			t.Fatalf("%d bytes of a header at the end", len(received))
@@ -79,10 +83,10 @@ func frames(t *rapid.T, received []byte) (numbers map[byte][]int) {
 				t.Fatalf("another frame within frame %c%d", kind, number)
 			}
 		}
-		numbers[kind] = append(numbers[kind], number)
+		all = append(all, parsed{kind, number})
 		received = received[4+size:]
 	}
-	return numbers
+	return all
 }
 
 // Whatever is sent by whom, and however the peer reads: every frame that was
@@ -117,7 +121,7 @@ func TestFramesAreWholeOnceAndInOrder(t *testing.T) {
 				s.Open()
 				close(opened)
 			}
-			switch err := s.Send(&w, frame('m', taken, size), 1); {
+			switch _, err := s.Send(&w, socket.Batch{Frames: frame('m', taken, size), Messages: 1}); {
 			case err == nil:
 				taken++
 			case !errors.Is(err, socket.ErrSlow):
@@ -126,10 +130,13 @@ func TestFramesAreWholeOnceAndInOrder(t *testing.T) {
 		}
 		wg.Wait()
 		s.End(frame('e', 0, 3))
-		if err := s.Send(&w, frame('m', 0, 0), 1); !errors.Is(err, socket.ErrClosed) {
+		if _, err := s.Send(&w, socket.Batch{Frames: frame('m', 0, 0), Messages: 1}); !errors.Is(err, socket.ErrClosed) {
 			t.Fatalf("send after the end: %v", err)
 		}
-		numbers := frames(t, <-received)
+		numbers := map[byte][]int{}
+		for _, f := range parse(t, <-received) {
+			numbers[f.kind] = append(numbers[f.kind], f.number)
+		}
 		for kind, want := range map[byte]int{'m': taken, 'e': 1} {
 			if len(numbers[kind]) != want {
 				t.Fatalf("%d frames of kind %c arrived, %d were taken", len(numbers[kind]), kind, want)
@@ -171,7 +178,7 @@ func TestBoundsAndCut(t *testing.T) {
 			if i > 1<<20 {
 				t.Fatal("everything was taken")
 			}
-			err = s.Send(&w, frame('m', i, 1000), 1)
+			_, err = s.Send(&w, socket.Batch{Frames: frame('m', i, 1000), Messages: 1})
 		}
 		if !errors.Is(err, socket.ErrSlow) {
 			t.Fatal("refused with", err)
@@ -195,14 +202,14 @@ func TestStall(t *testing.T) {
 	defer peer.Close()
 	s.Open()
 	var w socket.Writer
-	if err := s.Send(&w, make([]byte, 32<<20), 1); err != nil {
+	if _, err := s.Send(&w, socket.Batch{Frames: make([]byte, 32<<20), Messages: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Read(make([]byte, 1)); err == nil {
 		t.Error("the connection is still there")
 	}
 	g.Wait()
-	if err := s.Send(&w, []byte("x"), 1); !errors.Is(err, socket.ErrClosed) {
+	if _, err := s.Send(&w, socket.Batch{Frames: []byte("x"), Messages: 1}); !errors.Is(err, socket.ErrClosed) {
 		t.Error("send:", err)
 	}
 }
@@ -211,7 +218,7 @@ func TestStall(t *testing.T) {
 func TestHandshakeThatFails(t *testing.T) {
 	g := socket.NewGroup(limits)
 	s := g.New()
-	if err := s.Send(new(socket.Writer), []byte("x"), 1); err != nil {
+	if _, err := s.Send(new(socket.Writer), socket.Batch{Frames: []byte("x"), Messages: 1}); err != nil {
 		t.Error(err)
 	}
 	s.End([]byte("bye"))
@@ -230,8 +237,8 @@ func TestSendDoesNotAllocate(t *testing.T) {
 	s.Open()
 	var w socket.Writer
 	p := []byte("x")
-	_ = s.Send(&w, p, 1)
-	if n := testing.AllocsPerRun(200, func() { _ = s.Send(&w, p, 1) }); n >= 1 {
+	_, _ = s.Send(&w, socket.Batch{Frames: p, Messages: 1})
+	if n := testing.AllocsPerRun(200, func() { _, _ = s.Send(&w, socket.Batch{Frames: p, Messages: 1}) }); n >= 1 {
 		t.Errorf("%v allocations a send", n)
 	}
 	s.End(nil)

@@ -78,7 +78,7 @@ func TestMessagesSurvive(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			size := rapid.OneOf(rapid.SampledFrom([]int{0, 1, 125, 126, 127, 65535, 65536, 70000}), rapid.IntRange(0, 1000)).Draw(t, "size")
 			m := broker.Message{Channel: "c", Data: bytes.Repeat([]byte{rapid.Byte().Draw(t, "byte")}, size)}.Normal()
-			if err := s.Socket.Send(&w, s.Encoding.Message(m), 1); err != nil {
+			if _, err := s.Socket.Send(&w, socket.Batch{Frames: s.Encoding.Message(m), Messages: 1}); err != nil {
 				t.Fatal(err)
 			}
 			kind, p, err := c.ReadMessage()
@@ -98,7 +98,7 @@ func TestMessagesSurvive(t *testing.T) {
 func TestEvents(t *testing.T) {
 	c, s := connect(t, "json")
 	var w socket.Writer
-	if err := s.Socket.Send(&w, s.Encoding.Gap(transport.Gap{Channel: "c", Reason: "x"}), 1); err != nil {
+	if _, err := s.Socket.Send(&w, socket.Batch{Frames: s.Encoding.Gap(transport.Gap{Channel: "c", Reason: "x"}), Messages: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, p, err := c.ReadMessage(); string(p) != `{"type":"gap","channel":"c","reason":"x"}` {

@@ -1,0 +1,41 @@
+package hub
+
+import "sync/atomic"
+
+// counts are what a hub has done since it began.
+type counts struct {
+	heard        atomic.Uint64
+	gaps         atomic.Uint64
+	disconnected atomic.Uint64
+	dropped      atomic.Uint64
+}
+
+// Stats are a hub's figures at one moment.
+type Stats struct {
+	Sessions int // now
+	Channels int // that the broker's feed carries or is asked to carry, the hub's own included
+
+	// Since the hub began:
+	Heard        uint64 // messages from the broker
+	Gaps         uint64 // places on channels where the broker may have lost messages
+	Disconnected uint64 // clients that did not read fast enough
+	Dropped      uint64 // messages to single clients that did not read fast enough
+}
+
+// Stats returns the hub's figures.
+func (h *Hub) Stats() Stats {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return Stats{
+		Sessions: h.sessions, Channels: len(h.topics),
+		Heard: h.counts.heard.Load(), Gaps: h.counts.gaps.Load(),
+		Disconnected: h.counts.disconnected.Load(), Dropped: h.counts.dropped.Load(),
+	}
+}
+
+// Sessions returns how many sessions there are.
+func (h *Hub) Sessions() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.sessions
+}

@@ -1,0 +1,27 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// metrics answers with the hub's figures in the text format of Prometheus.
+func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) error {
+	now := s.hub.Stats()
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	for _, m := range []struct {
+		name, kind, help string
+		value            uint64
+	}{
+		{"pregon_connections", "gauge", "Clients that listen.", uint64(now.Sessions)},
+		{"pregon_channels", "gauge", "Channels that are heard from the broker.", uint64(now.Channels)},
+		{"pregon_messages_heard_total", "counter", "Messages from the broker.", now.Heard},
+		{"pregon_gaps_total", "counter", "Places on channels where the broker may have lost messages.", now.Gaps},
+		{"pregon_slow_clients_disconnected_total", "counter", "Clients disconnected because they did not read fast enough.", now.Disconnected},
+		{"pregon_slow_clients_messages_dropped_total", "counter", "Messages to single clients dropped because they did not read fast enough.", now.Dropped},
+	} {
+		// A scraper that has gone is no error of ours.
+		_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", m.name, m.help, m.name, m.kind, m.name, m.value)
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package socket_test
+
+import (
+	"io"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// Where a peer reads too slowly for batches that may be dropped, it gets the
+// newest, and in every hole of a channel that channel's gap: nothing is missing
+// in silence, twice, out of order or cut, and the count of what was dropped is
+// exact.
+func TestEveryHoleIsTold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := socket.NewGroup(socket.Limits{Bytes: rapid.IntRange(1<<10, 64<<10).Draw(t, "bytes"),
+			Messages: rapid.IntRange(2, 100).Draw(t, "messages"), Stall: limits.Stall, Linger: limits.Linger})
+		s, peer := pair(t, g, rapid.Bool().Draw(t, "hide descriptor"))
+		defer g.Wait()
+		defer s.Close()
+		defer peer.Close()
+		s.Open()
+		channels := rapid.SliceOfN(rapid.SampledFrom([]byte("ab")), 1, 300).Draw(t, "channels")
+		size := rapid.IntRange(0, 5_000).Draw(t, "size")
+		reads, received := make(chan int, len(channels)), make(chan []byte, 1)
+		go func() { received <- readSlowly(peer, reads) }()
+		gaps := map[byte][]byte{'a': frame('A', 0, 0), 'b': frame('B', 0, 0)}
+		sent, dropped := map[byte]int{}, 0
+		var w socket.Writer
+		for _, c := range channels {
+			n, err := s.Send(&w, socket.Batch{Frames: frame(c, sent[c], size), Messages: 1, Gap: gaps[c]})
+			if err != nil {
+				t.Fatal("send:", err)
+			}
+			sent[c]++
+			dropped += n
+			if reading := rapid.IntRange(-8_000, 8_000).Draw(t, "read"); reading > 0 {
+				reads <- reading
+			}
+		}
+		s.End(frame('e', 0, 0))
+		close(reads)
+		missing := 0
+		next, told := map[byte]int{}, map[byte]bool{}
+		for _, f := range parse(t, <-received) {
+			switch f.kind {
+			case 'A', 'B':
+				told[f.kind-'A'+'a'] = true
+			case 'a', 'b':
+				if f.number < next[f.kind] || f.number > next[f.kind] && !told[f.kind] {
+					t.Fatalf("%c%d came where %d was due, gap told: %v", f.kind, f.number, next[f.kind], told[f.kind])
+				}
+				missing += f.number - next[f.kind]
+				next[f.kind], told[f.kind] = f.number+1, false
+			}
+		}
+		for c, n := range sent {
+			if next[c] < n && !told[c] {
+				t.Fatalf("the last %d of %c are missing in silence", n-next[c], c)
+			}
+			missing += n - next[c]
+		}
+		if missing != dropped {
+			t.Fatalf("%d are missing, %d were counted", missing, dropped)
+		}
+	})
+}
+
+// readSlowly reads once for each size, and to the end when there are no more.
+func readSlowly(r io.Reader, sizes <-chan int) (all []byte) {
+	for size := range sizes {
+		buf := make([]byte, size)
+		n, _ := r.Read(buf)
+		all = append(all, buf[:n]...)
+	}
+	return append(all, readAll(r, 1<<16)...)
+}
