@@ -40,6 +40,7 @@ type serveCommand struct {
 	MaxConnections int           `default:"0" placeholder:"N" help:"Most clients at once. By default as many as the system's limit of open files allows."`
 	AllowOrigin    []string      `placeholder:"ORIGIN" help:"Let pages of this origin, such as https://example.com, use the server; * for all. May be repeated."`
 	QueueBytes     size          `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`
+	Compress       bool          `help:"Compress messages for WebSockets that offer permessage-deflate: once a message, for all of them."`
 	SlowClients    string        `default:"disconnect" enum:"disconnect,drop-oldest" placeholder:"POLICY" help:"What becomes of a client for which more would wait: disconnect, or drop-oldest, which drops messages and tells a gap where the format can (text and raw WebSockets are disconnected all the same). Default ${default}."`
 	WriteTimeout   time.Duration `default:"10s" help:"Longest time in which a client takes nothing. Default ${default}."`
 	PingInterval   time.Duration `default:"25s" help:"Time between pings. Default ${default}."`
@@ -118,7 +119,7 @@ func (c *serveCommand) options(b broker.Broker, log *slog.Logger) server.Options
 	return server.Options{
 		Broker: b, Logger: log,
 		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections, AllowOrigins: c.AllowOrigin,
-		QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", WriteTimeout: c.WriteTimeout,
+		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", WriteTimeout: c.WriteTimeout,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainTime: c.DrainTime,
 	}
 }

@@ -64,14 +64,14 @@ func TestForeignClients(t *testing.T) {
 				}
 				t.Skip("missing:", f.install)
 			}
-			n := start(t, server.Options{})
+			n := start(t, server.Options{Compress: true}) // where they offer it, as most do
 			scheme, path, _ := strings.Cut(f.url, ":")
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			client := exec.CommandContext(ctx, f.command[0], append(f.command[1:], scheme+"://"+n.addr+path)...)
 			lines := output(t, client)
 			awaitOpen(t, lines)
-			n.publish("c", "¡Hola mundo!")
+			n.publish("c", strings.Repeat("¡Hola mundo! ", 100))
 			for {
 				line, err := lines.ReadString('\n')
 				if err != nil {

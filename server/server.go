@@ -33,6 +33,7 @@ type Options struct {
 	AllowOrigins []string
 
 	QueueBytes   int           // that may wait for one client; default 4 MiB
+	Compress     bool          // for WebSockets that offer permessage-deflate
 	DropOldest   bool          // and not disconnect, where more would wait: see hub.Options
 	WriteTimeout time.Duration // in which a client must take something; default 10 s
 	PingInterval time.Duration // default 25 s
@@ -126,7 +127,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		Stall: s.options.WriteTimeout, Linger: lingerTime,
 	})
 	s.transports = transport.New(transport.Env{
-		Hub: s.hub, Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound,
+		Hub: s.hub, Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: s.options.Compress,
 	})
 	s.handler = s.routes()
 	return s, nil

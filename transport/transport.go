@@ -43,6 +43,9 @@ type Env struct {
 	// MaxInbound is the longest message in bytes that is read from a client
 	// (and thrown away) before it is disconnected.
 	MaxInbound int64
+
+	// Compress allows a Transport to compress for clients that offer it.
+	Compress bool
 }
 
 // A Hub connects subscribers to channels. The server's hub implements it.

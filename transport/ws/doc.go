@@ -9,12 +9,21 @@
 //	1000  the client closed                        may reconnect
 //	1001  the server stops                         may reconnect
 //	1002  the client broke the protocol            should not
-//	1007  the client sent text that is not UTF-8   should not
+//	1007  the client sent text that is not UTF-8,  should not
+//	      or what cannot be decompressed
 //	1008  the client sent too much, too fast       should not
 //	1009  the client sent a message too large      should not
 //	4001  messages may be missing (text and raw)   should reconnect
 //	4002  the client did not answer pings          may reconnect
 //	4008  the client did not read fast enough      may reconnect
+//
+// # Compression
+//
+// Where [transport.Env].Compress is set and the client offers permessage-deflate
+// (RFC 7692), messages of some length are compressed: by themselves, without
+// context takeover, so that one compression serves all clients of a channel and
+// format, and no connection keeps a window. What such a client sends is bounded
+// by its length after decompression.
 //
 // # Division of labour
 //

@@ -34,12 +34,18 @@ type stay struct{}
 func (stay) Heard() {}
 func (stay) Leave() {}
 
-// connect returns a client and the subscriber that it became.
-func connect(t *testing.T, format string) (*websocket.Conn, transport.Subscriber) {
+// A site serves one transport.
+type site struct {
+	addr   string
+	joined chan transport.Subscriber
+}
+
+// serve serves a format at every path, with compression for those who offer it.
+func serve(t *testing.T, format string) site {
 	t.Helper()
 	hub := capture{make(chan transport.Subscriber, 1)}
 	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, Stall: time.Minute, Linger: time.Minute})
-	tr := ws.New(transport.Env{Hub: hub, Sockets: sockets, MaxInbound: 1 << 10})
+	tr := ws.New(transport.Env{Hub: hub, Sockets: sockets, MaxInbound: 1 << 10, Compress: true})
 	f, ok := transport.FormatByName(format)
 	if !ok {
 		t.Fatal("no format", format)
@@ -55,25 +61,34 @@ func connect(t *testing.T, format string) (*websocket.Conn, transport.Subscriber
 	})}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = web.Serve(l) }()
-	c, _, err := websocket.DefaultDialer.Dial("ws://"+l.Addr().String(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		_ = c.Close()
 		_ = web.Close()
 		<-done
 		tr.Wait()
 		sockets.Wait()
 	})
-	return c, <-hub.joined
+	return site{l.Addr().String(), hub.joined}
+}
+
+// connect returns a client, which offers compression or does not, and the
+// subscriber that it became.
+func connect(t *testing.T, format string, compress bool) (*websocket.Conn, transport.Subscriber) {
+	t.Helper()
+	s := serve(t, format)
+	d := websocket.Dialer{EnableCompression: compress}
+	c, _, err := d.Dial("ws://"+s.addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c, <-s.joined
 }
 
 // Every message, of any length and kind, is one frame that another
 // implementation reads back as it was.
 func TestMessagesSurvive(t *testing.T) {
 	for _, format := range []string{"raw", "text"} {
-		c, s := connect(t, format)
+		c, s := connect(t, format, false)
 		var w socket.Writer
 		rapid.Check(t, func(t *rapid.T) {
 			size := rapid.OneOf(rapid.SampledFrom([]int{0, 1, 125, 126, 127, 65535, 65536, 70000}), rapid.IntRange(0, 1000)).Draw(t, "size")
@@ -96,7 +111,7 @@ func TestMessagesSurvive(t *testing.T) {
 // Gaps are told in json only; pings and the close codes are what the package
 // documentation says.
 func TestEvents(t *testing.T) {
-	c, s := connect(t, "json")
+	c, s := connect(t, "json", false)
 	var w socket.Writer
 	if _, err := s.Socket.Send(&w, socket.Batch{Frames: s.Encoding.Gap(transport.Gap{Channel: "c", Reason: "x"}), Messages: 1}); err != nil {
 		t.Fatal(err)
@@ -122,7 +137,7 @@ func TestEvents(t *testing.T) {
 			t.Errorf("end %d: %x", reason, f)
 		}
 	}
-	_, text := connect(t, "text")
+	_, text := connect(t, "text", false)
 	if text.Encoding.Gap(transport.Gap{Channel: "c"}) != nil {
 		t.Error("text has words for a gap")
 	}
@@ -130,7 +145,7 @@ func TestEvents(t *testing.T) {
 
 // One allocation a message, however many will read it.
 func TestMessageAllocatesOnce(t *testing.T) {
-	_, s := connect(t, "text")
+	_, s := connect(t, "text", false)
 	m := broker.Message{Channel: "noticias", Data: bytes.Repeat([]byte("x"), 128)}
 	if n := testing.AllocsPerRun(100, func() { s.Encoding.Message(m) }); n != 1 {
 		t.Errorf("%v allocations", n)

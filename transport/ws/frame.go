@@ -23,8 +23,9 @@ const maxHeader = 10
 // own from the range for applications.
 const (
 	codeGoingAway   = 1001
-	codeInvalidUTF8 = 1007
+	codeInvalidData = 1007
 	codePolicy      = 1008
+	codeTooBig      = 1009
 	codeGap         = 4001
 	codeIdle        = 4002
 	codeSlow        = 4008
@@ -41,16 +42,25 @@ var ends = map[transport.End][]byte{
 var pingFrame = []byte{finPing, 0}
 
 // An encoding is a Format in WebSocket frames.
-type encoding struct{ format transport.Format }
+type encoding struct {
+	format  transport.Format
+	deflate bool // for clients that have negotiated it
+}
 
 // Message implements transport.Encoding.
 func (e *encoding) Message(m broker.Message) []byte {
 	room := make([]byte, maxHeader, maxHeader+len(m.Channel)+len(m.Data)+len("[] "))
 	framed, isBinary := e.format.AppendMessage(room, m)
+	first := byte(finText)
 	if isBinary {
-		return frame(finBinary, framed)
+		first = finBinary
 	}
-	return frame(finText, framed)
+	if e.deflate {
+		if short, ok := deflate(framed[maxHeader:]); ok {
+			return frame(first|rsv1, short)
+		}
+	}
+	return frame(first, framed)
 }
 
 // Gap implements transport.Encoding.

@@ -15,13 +15,19 @@ import (
 // readBuffer is what each connection keeps for reading. Clients send little.
 const readBuffer = 512
 
-// upgrader answers handshakes that checkHandshake has let pass. Origins are the
-// server's concern.
-var upgrader = websocket.Upgrader{
-	ReadBufferSize:  readBuffer,
-	WriteBufferPool: noBuffers{}, // nothing is written through gorilla's buffer
-	CheckOrigin:     func(*http.Request) bool { return true },
-	Error:           func(http.ResponseWriter, *http.Request, int, error) {},
+// Upgraders answer handshakes that checkHandshake has let pass.
+var plainUpgrader, deflatingUpgrader = newUpgrader(false), newUpgrader(true)
+
+// newUpgrader returns an Upgrader that negotiates compression or does not.
+// Origins are the server's concern.
+func newUpgrader(deflate bool) *websocket.Upgrader {
+	return &websocket.Upgrader{
+		ReadBufferSize:    readBuffer,
+		WriteBufferPool:   noBuffers{}, // nothing is written through gorilla's buffer
+		CheckOrigin:       func(*http.Request) bool { return true },
+		Error:             func(http.ResponseWriter, *http.Request, int, error) {},
+		EnableCompression: deflate,
+	}
 }
 
 type noBuffers struct{}

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"compress/flate"
 	"errors"
 	"io"
 	"sync"
@@ -32,10 +33,11 @@ type reader struct {
 	wire    *wire
 	session transport.Session
 	frames  allowance
+	longest int64 // message in bytes, after decompression
 }
 
 func newReader(conn *websocket.Conn, w *wire, s transport.Session, maxInbound int64) *reader {
-	r := &reader{conn: conn, wire: w, session: s, frames: newAllowance(framesPerSecond, framesBurst)}
+	r := &reader{conn: conn, wire: w, session: s, frames: newAllowance(framesPerSecond, framesBurst), longest: maxInbound}
 	conn.SetReadLimit(maxInbound)
 	conn.SetPingHandler(r.ping)
 	conn.SetPongHandler(r.pong)
@@ -47,6 +49,8 @@ func newReader(conn *websocket.Conn, w *wire, s transport.Session, maxInbound in
 var (
 	errTooManyFrames = errors.New("ws: the client sends too many frames")
 	errNotUTF8       = errors.New("ws: the client sent text that is not UTF-8")
+	errNotDeflate    = errors.New("ws: the client sent what cannot be decompressed")
+	errTooBig        = errors.New("ws: the client sent a message that is too big when decompressed")
 )
 
 // run reads until the connection ends, then sees it off. The session ends after
@@ -57,7 +61,11 @@ func (r *reader) run() {
 	err := r.readAll()
 	switch {
 	case errors.Is(err, errNotUTF8):
-		r.wire.Cut(closeFrame(codeInvalidUTF8, "text is not UTF-8"))
+		r.wire.Cut(closeFrame(codeInvalidData, "text is not UTF-8"))
+	case errors.Is(err, errNotDeflate):
+		r.wire.Cut(closeFrame(codeInvalidData, "not well compressed"))
+	case errors.Is(err, errTooBig):
+		r.wire.Cut(closeFrame(codeTooBig, ""))
 	case errors.Is(err, errFlood), errors.Is(err, errTooManyFrames):
 		r.wire.Cut(closeFrame(codePolicy, "sending too much"))
 	default: // most often the peer has gone, or an end is under way already
@@ -79,7 +87,7 @@ func (r *reader) readAll() error {
 		}
 		// The errors of deadlines are those of the reads that follow.
 		_ = r.wire.SetReadDeadline(time.Now().Add(messageTime))
-		if err := discard(message, kind == websocket.TextMessage); err != nil {
+		if err := discard(message, kind == websocket.TextMessage, r.longest); err != nil {
 			return err
 		}
 		_ = r.wire.SetReadDeadline(time.Time{})
@@ -119,14 +127,17 @@ func (r *reader) closed(code int, _ string) error {
 
 var buffers = sync.Pool{New: func() any { return new([4096]byte) }}
 
-// discard reads a message to its end and checks that text is UTF-8, which
-// gorilla leaves to us.
-func discard(message io.Reader, isText bool) error {
+// discard reads a message to its end and checks what gorilla leaves to us: that
+// text is UTF-8, and that a compressed message is not too long either.
+func discard(message io.Reader, isText bool, longest int64) error {
 	buf := buffers.Get().(*[4096]byte)
 	defer buffers.Put(buf)
 	kept := 0 // bytes of a character that the last read cut in two
 	for {
 		n, err := message.Read(buf[kept:])
+		if longest -= int64(n); longest < 0 {
+			return errTooBig
+		}
 		if isText {
 			var ok bool
 			if kept, ok = checkUTF8(buf[:kept+n], err != nil); !ok {
@@ -135,6 +146,10 @@ func discard(message io.Reader, isText bool) error {
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		var corrupt flate.CorruptInputError
+		if errors.As(err, &corrupt) || err == io.ErrUnexpectedEOF {
+			return errNotDeflate
 		}
 		if err != nil {
 			return err

@@ -14,16 +14,18 @@ func init() {
 
 // A Transport serves WebSocket clients.
 type Transport struct {
-	env       transport.Env
-	encodings map[string]*encoding // by the Format's name
-	readers   sync.WaitGroup
+	env      transport.Env
+	plain    map[string]*encoding // by the Format's name
+	deflated map[string]*encoding
+	readers  sync.WaitGroup
 }
 
 // New returns a Transport.
 func New(env transport.Env) *Transport {
-	t := &Transport{env: env, encodings: map[string]*encoding{}}
+	t := &Transport{env: env, plain: map[string]*encoding{}, deflated: map[string]*encoding{}}
 	for _, f := range transport.Formats() {
-		t.encodings[f.Name()] = &encoding{f}
+		t.plain[f.Name()] = &encoding{format: f}
+		t.deflated[f.Name()] = &encoding{format: f, deflate: true}
 	}
 	return t
 }
@@ -40,11 +42,15 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 	if p := checkHandshake(r); p != nil {
 		return p
 	}
+	encodings, upgrader := t.plain, plainUpgrader
+	if t.env.Compress && offersDeflate(r.Header) {
+		encodings, upgrader = t.deflated, deflatingUpgrader
+	}
 	s := t.env.Sockets.New()
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
 	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
-		Socket: s, Encoding: t.encodings[format.Name()], Channels: channels, Answers: true,
+		Socket: s, Encoding: encodings[format.Name()], Channels: channels, Answers: true,
 	})
 	if err != nil {
 		return err
