@@ -185,6 +185,15 @@ func (s *Socket) end(last []byte, drop bool) {
 	}
 }
 
+// AwaitInput returns when a Read would not wait, an error when it would fail. It
+// needs less stack than Read. Where there is no descriptor it returns at once.
+func (s *Socket) AwaitInput() error {
+	if s.raw == nil {
+		return nil
+	}
+	return awaitInput(s.raw)
+}
+
 // SetReadDeadline implements net.Conn. Once the Socket is ending the deadline is
 // the Socket's own.
 func (s *Socket) SetReadDeadline(t time.Time) error {

@@ -12,7 +12,8 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// readBuffer is what each connection keeps for reading. Clients send little.
+// readBuffer is what each connection keeps for reading, in bytes. Clients send
+// little. gorilla takes no less than 256.
 const readBuffer = 512
 
 // Upgraders answer handshakes that checkHandshake has let pass.
@@ -22,7 +23,6 @@ var plainUpgrader, deflatingUpgrader = newUpgrader(false), newUpgrader(true)
 // Origins are the server's concern.
 func newUpgrader(deflate bool) *websocket.Upgrader {
 	return &websocket.Upgrader{
-		ReadBufferSize:    readBuffer,
 		WriteBufferPool:   noBuffers{}, // nothing is written through gorilla's buffer
 		CheckOrigin:       func(*http.Request) bool { return true },
 		Error:             func(http.ResponseWriter, *http.Request, int, error) {},
@@ -84,10 +84,12 @@ func hasToken(h http.Header, name, token string) bool {
 	return false
 }
 
-// A hijacker gives gorilla a wire in place of the connection.
+// A hijacker gives gorilla a wire in place of the connection, and a buffer in
+// front of it that the reader can look into.
 type hijacker struct {
 	http.ResponseWriter
 	wire     *wire
+	input    *bufio.Reader
 	hijacked bool
 }
 
@@ -99,5 +101,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	h.hijacked = true
 	h.wire.Attach(c)
-	return h.wire, rw, nil
+	if rw.Reader.Buffered() > 0 {
+		return h.wire, rw, nil // for gorilla to refuse: nothing may come before the answer
+	}
+	h.input = bufio.NewReaderSize(h.wire, readBuffer)
+	return h.wire, bufio.NewReadWriter(h.input, rw.Writer), nil
 }

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bufio"
 	"compress/flate"
 	"errors"
 	"io"
@@ -31,13 +32,14 @@ func newWire(s *socket.Socket, maxInbound int64) *wire {
 type reader struct {
 	conn    *websocket.Conn
 	wire    *wire
+	input   *bufio.Reader // conn's
 	session transport.Session
 	frames  allowance
 	longest int64 // message in bytes, after decompression
 }
 
-func newReader(conn *websocket.Conn, w *wire, s transport.Session, maxInbound int64) *reader {
-	r := &reader{conn: conn, wire: w, session: s, frames: newAllowance(framesPerSecond, framesBurst), longest: maxInbound}
+func newReader(conn *websocket.Conn, h *hijacker, s transport.Session, maxInbound int64) *reader {
+	r := &reader{conn: conn, wire: h.wire, input: h.input, session: s, frames: newAllowance(framesPerSecond, framesBurst), longest: maxInbound}
 	conn.SetReadLimit(maxInbound)
 	conn.SetPingHandler(r.ping)
 	conn.SetPongHandler(r.pong)
@@ -76,22 +78,53 @@ func (r *reader) run() {
 	_, _ = io.CopyN(io.Discard, r.wire.Conn, drainBytes)
 }
 
+// readAll reads until there is an error.
+//
+// It waits on a small stack. Parsing would grow that for good, for every
+// connection there is, so it has a goroutine of its own while there is something
+// to parse, which is seldom.
 func (r *reader) readAll() error {
 	for {
-		kind, message, err := r.conn.NextReader()
-		if err != nil {
+		if err := r.wire.AwaitInput(); err != nil {
 			return err
 		}
-		if err := r.count(); err != nil {
+		parsed := make(chan error, 1)
+		go func() { parsed <- r.parse() }()
+		if err := <-parsed; err != nil {
 			return err
 		}
-		// The errors of deadlines are those of the reads that follow.
-		_ = r.wire.SetReadDeadline(time.Now().Add(messageTime))
-		if err := discard(message, kind == websocket.TextMessage, r.longest); err != nil {
-			return err
-		}
-		_ = r.wire.SetReadDeadline(time.Time{})
 	}
+}
+
+// parse handles what has come, to the end of a message or of a control frame.
+func (r *reader) parse() error {
+	for {
+		done, err := r.readControl()
+		if err == nil && !done {
+			err = r.readMessage()
+		}
+		if err != nil || r.input.Buffered() == 0 {
+			return err
+		}
+	}
+}
+
+// readMessage reads one message and throws it away.
+func (r *reader) readMessage() error {
+	kind, message, err := r.conn.NextReader()
+	if err != nil {
+		return err
+	}
+	if err := r.count(); err != nil {
+		return err
+	}
+	// The errors of deadlines are those of the reads that follow.
+	_ = r.wire.SetReadDeadline(time.Now().Add(messageTime))
+	if err := discard(message, kind == websocket.TextMessage, r.longest); err != nil {
+		return err
+	}
+	_ = r.wire.SetReadDeadline(time.Time{})
+	return nil
 }
 
 // count notes one more frame.

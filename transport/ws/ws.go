@@ -68,7 +68,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 		return err
 	}
 	s.Open()
-	go t.read(newReader(conn, h.wire, session, t.env.MaxInbound))
+	go t.read(newReader(conn, h, session, t.env.MaxInbound))
 	return nil
 }
 

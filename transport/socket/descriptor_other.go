@@ -7,6 +7,8 @@ import "syscall"
 // Without non-blocking descriptors every Socket takes the queued path.
 const canWriteDirectly = false
 
+func awaitInput(syscall.RawConn) error { return nil }
+
 // A Writer is what one goroutine needs to write. The zero value is ready.
 type Writer struct{}
 

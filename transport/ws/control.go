@@ -1,0 +1,48 @@
+package ws
+
+// Frames between messages. gorilla answers these only on its way to the next
+// message, for which it then waits; whoever wants to wait elsewhere has to take
+// them out himself.
+
+// Masked frames of at most 125 bytes (RFC 6455 section 5.2).
+const (
+	maskBit    = 0x80
+	maxControl = 125
+	maskedHead = 2 + 4 // with the mask
+)
+
+// readControl takes one ping or pong off the input, where that is what comes
+// next, and handles it. Everything else, broken frames included, is left to
+// gorilla.
+func (r *reader) readControl() (done bool, err error) {
+	head, err := r.input.Peek(2)
+	if err != nil {
+		return false, err
+	}
+	kind, size := head[0], int(head[1]&^maskBit)
+	if kind != finPing && kind != finPong || head[1]&maskBit == 0 || size > maxControl {
+		return false, nil
+	}
+	frame, err := r.input.Peek(maskedHead + size)
+	if err != nil {
+		return false, err
+	}
+	if kind == finPong {
+		err = r.pong("")
+	} else {
+		err = r.ping(string(unmasked(frame)))
+	}
+	_, _ = r.input.Discard(len(frame)) // it is in the buffer
+	return true, err
+}
+
+// unmasked returns the payload of a frame with a short length (RFC 6455 section
+// 5.3).
+func unmasked(frame []byte) []byte {
+	mask := frame[2:maskedHead]
+	payload := append([]byte(nil), frame[maskedHead:]...)
+	for i := range payload {
+		payload[i] ^= mask[i%4]
+	}
+	return payload
+}
