@@ -58,7 +58,7 @@ func TestPublishAllFallsBack(t *testing.T) {
 	}
 }
 
-// The capability is found, also under a wrapper, and no messages are no call.
+// The capability is found, also under a wrapper, and used.
 func TestPublishAllUsesTheCapability(t *testing.T) {
 	b := moodyBatch{&moody{}}
 	results := broker.PublishAll(t.Context(), wrapper{b}, messages("1", "2"))

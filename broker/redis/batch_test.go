@@ -317,8 +317,8 @@ func TestPublishCrowd(t *testing.T) {
 }
 
 // Whatever happens to callers in a hurry on a link that breaks now and then: what
-// was accepted was sent, what was not published was not, nothing was sent twice,
-// and each caller's messages were sent in its order.
+// was accepted was sent, what was not published was not, and nothing was sent
+// twice.
 func TestPublishUnderStress(t *testing.T) {
 	const callers, each = 32, 60
 	var count atomic.Int32
