@@ -36,7 +36,7 @@ type serveCommand struct {
 	BrokerRequired bool          `help:"Exit where the broker cannot be reached at start, instead of trying on."`
 	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error. Default ${default}."`
 	LogFormat      string        `default:"text" enum:"text,json" help:"How to log: text or json. Default ${default}."`
-	MaxMessage     size          `default:"1MiB" placeholder:"SIZE" help:"Longest body of a publication. Default ${default}."`
+	MaxMessage     size          `default:"1MiB" placeholder:"SIZE" help:"Longest message. Default ${default}."`
 	MaxConnections int           `default:"0" placeholder:"N" help:"Most clients at once. By default as many as the system's limit of open files allows."`
 	AllowOrigin    []string      `placeholder:"ORIGIN" help:"Let pages of this origin, such as https://example.com, use the server; * for all. May be repeated."`
 	QueueBytes     size          `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`

@@ -50,6 +50,10 @@ func post(path string, body string, more ...string) string {
 	return get("POST "+path, headers...) + body
 }
 
+func batchOf(path, contentType, body string) string {
+	return strings.Replace(post(path, body), "text/plain", contentType, 1)
+}
+
 // A badInput is a request and the answer that it is owed.
 type badInput struct {
 	name, request string
@@ -61,7 +65,13 @@ var long = strings.Repeat("x", 256)
 
 var badInputs = []badInput{
 	{"publish without channel", post("/publish/", "m"), 404, "not_found"},
-	{"publish nowhere", post("/publish", "m"), 404, "not_found"},
+	{"publish nowhere", post("/publish", "m"), 415, "type_not_supported"},
+	{"publish nowhere in the query", post("/publish?message=m", ""), 400, "no_channel"},
+	{"publish to too many", post("/publish?message=m"+strings.Repeat("&channel=a", 101), ""), 400, "too_many_channels"},
+	{"publish to many, one bad", post("/publish?channel=canary&channel=a%00", "m"), 400, "bad_channel"},
+	{"publish to many, one reserved", post("/publish?channel=canary&channel=__x", "m"), 403, "channel_reserved"},
+	{"publish to many, no message", post("/publish?channel=canary", ""), 400, "empty"},
+	{"publish lines to many", batchOf("/publish?channel=canary", "application/x-ndjson", "{}"), 415, "type_not_supported"},
 	{"channel too long", post("/publish/"+long, "m"), 400, "channel_too_long"},
 	{"url too long", post("/publish/a?message="+strings.Repeat("x", 8200), ""), 414, "url_too_long"},
 	{"channel with NUL", post("/publish/a%00b", "m"), 400, "bad_channel"},
@@ -98,6 +108,7 @@ var badInputs = []badInput{
 	{"message in query and body", post("/publish/c?message=a", "b"), 400, "two_messages"},
 	{"not JSON", strings.Replace(post("/publish/c", "{"), "text/plain", "application/json", 1), 400, "bad_json"},
 	{"JSON too deep", strings.Replace(post("/publish/c", strings.Repeat("[", 1000)), "text/plain", "application/json", 1), 400, "bad_json"},
+	{"JSON with half a character", strings.Replace(post("/publish/c", `"\ud800"`), "text/plain", "application/json", 1), 400, "invalid_utf8"},
 	{"JSON not UTF-8", strings.Replace(post("/publish/c", "\"\xff\""), "text/plain", "application/json", 1), 400, "invalid_utf8"},
 	{"form without message", strings.Replace(post("/publish/c", "a=b"), "text/plain", "application/x-www-form-urlencoded", 1), 400, "no_message"},
 	{"form with bad escape", strings.Replace(post("/publish/c", "message=%zz"), "text/plain", "application/x-www-form-urlencoded", 1), 400, "bad_form"},
@@ -106,6 +117,12 @@ var badInputs = []badInput{
 	{"compressed", post("/publish/c", "x", "Content-Encoding: gzip"), 415, "encoding_not_supported"},
 	{"GET publish", get("GET /publish/c"), 405, "method_not_allowed"},
 	{"PUT publish", get("PUT /publish/c"), 405, "method_not_allowed"},
+	{"GET batch", get("GET /publish"), 405, "method_not_allowed"},
+	{"batch from a foreign page", post("/publish", "[]", "Origin: https://evil.example"), 403, "origin_not_allowed"},
+	{"batch of a form", batchOf("/publish", "application/x-www-form-urlencoded", "a=b"), 415, "type_not_supported"},
+	{"batch in latin1", batchOf("/publish", "application/json; charset=latin1", "[]"), 415, "type_not_supported"},
+	{"batch compressed", get("POST /publish", "Content-Length: 2", "Content-Type: application/json", "Content-Encoding: gzip") + "[]", 415, "encoding_not_supported"},
+	{"batch over the limit", get("POST /publish", "Content-Length: 16385", "Content-Type: application/json"), 413, "too_large"},
 	{"publish from a foreign page", post("/publish/c", "x", "Origin: https://evil.example"), 403, "origin_not_allowed"},
 
 	{"no upgrade", get("GET /ws/c"), 400, "bad_handshake"},

@@ -11,7 +11,7 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// maxChannels is how many channels one client may listen to.
+// maxChannels is how many channels one query may name.
 const maxChannels = 100
 
 // pathChannel takes the channel out of the path of r behind prefix.
@@ -29,9 +29,9 @@ func queryChannels(query url.Values) ([]string, error) {
 	names := query["channel"]
 	switch {
 	case len(names) == 0:
-		return nil, bad("no_channel", "Name the channels: /ws/{channel}, or ?channel=a&channel=b.")
+		return nil, bad("no_channel", "Name the channels, in the path or as ?channel=a&channel=b.")
 	case len(names) > maxChannels:
-		return nil, bad("too_many_channels", "One connection may listen to at most 100 channels.")
+		return nil, bad("too_many_channels", "At most 100 channels can be named.")
 	}
 	var distinct []string
 	for _, name := range names {

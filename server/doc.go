@@ -1,6 +1,7 @@
 // Package server puts a broker, the hub and the transports behind HTTP.
 //
 //	POST /publish/{channel}    publish a message
+//	POST /publish              publish a batch, or to many channels (?channel=a&channel=b)
 //	GET  /ws/{channel}         listen over WebSocket   (/ws?channel=a&channel=b)
 //	GET  /sse/{channel}        listen to an event stream, likewise
 //	GET  /healthz              the process lives

@@ -3,12 +3,8 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/pregon/pregon/broker"
@@ -26,8 +22,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	m.Channel = channel
-	// A caller that goes away does not leave a publication half done.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), publishTimeout)
+	ctx, cancel := publishContext(r)
 	defer cancel()
 	if _, err := s.options.Broker.Publish(ctx, m); err != nil {
 		return err
@@ -36,6 +31,12 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	// A caller that has gone does not get its receipt.
 	_ = json.NewEncoder(w).Encode(receipt{Channel: channel})
 	return nil
+}
+
+// publishContext bounds publishing for r. A caller that goes away does not leave
+// it half done.
+func publishContext(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(r.Context()), publishTimeout)
 }
 
 // A receipt is the answer to an accepted publication.
@@ -49,7 +50,7 @@ func (s *Server) messageOf(w http.ResponseWriter, r *http.Request) (broker.Messa
 	if err != nil {
 		return broker.Message{}, err
 	}
-	body, err := s.readBody(w, r)
+	body, err := readBody(w, r, s.options.MaxMessage)
 	if err != nil {
 		return broker.Message{}, err
 	}
@@ -62,36 +63,9 @@ func (s *Server) messageOf(w http.ResponseWriter, r *http.Request) (broker.Messa
 	return single(query)
 }
 
-// readBody reads at most MaxMessage bytes, and nothing of a body that says it
-// has more.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, &transport.Problem{Status: http.StatusUnsupportedMediaType, Code: "encoding_not_supported",
-			Detail: "Send the body without a Content-Encoding.", Header: http.Header{"Connection": {"close"}}}
-	}
-	if r.ContentLength > s.options.MaxMessage {
-		return nil, tooLarge()
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.options.MaxMessage))
-	var over *http.MaxBytesError
-	switch {
-	case errors.As(err, &over):
-		return nil, tooLarge()
-	case err != nil:
-		return nil, &transport.Problem{Status: http.StatusBadRequest, Code: "bad_body",
-			Detail: "The body could not be read to its end.", Header: http.Header{"Connection": {"close"}}}
-	}
-	return body, nil
-}
-
-func tooLarge() *transport.Problem {
-	return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
-		Detail: "The body is longer than this server takes.", Header: http.Header{"Connection": {"close"}}}
-}
-
 // parseBody makes a message of a body as its Content-Type says.
 func parseBody(h http.Header, body []byte) (broker.Message, error) {
-	kind, err := mediaType(h)
+	kind, err := mediaType(h, messageTypes)
 	if err != nil {
 		return broker.Message{}, err
 	}
@@ -114,38 +88,21 @@ func parseBody(h http.Header, body []byte) (broker.Message, error) {
 	}
 }
 
-// mediaType returns the Content-Type without parameters, text/plain for none.
-func mediaType(h http.Header) (string, error) {
-	value := h.Get("Content-Type")
-	if value == "" {
-		return "text/plain", nil
-	}
-	kind, params, err := mime.ParseMediaType(value)
-	charset, given := params["charset"]
-	known := kind == "text/plain" || kind == "application/json" ||
-		kind == "application/x-www-form-urlencoded" || kind == "application/octet-stream"
-	if err != nil || !known || given && !strings.EqualFold(charset, "utf-8") {
-		return "", &transport.Problem{Status: http.StatusUnsupportedMediaType, Code: "type_not_supported",
-			Detail: "Send application/json, text/plain, application/x-www-form-urlencoded or application/octet-stream, in UTF-8."}
-	}
-	return kind, nil
-}
-
 // parseJSON takes the text of a JSON string, and any other JSON value as the
 // text that it came as.
 func parseJSON(body []byte) (broker.Message, error) {
 	if !json.Valid(body) {
 		return broker.Message{}, bad("bad_json", "The body is not valid JSON.")
 	}
-	var text string
-	if json.Unmarshal(body, &text) == nil && !isNull(body) {
-		return broker.Message{Data: []byte(text)}, nil
+	text, ok := jsonText(body)
+	switch {
+	case !ok:
+		return broker.Message{Data: body}, nil
+	case hasLoneSurrogate(body):
+		return broker.Message{}, invalidUTF8()
 	}
-	return broker.Message{Data: body}, nil
+	return broker.Message{Data: []byte(text)}, nil
 }
-
-// isNull tells the JSON null, which unmarshals into anything, from a string.
-func isNull(body []byte) bool { return strings.TrimSpace(string(body)) == "null" }
 
 func parseForm(body []byte) (broker.Message, error) {
 	form, err := url.ParseQuery(string(body))

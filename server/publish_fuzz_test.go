@@ -14,17 +14,18 @@ import (
 	"github.com/pregon/pregon/server"
 )
 
-// A recorder is a broker that keeps the last message.
+// A recorder is a broker that keeps the last message, and all.
 type recorder struct {
 	*scripted
 	last *broker.Message
+	all  *[]broker.Message
 }
 
 func (r recorder) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	if strings.HasPrefix(m.Channel, "__") {
 		return r.scripted.Publish(ctx, m) // the heartbeat
 	}
-	*r.last = m
+	*r.last, *r.all = m, append(*r.all, m)
 	return broker.Receipt{}, nil
 }
 
@@ -39,18 +40,11 @@ func FuzzPublishBody(f *testing.F) {
 		}
 	}
 	var last broker.Message
-	s, err := server.New(context.Background(), server.Options{Broker: recorder{newScripted(), &last}, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { _ = s.Close() })
+	send := recording(f, &last, new([]broker.Message))
 	f.Fuzz(func(t *testing.T, kind int, body string) {
 		contentType := types[uint(kind)%uint(len(types))]
 		last = broker.Message{}
-		req := httptest.NewRequest(http.MethodPost, "/publish/c", strings.NewReader(body))
-		req.Header.Set("Content-Type", contentType)
-		answer := httptest.NewRecorder()
-		s.Handler().ServeHTTP(answer, req)
+		answer := send("/publish/c", contentType, body)
 		switch {
 		case answer.Code >= 500 || answer.Code != 200 && answer.Code < 400:
 			t.Fatalf("%q %q: %d", contentType, body, answer.Code)
@@ -73,4 +67,22 @@ func FuzzPublishBody(f *testing.F) {
 			t.Fatalf("%q %q: published %q", contentType, body, last.Data)
 		}
 	})
+}
+
+// recording returns what sends a publication to a server that keeps it.
+func recording(f *testing.F, last *broker.Message, all *[]broker.Message) func(path, contentType, body string) *httptest.ResponseRecorder {
+	s, err := server.New(context.Background(), server.Options{
+		Broker: recorder{newScripted(), last, all}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = s.Close() })
+	return func(path, contentType, body string) *httptest.ResponseRecorder {
+		req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		req.Header.Set("Content-Type", contentType)
+		answer := httptest.NewRecorder()
+		s.Handler().ServeHTTP(answer, req)
+		return answer
+	}
 }

@@ -33,8 +33,10 @@ func (s *Server) routes() http.Handler {
 		s.route(e, http.MethodGet, path, h)
 		s.route(e, http.MethodHead, path, h)
 	}
-	s.route(e, http.MethodPost, "/publish/*", s.guard(s.publish))
-	e.OPTIONS("/publish/*", plain(s.preflight))
+	for path, h := range map[string]handler{"/publish": s.publishMany, "/publish/*": s.publish} {
+		s.route(e, http.MethodPost, path, s.guard(h))
+		s.route(e, http.MethodOptions, path, s.preflight)
+	}
 	for name, t := range s.transports {
 		listen := s.guard(s.listen(name, t))
 		s.route(e, http.MethodGet, "/"+name, listen)
@@ -105,7 +107,7 @@ func (s *Server) problemOf(err error, r *http.Request) *transport.Problem {
 
 // allowed returns the methods that the route of path takes.
 func allowed(path string) string {
-	if strings.HasPrefix(path, "/publish/") {
+	if path == "/publish" || strings.HasPrefix(path, "/publish/") {
 		return "POST, OPTIONS"
 	}
 	return "GET"

@@ -23,7 +23,8 @@ type Options struct {
 	// Logger is where to log; default slog.Default().
 	Logger *slog.Logger
 
-	// MaxMessage is the longest body of a publication in bytes; default 1 MiB.
+	// MaxMessage is the longest message in bytes, and the longest body that is
+	// one message; the body of a batch may be 16 times as long. Default 1 MiB.
 	MaxMessage int64
 	// MaxConnections is how many clients may listen at once; by default as many
 	// as the process may have descriptors, less a reserve.

@@ -70,7 +70,8 @@ func TestFormatsAppend(t *testing.T) {
 
 // A problem is an object as RFC 9457 says.
 func TestProblem(t *testing.T) {
-	var err error = &transport.Problem{Status: 503, Code: "draining", Detail: "Come back.", RetryAfter: 2, Header: http.Header{"X-Test": {"1"}}}
+	var err error = &transport.Problem{Status: 503, Code: "draining", Detail: "Come back.", RetryAfter: 2, Header: http.Header{"X-Test": {"1"}},
+		Extensions: map[string]any{"index": 3}}
 	var p *transport.Problem
 	if !errors.As(err, &p) || p.Error() != "503 draining: Come back." {
 		t.Error(err)
@@ -81,7 +82,7 @@ func TestProblem(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"type": "about:blank", "title": "Service Unavailable", "status": 503.0, "code": "draining", "detail": "Come back."}
+	want := map[string]any{"type": "about:blank", "title": "Service Unavailable", "status": 503.0, "code": "draining", "detail": "Come back.", "index": 3.0}
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Error(diff)
 	}

@@ -14,6 +14,10 @@ type Problem struct {
 	Detail     string      // one sentence for people
 	RetryAfter int         // seconds; 0 for none
 	Header     http.Header // further headers, may be nil
+
+	// Extensions are further members of the object (RFC 9457, section 3.2).
+	// They must encode as JSON and not repeat the names of the others.
+	Extensions map[string]any
 }
 
 // Error implements error.
@@ -31,6 +35,13 @@ func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.Status)
+	if body, err := p.body(); err == nil {
+		_, _ = w.Write(append(body, '\n')) // a client that has gone is no error of ours
+	}
+}
+
+// body returns the object, the extensions last.
+func (p *Problem) body() ([]byte, error) {
 	body, err := json.Marshal(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
@@ -38,7 +49,12 @@ func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		Code   string `json:"code"`
 		Detail string `json:"detail"`
 	}{"about:blank", http.StatusText(p.Status), p.Status, p.Code, p.Detail})
-	if err == nil {
-		_, _ = w.Write(append(body, '\n')) // a client that has gone is no error of ours
+	if err != nil || len(p.Extensions) == 0 {
+		return body, err
 	}
+	more, err := json.Marshal(p.Extensions)
+	if err != nil {
+		return body, nil // the answer matters more than its extensions
+	}
+	return append(append(body[:len(body)-1], ','), more[1:]...), nil
 }

@@ -104,6 +104,8 @@ var cases = []struct {
 		rule: "Any name that is not empty is a channel, and arrives as it was."},
 	{name: "OtherChannels", test: testOtherChannels,
 		rule: "Names are literal: messages of other channels are not heard, whatever the names look like."},
+	{name: "Batch", test: testBatch,
+		rule: "Of a batch exactly the messages whose results say so are published, in their order."},
 	{name: "Overrun", test: testOverrun,
 		rule: "What a Feed could not keep because Next was not called is told by a gap in its place, and a reader that stops harms no other."},
 	{name: "LinkLost", test: testLinkLost, needsCut: true,

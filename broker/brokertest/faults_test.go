@@ -46,6 +46,10 @@ var faults = []struct {
 	{"folds-case", []string{"ChannelNames"}, foldsCase},
 	{"patterns", []string{"OtherChannels"}, patterns},
 	{"ignores-contexts", []string{"Contexts"}, ignoresContexts},
+	{"batch-backwards", []string{"Batch"}, batchBackwards},
+	{"batch-loses-last", []string{"Batch"}, batchLosesLast},
+	{"batch-ignores-contexts", []string{"Batch"}, batchIgnoresContexts},
+	{"batch-too-few-results", []string{"Batch"}, batchTooFewResults},
 }
 
 var fault = flag.String("fault", "", "run TestFaultyDriver on the driver with this fault")

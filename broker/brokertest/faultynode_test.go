@@ -3,6 +3,7 @@ package brokertest_test
 import (
 	"context"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -137,5 +138,43 @@ func oneReaderStopsAll(b broker.Broker) broker.Broker {
 		}
 		f.close = sync.OnceValue(func() error { close(quit); return inner.Close() })
 		return f
+	}}
+}
+
+// A batchBroker is one with the capability of a BatchPublisher.
+type batchBroker struct {
+	broker.Broker
+	publish func(ctx context.Context, messages []broker.Message) []broker.Result
+}
+
+func (b *batchBroker) PublishBatch(ctx context.Context, messages []broker.Message) []broker.Result {
+	return b.publish(ctx, messages)
+}
+
+func batchBackwards(b broker.Broker) broker.Broker {
+	return &batchBroker{b, func(ctx context.Context, messages []broker.Message) []broker.Result {
+		messages = slices.Clone(messages)
+		slices.Reverse(messages)
+		return broker.PublishAll(ctx, b, messages)
+	}}
+}
+
+func batchLosesLast(b broker.Broker) broker.Broker {
+	return &batchBroker{b, func(ctx context.Context, messages []broker.Message) []broker.Result {
+		last := max(len(messages)-1, 0)
+		return append(broker.PublishAll(ctx, b, messages[:last]), make([]broker.Result, len(messages)-last)...)
+	}}
+}
+
+func batchIgnoresContexts(b broker.Broker) broker.Broker {
+	return &batchBroker{b, func(ctx context.Context, messages []broker.Message) []broker.Result {
+		return broker.PublishAll(context.WithoutCancel(ctx), b, messages)
+	}}
+}
+
+func batchTooFewResults(b broker.Broker) broker.Broker {
+	return &batchBroker{b, func(ctx context.Context, messages []broker.Message) []broker.Result {
+		results := broker.PublishAll(ctx, b, messages)
+		return results[:min(len(results), 1)]
 	}}
 }

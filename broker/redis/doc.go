@@ -20,7 +20,15 @@
 // # Publishing
 //
 // A message is one PUBLISH, in the form of [broker.AppendWire]. It is sent once:
-// nothing here and nothing below repeats it. Errors match
+// nothing here and nothing below repeats it.
+//
+// One pipeline is under way at a time. Who finds none sends at once; what others
+// publish meanwhile goes together in the next, which is bounded. Some thousand
+// callers wait in a queue and the others for a place in it, all no longer than
+// their contexts and [Options.Timeout] allow. A message whose caller gave up before
+// it was written is not sent, and each caller gets the answer to its own.
+//
+// Errors match
 //
 //   - [broker.ErrUnavailable]: Redis could not be reached, or said that it cannot
 //     work now (LOADING, OOM, READONLY and the like);
@@ -41,7 +49,8 @@
 //
 // # Concurrency
 //
-// A Broker starts no goroutine that outlives a call. A Feed runs one that keeps
+// A Broker runs a goroutine that sends while publications are waiting, and no
+// longer. A Feed runs one that keeps
 // the link and, while the link stands, two more: one writes, one looks after
 // silence. Close waits for them.
 //

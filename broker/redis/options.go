@@ -37,8 +37,8 @@ type Options struct {
 	// also the authentication that follows. Zero means DefaultDialTimeout.
 	DialTimeout time.Duration
 
-	// Timeout bounds the wait of a publication for a free connection, each write
-	// and each answer. A context can shorten it. Zero means DefaultTimeout.
+	// Timeout bounds the wait of a publication for its turn, each write and each
+	// answer. A context can shorten it. Zero means DefaultTimeout.
 	Timeout time.Duration
 
 	// Heartbeat is how long a Feed's connection may be silent before Redis is

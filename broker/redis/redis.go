@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -25,6 +24,8 @@ type Broker struct {
 	opts   Options
 	client *goredis.Client
 
+	batcher *batcher
+
 	closing context.Context // ends dials when the Broker is closed
 	close   context.CancelFunc
 
@@ -45,6 +46,7 @@ func New(o Options) (*Broker, error) {
 	settings := o.client(b.dial)
 	settings.OnConnect = greet
 	b.client = goredis.NewClient(settings)
+	b.batcher = newBatcher(o.Timeout, b.closing.Done(), b.send)
 	return b, nil
 }
 
@@ -76,58 +78,6 @@ func (b *Broker) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 func (b *Broker) closed() bool { return b.closing.Err() != nil }
-
-// Publish implements broker.Broker. It returns as soon as a deadline of ctx has
-// passed; a cancellation is noticed only while it waits for a connection.
-func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
-	if m.Channel == "" {
-		return broker.Receipt{}, fmt.Errorf("redis: publish: %w", errNoName)
-	}
-	p := &payload{wire: broker.AppendWire(nil, m)}
-	err := b.publish(ctx, b.opts.Prefix+m.Channel, p)
-	if err == nil {
-		return broker.Receipt{}, nil
-	}
-	if b.closed() && !p.sent {
-		err = broker.ErrClosed
-	} else {
-		err = outcome(err, p.sent)
-	}
-	return broker.Receipt{}, fmt.Errorf("redis: publish: %w", err)
-}
-
-func (b *Broker) publish(ctx context.Context, channel string, p *payload) (err error) {
-	defer contain(&err)
-	if b.closed() {
-		return broker.ErrClosed
-	}
-	return b.client.Publish(ctx, channel, p).Err()
-}
-
-// A payload is the message of one PUBLISH. go-redis asks for its bytes at the
-// moment of writing them, so it knows whether they may have been sent, and that
-// they are not sent again.
-type payload struct {
-	wire []byte
-	sent bool
-}
-
-// MarshalBinary implements encoding.BinaryMarshaler.
-func (p *payload) MarshalBinary() ([]byte, error) {
-	if p.sent {
-		return nil, errors.New("a publication is sent once")
-	}
-	p.sent = true
-	return p.wire, nil
-}
-
-// contain turns a panic of go-redis, which trusts the types of replies, into an
-// error.
-func contain(err *error) {
-	if recover() != nil {
-		*err = errBadReply
-	}
-}
 
 // Feed implements broker.Broker; the result is a [*Feed].
 func (b *Broker) Feed(context.Context) (broker.Feed, error) {
@@ -161,6 +111,7 @@ func (b *Broker) Close() error {
 		f.Close()
 	}
 	b.client.Close() // twice is harmless
+	b.batcher.close()
 	b.dials.Wait()
 	return nil
 }

@@ -1,0 +1,138 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+const (
+	maxBatch    = 10_000 // publications of one batch
+	batchBodies = 16     // times MaxMessage is the longest body of a batch
+)
+
+// publishMany answers POST /publish: one message to the channels of the query,
+// or a batch.
+func (s *Server) publishMany(w http.ResponseWriter, r *http.Request) error {
+	query, err := parseQuery(r)
+	if err != nil {
+		return err
+	}
+	var b *batch
+	if query.Has("channel") || query.Has("message") {
+		channels, err := queryChannels(query)
+		if err != nil {
+			return err
+		}
+		b, err = s.oneToMany(w, r, channels)
+		if err != nil {
+			return err
+		}
+	} else if b, err = s.readBatch(w, r); err != nil {
+		return err
+	}
+	return s.publishBatch(w, r, b)
+}
+
+// A batch is publications in their order, and the item that each came from.
+type batch struct {
+	messages []broker.Message
+	items    []int
+}
+
+func (b *batch) add(item int, m broker.Message, channels []string) {
+	for _, m.Channel = range channels {
+		b.messages = append(b.messages, m)
+		b.items = append(b.items, item)
+	}
+}
+
+// oneToMany makes a batch of one message, each channel being an item.
+func (s *Server) oneToMany(w http.ResponseWriter, r *http.Request, channels []string) (*batch, error) {
+	m, err := s.messageOf(w, r)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{}
+	for i, channel := range channels {
+		b.add(i, m, []string{channel})
+	}
+	return b, nil
+}
+
+// publishBatch publishes b and answers with its receipts.
+func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, b *batch) error {
+	ctx, cancel := publishContext(r)
+	defer cancel()
+	results := broker.PublishAll(ctx, s.options.Broker, b.messages)
+	if err := s.batchFailure(b, results); err != nil {
+		return err
+	}
+	answer := struct {
+		Receipts []receipt `json:"receipts"`
+	}{make([]receipt, len(b.messages))}
+	for i, m := range b.messages {
+		answer.Receipts[i] = receipt{Channel: m.Channel}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	// A caller that has gone does not get its receipts.
+	_ = json.NewEncoder(w).Encode(answer)
+	return nil
+}
+
+// What became of a publication, as it is told to a caller whose batch failed.
+const (
+	published    = "published"
+	notPublished = "not_published"
+	unknown      = "unknown"
+)
+
+// batchFailure returns nil where all of b was published. Otherwise it is a
+// problem that says of each publication what became of it.
+func (s *Server) batchFailure(b *batch, results []broker.Result) error {
+	first, count, outcomes := -1, map[string]int{}, make([]string, len(results))
+	for i, result := range results {
+		outcomes[i] = outcomeOf(result.Err)
+		count[outcomes[i]]++
+		if first < 0 && result.Err != nil {
+			first = i
+		}
+	}
+	if first < 0 {
+		return nil
+	}
+	p := s.problemOfBatch(results[first].Err, count)
+	p.Extensions = map[string]any{"index": b.items[first], "published": count[published], "outcomes": outcomes}
+	return p
+}
+
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return published
+	case errors.Is(err, broker.ErrUncertain):
+		return unknown
+	default:
+		return notPublished
+	}
+}
+
+// problemOfBatch is the answer to a batch whose first failure was err. Only where
+// nothing was published does it ask the caller to come again with the same.
+func (s *Server) problemOfBatch(err error, count map[string]int) *transport.Problem {
+	s.log.Warn("server: a batch was not wholly published", "published", count[published],
+		"not_published", count[notPublished], "unknown", count[unknown], "error", err)
+	switch {
+	case count[unknown] > 0:
+		return &transport.Problem{Status: http.StatusGatewayTimeout, Code: "outcome_unknown",
+			Detail: "The broker did not answer for some messages, which may or may not have been published: see outcomes."}
+	case count[published] > 0:
+		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "partly_published",
+			Detail: "The broker did not take some of the messages: see outcomes."}
+	default:
+		return brokerDown()
+	}
+}

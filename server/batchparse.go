@@ -1,0 +1,209 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"iter"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// readBatch reads a batch out of the body. A problem with one item has its
+// position as the member index.
+func (s *Server) readBatch(w http.ResponseWriter, r *http.Request) (*batch, error) {
+	kind, err := mediaType(r.Header, batchTypes)
+	if err != nil {
+		return nil, err
+	}
+	body, err := readBody(w, r, batchBodies*s.options.MaxMessage)
+	if err != nil {
+		return nil, err
+	}
+	items := lines(body)
+	if kind == "application/json" {
+		items = elements(body)
+	}
+	return s.parseBatch(items)
+}
+
+func (s *Server) parseBatch(items iter.Seq2[json.RawMessage, error]) (*batch, error) {
+	b, i := &batch{}, 0
+	for raw, err := range items {
+		if err == nil {
+			err = s.parseItem(b, i, raw)
+		}
+		if err != nil {
+			return nil, itemProblem(i, err)
+		}
+		i++
+	}
+	if i == 0 {
+		return nil, bad("empty", "There is no message in the batch.")
+	}
+	return b, nil
+}
+
+// itemProblem is what is wrong with item i because of err.
+func itemProblem(i int, err error) error {
+	var p *transport.Problem
+	switch {
+	case errors.Is(err, errNoArray):
+		return bad("bad_batch", "A batch is a JSON array of objects; send one object a line as application/x-ndjson.")
+	case errors.Is(err, errBadJSON):
+		p = bad("bad_json", "The batch is not valid JSON from this item on.")
+	case !errors.As(err, &p):
+		return err
+	}
+	p.Extensions = map[string]any{"index": i}
+	return p
+}
+
+// lines ranges over the lines of body that are not blank.
+func lines(body []byte) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		for line := range bytes.SplitSeq(body, []byte("\n")) {
+			if line = bytes.Trim(line, " \t\r"); len(line) == 0 {
+				continue
+			}
+			var err error
+			if !json.Valid(line) {
+				err = errBadJSON
+			}
+			if !yield(line, err) {
+				return
+			}
+		}
+	}
+}
+
+// parseItem adds the publications of item i, which is valid JSON, to b.
+func (s *Server) parseItem(b *batch, i int, raw json.RawMessage) error {
+	if !utf8.Valid(raw) {
+		return bad("invalid_utf8", "The item is not valid UTF-8; send bytes in base64.")
+	}
+	fields, err := itemFields(raw)
+	if err != nil {
+		return err
+	}
+	channels, err := itemChannels(fields, maxBatch-len(b.messages))
+	if err != nil {
+		return err
+	}
+	m, err := itemMessage(fields)
+	if err != nil {
+		return err
+	}
+	if int64(len(m.Data)) > s.options.MaxMessage {
+		return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+			Detail: "The message is longer than this server takes."}
+	}
+	b.add(i, m, channels)
+	return nil
+}
+
+// itemFields returns the members of the object that is an item. Other names, and
+// names that come twice, of which readers take different ones (RFC 8259, section
+// 4), are errors.
+func itemFields(raw json.RawMessage) (map[string]json.RawMessage, error) {
+	if raw[0] != '{' {
+		return nil, bad("bad_item", "An item of a batch is an object.")
+	}
+	in := json.NewDecoder(bytes.NewReader(raw))
+	_, _ = in.Token() // the brace
+	fields := map[string]json.RawMessage{}
+	for in.More() {
+		key, _ := in.Token()
+		name, _ := key.(string)
+		if !slices.Contains([]string{"channel", "channels", "data", "encoding"}, name) {
+			return nil, bad("bad_item", "An item has the members channel or channels, data, and encoding, and no others.")
+		}
+		if _, twice := fields[name]; twice {
+			return nil, bad("bad_item", "A member of the item comes twice.")
+		}
+		var value json.RawMessage
+		if in.Decode(&value) != nil {
+			return nil, errBadJSON
+		}
+		fields[name] = value
+	}
+	return fields, nil
+}
+
+// itemChannels returns the distinct channels of an item, which may name room at
+// most.
+func itemChannels(fields map[string]json.RawMessage, room int) ([]string, error) {
+	one, single := fields["channel"]
+	many, several := fields["channels"]
+	switch {
+	case single && several:
+		return nil, bad("two_ways", "Name the channel as channel, or many as channels, not both.")
+	case single:
+		many = slices.Concat([]byte("["), one, []byte("]"))
+	case !several:
+		return nil, bad("no_channel", "The item names no channel.")
+	}
+	var channels []string
+	seen := map[string]bool{}
+	named := 0
+	for raw, err := range elements(many) {
+		if err != nil {
+			return nil, bad("bad_item", "The member channels is an array of names.")
+		}
+		if named++; named > room {
+			return nil, bad("too_many_messages", "A batch has at most "+strconv.Itoa(maxBatch)+" messages, each channel counted.")
+		}
+		name, err := channelName(raw)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[name] {
+			seen[name] = true
+			channels = append(channels, name)
+		}
+	}
+	if len(channels) == 0 {
+		return nil, bad("no_channel", "The item names no channel.")
+	}
+	return channels, nil
+}
+
+func channelName(raw json.RawMessage) (string, error) {
+	name, ok := jsonText(raw)
+	switch {
+	case !ok:
+		return "", bad("bad_item", "The name of a channel is a string.")
+	case hasLoneSurrogate(raw):
+		return "", bad("bad_channel", "The channel name is not valid Unicode.")
+	}
+	return name, channelProblem(broker.CheckChannel(name))
+}
+
+// itemMessage returns the message of an item, as a body of application/json would
+// be published, or decoded.
+func itemMessage(fields map[string]json.RawMessage) (broker.Message, error) {
+	data, ok := fields["data"]
+	if !ok {
+		return broker.Message{}, bad("no_message", "The item has no data.")
+	}
+	encoding, encoded := fields["encoding"]
+	if !encoded {
+		return parseJSON(data)
+	}
+	if name, _ := jsonText(encoding); name != "base64" {
+		return broker.Message{}, bad("bad_encoding", "The encoding of data is base64, or is not given.")
+	}
+	text, ok := jsonText(data)
+	binary, err := base64.StdEncoding.Strict().DecodeString(text)
+	if !ok || err != nil || strings.ContainsAny(text, "\r\n") { // which the package skips
+		return broker.Message{}, bad("bad_encoding", "The data is not a string of base64 with padding (RFC 4648, section 4).")
+	}
+	return broker.Message{Data: binary, Binary: true}, nil
+}
