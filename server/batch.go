@@ -113,10 +113,10 @@ func outcomeOf(err error) string {
 	switch {
 	case err == nil:
 		return published
-	case errors.Is(err, broker.ErrUncertain):
-		return unknown
-	default:
+	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, broker.ErrDenied), errors.Is(err, broker.ErrClosed):
 		return notPublished
+	default:
+		return unknown // also where a driver says nothing definite
 	}
 }
 
