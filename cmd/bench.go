@@ -34,7 +34,7 @@ type benchCommand struct {
 	Publishers  int           `default:"1" placeholder:"N" help:"Connections that publish. Default ${default}."`
 	Transport   string        `default:"ws" enum:"ws,sse" help:"How to listen: ws or sse. Default ${default}."`
 	Format      string        `default:"text" enum:"text,raw,json" help:"What subscribers read of a message: text, raw or json. Default ${default}."`
-	URL         address       `name:"url" placeholder:"URL" help:"Address of a running server. By default one is started for the test."`
+	URL         address       `name:"url" env:"-" placeholder:"URL" help:"Address of a running server; only here, so that none is loaded by mistake. By default one is started for the test."`
 	PID         int           `name:"pid" placeholder:"PID" help:"Process of the server at --url, to read its CPU time and memory."`
 	Broker      string        `default:"memory://" placeholder:"URL" help:"Broker of the server that is started. Default ${default}."`
 	Floor       bool          `help:"Also measure the floor of this machine: a server that only writes. With --transport ws."`
@@ -94,7 +94,7 @@ func (c *benchCommand) options(program string) bench.Options {
 		Subscribers: c.Subscribers, Channels: c.Channels, Publishers: c.Publishers,
 		Duration: c.Duration, Rate: c.Rate, Size: int(c.Size), Transport: c.Transport, Format: c.Format,
 		URL: string(c.URL), PID: c.PID, Rounds: c.Rounds, Settle: settleTime, Drain: c.Drain,
-		Server: func() *exec.Cmd { return c.server(program) },
+		Server: func() *exec.Cmd { return c.server(program) }, Broker: redacted(c.Broker),
 	}
 	switch {
 	case c.Messages != nil:

@@ -44,6 +44,7 @@ type Options struct {
 	URL    string
 	PID    int
 	Server func() *exec.Cmd
+	Broker string // that of Server, for the report only
 
 	// Floor makes the command that starts ServeFloor; nil does not measure it.
 	Floor  func() *exec.Cmd
@@ -68,7 +69,7 @@ func (o *Options) Validate() error {
 		{o.Publishers < 1 || o.Publishers > maxPublishers, fmt.Sprintf("--publishers: must be from 1 to %d", maxPublishers)},
 		{o.Messages != 0 && o.Duration != 0, "--messages and --duration: give one of them"},
 		{o.Messages == 0 && o.Duration == 0, "--messages: must be at least 1"},
-		{o.Messages < 0 || o.Messages > maxMessages, fmt.Sprintf("--messages: must be from 1 to %d", maxMessages)},
+		{o.Messages < 0 || int64(o.Messages) > maxMessages, fmt.Sprintf("--messages: must be from 1 to %d", int64(maxMessages))},
 		{o.Duration < 0 || o.Duration > maxDuration, "--duration: must be more than 0 and at most 24h"},
 		{!(o.Rate >= 0 && o.Rate <= 1e9), "--rate: must be from 0 to 1000000000"},
 		{o.Size < MinSize, fmt.Sprintf("--size: must be at least %d bytes, which a message needs for its number and time", MinSize)},

@@ -76,7 +76,7 @@ func (p *process) await(ctx context.Context, address <-chan string) (err error) 
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return fmt.Errorf("it has not told its address: %s", p.log.lastLine())
 		}
-		return context.Cause(ctx)
+		return errInterrupted
 	}
 }
 

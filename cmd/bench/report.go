@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -33,7 +34,8 @@ type Config struct {
 	Size        int     `json:"size_bytes"`
 	Transport   string  `json:"transport"`
 	Format      string  `json:"format"`
-	URL         string  `json:"url,omitempty"` // empty: a server was started
+	URL         string  `json:"url,omitempty"`    // empty: a server was started
+	Broker      string  `json:"broker,omitempty"` // of that server
 	Rounds      int     `json:"rounds"`
 }
 
@@ -118,7 +120,7 @@ func newReport(o *Options, servers, floors []*measurement, interrupted bool) *Re
 		Config: Config{
 			Subscribers: o.Subscribers, Channels: o.Channels, Publishers: o.Publishers,
 			Messages: o.Messages, Duration: o.Duration.Seconds(), Rate: o.Rate, Size: o.Size,
-			Transport: o.Transport, Format: o.Format, URL: o.URL, Rounds: o.Rounds,
+			Transport: o.Transport, Format: o.Format, URL: withoutUser(o.URL), Broker: o.Broker, Rounds: o.Rounds,
 		},
 		Server: newResult(o, servers), Interrupted: interrupted,
 	}
@@ -128,6 +130,16 @@ func newReport(o *Options, servers, floors []*measurement, interrupted bool) *Re
 	}
 	r.Passed = r.Err() == nil
 	return r
+}
+
+// withoutUser is a URL as it may be shown.
+func withoutUser(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
 }
 
 func newRatio(server, floor *Result) *Ratio {

@@ -25,7 +25,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if need, have := uint64(o.Subscribers+o.Publishers+spare), descriptors(); need > have {
+	if need, have := uint64(o.Subscribers)+uint64(o.Publishers)+spare, descriptors(); need > have {
 		return nil, fmt.Errorf("%s and %s need %d file descriptors, and the limit is %d: raise it (ulimit -n) or take fewer",
 			plural(o.Subscribers, "subscriber"), plural(o.Publishers, "publisher"), need, have)
 	}
@@ -53,6 +53,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // measure does one round, on the server that command starts or on the one that
 // runs.
 func (o *Options) measure(ctx context.Context, blank Progress, command func() *exec.Cmd) (*measurement, error) {
+	if ctx.Err() != nil {
+		return nil, errInterrupted
+	}
 	blank.Rounds = o.Rounds
 	if o.URL != "" && blank.What == "server" {
 		t, err := newTarget(o.URL, o.PID)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -153,7 +154,7 @@ func TestNoBeginning(t *testing.T) {
 		"no server":      {func(o *bench.Options) { o.Server = func() *exec.Cmd { return exec.Command("./nowhere") } }, "nowhere", false},
 		"broken floor":   {func(o *bench.Options) { o.URL, o.Floor = "http://127.0.0.1:1", child("broken") }, "floor: ", false},
 		"no options":     {func(o *bench.Options) { *o = bench.Options{} }, "--subscribers", true},
-		"no descriptors": {func(o *bench.Options) { o.Subscribers = 1 << 40 }, "ulimit", false},
+		"no descriptors": {func(o *bench.Options) { o.Subscribers = math.MaxInt }, "ulimit", false},
 		"not an address": {func(o *bench.Options) { o.URL = "localhost" }, "http://host:port", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -16,10 +17,11 @@ func (c Config) String() string {
 	if c.Rate > 0 {
 		pace = fmt.Sprintf("%g a second", c.Rate)
 	}
+	server := cmp.Or(c.URL, strings.TrimSuffix("a server of its own on "+c.Broker, " on "))
 	return fmt.Sprintf("%s on %s, %s of %d bytes by %s, %s, over %s (%s), %s, %s",
 		plural(c.Subscribers, "subscriber"), plural(c.Channels, "channel"), amount, c.Size,
 		plural(c.Publishers, "publisher"), pace, c.Transport, c.Format,
-		plural(c.Rounds, "round"), cmp.Or(c.URL, "a server of its own"))
+		plural(c.Rounds, "round"), server)
 }
 
 func plural(n int, noun string) string {
