@@ -33,7 +33,7 @@ type publisher struct {
 	outlets  []*outlet
 	conn     net.Conn
 	in       *bufio.Reader
-	used     time.Duration // when the connection was last used
+	used     time.Duration // when the connection was last used, since the epoch
 	accepted *atomic.Int64 // messages of all publishers
 	expected *atomic.Int64 // deliveries that follow from them
 	latency  *hdrhistogram.Histogram
@@ -98,17 +98,26 @@ func (p *publisher) publish(ctx context.Context, o *outlet, intended time.Durati
 	return true
 }
 
+// open connects, unless that is done.
+func (p *publisher) open(ctx context.Context) error {
+	if p.conn != nil {
+		return nil
+	}
+	conn, err := p.target.dial(ctx)
+	if err != nil {
+		return err
+	}
+	p.conn, p.in, p.used = conn, bufio.NewReader(conn), time.Since(p.epoch)
+	return nil
+}
+
 // exchange sends a request and reads the head of the answer.
 func (p *publisher) exchange(ctx context.Context, request []byte) (*http.Response, error) {
-	if p.conn != nil && time.Since(p.epoch)-p.used > freshTime {
+	if time.Since(p.epoch)-p.used > freshTime {
 		p.hangUp()
 	}
-	if p.conn == nil {
-		conn, err := p.target.dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		p.conn, p.in = conn, bufio.NewReader(conn)
+	if err := p.open(ctx); err != nil {
+		return nil, err
 	}
 	conn := p.conn
 	_ = conn.SetDeadline(time.Now().Add(publishTime)) // fails only where the next write does, too

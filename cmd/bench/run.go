@@ -62,7 +62,11 @@ func (o *Options) measure(ctx context.Context, blank Progress, command func() *e
 		if err != nil {
 			return nil, err
 		}
-		return o.watched(ctx, t, blank)
+		m, err := o.watched(ctx, t, blank)
+		if m != nil && blank.Round > 1 {
+			m.memKnown = false // the memory that it took before is taken again
+		}
+		return m, err
 	}
 	p, err := startProcess(ctx, command())
 	if err != nil {
