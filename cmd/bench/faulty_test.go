@@ -64,7 +64,18 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, c := range f.conns {
 		_, _ = c.Write(out)
+		if f.fault == "ping" && f.seen == 5 && !ponged(c) {
+			_ = c.Close()
+		}
 	}
+}
+
+// ponged reports whether the next that the client says is a masked pong with the
+// data of the ping (RFC 6455, section 5.5.3).
+func ponged(c net.Conn) bool {
+	var b [7]byte
+	_, err := io.ReadFull(c, b[:])
+	return err == nil && b[0] == 0x8a && b[1] == 0x81 && b[6]^b[2] == 'p'
 }
 
 func frame(payload []byte) []byte { return append([]byte{0x81, byte(len(payload))}, payload...) }

@@ -76,6 +76,7 @@ func (o *Options) Validate() error {
 		{o.Size > maxEvent/2, fmt.Sprintf("--size: must be at most %d bytes", maxEvent/2)},
 		{o.Transport != "ws" && o.Transport != "sse", "--transport: must be ws or sse"},
 		{o.Format != "text" && o.Format != "raw" && o.Format != "json", "--format: must be text, raw or json"},
+		{o.URL == "" && o.Server == nil, "--url: there is no server"},
 		{o.PID != 0 && o.URL == "", "--pid: goes with --url; of a server started here it is known"},
 		{o.PID < 0, "--pid: must be more than 0"},
 		{o.Floor != nil && o.Transport != "ws", "--floor: goes with --transport ws only"},

@@ -111,6 +111,7 @@ func (g *greeting) Write(p []byte) (int, error) {
 		g.done = true
 		g.found <- strings.TrimSpace(string(line))
 	}
+	g.text = g.text[max(0, len(g.text)-maxTail):]
 	return len(p), nil
 }
 

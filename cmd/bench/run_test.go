@@ -33,6 +33,14 @@ func whole(t *testing.T, r *bench.Result, published, received int64) {
 	if r.Publish.Count != published || r.Delivery.Count != received || r.Deliveries <= 0 || r.Publications <= 0 || len(r.Series) == 0 {
 		t.Errorf("something was not measured: %+v", r)
 	}
+	var sum, before float64 // of the series, which is that of one round
+	for _, s := range r.Series {
+		sum += s.Deliveries * (s.Seconds - before)
+		before = s.Seconds
+	}
+	if math.Abs(sum*float64(r.Rounds)-float64(received)) > 0.01 {
+		t.Errorf("the series adds up to %v deliveries in each of %d rounds", sum, r.Rounds)
+	}
 }
 
 // Every message of a real server is counted, in each protocol and format.
@@ -162,6 +170,7 @@ func TestNoBeginning(t *testing.T) {
 				t.Skip("there is no limit")
 			}
 			o := small()
+			o.Server = child("server")
 			c.spoil(&o)
 			r, err := bench.Run(t.Context(), o)
 			if r != nil || err == nil || !strings.Contains(err.Error(), c.says) || errors.Is(err, bench.ErrOptions) != c.usage {
@@ -185,12 +194,14 @@ func TestValidate(t *testing.T) {
 		"--size":        func(o *bench.Options) { o.Size = 1 << 30 },
 		"--transport":   func(o *bench.Options) { o.Transport = "ftp" },
 		"--format":      func(o *bench.Options) { o.Format = "xml" },
+		"--url":         func(o *bench.Options) { o.Server = nil },
 		"--pid":         func(o *bench.Options) { o.PID = 1 },
 		"--floor":       func(o *bench.Options) { o.Floor, o.Transport = child("floor"), "sse" },
 		"--rounds":      func(o *bench.Options) { o.Rounds = 0 },
 		"--drain":       func(o *bench.Options) { o.Drain = 0 },
 	} {
 		o := small()
+		o.Server = child("server")
 		if err := o.Validate(); err != nil {
 			t.Fatal(err)
 		}

@@ -31,8 +31,8 @@ const (
 	tellEvery  = 250 * time.Millisecond
 )
 
-// A watch samples a round and tells of its progress, in a goroutine that end
-// waits for.
+// A watch samples a round and tells of its progress, in a goroutine that
+// close waits for.
 type watch struct {
 	round  *round
 	tell   func(Progress)
@@ -85,6 +85,14 @@ func (w *watch) now() point {
 	return point{time.Since(w.round.epoch) - w.start, w.round.delivered(), w.round.accepted.Load()}
 }
 
+// last returns the latest point, or that of the beginning.
+func (w *watch) last() point {
+	if len(w.points) == 0 {
+		return point{}
+	}
+	return w.points[len(w.points)-1]
+}
+
 // sample notes a point where one is due.
 func (w *watch) sample() point {
 	w.mu.Lock()
@@ -93,7 +101,7 @@ func (w *watch) sample() point {
 	if w.start == 0 {
 		return point{}
 	}
-	if len(w.points) == 0 || p.at-w.points[len(w.points)-1].at >= w.step {
+	if p.at-w.last().at >= w.step {
 		w.points = append(w.points, p)
 	}
 	if len(w.points) >= maxSamples {
@@ -121,19 +129,21 @@ func (w *watch) begin(start time.Duration) {
 	w.start = start
 }
 
-// end returns the samples from begin to now.
-func (w *watch) end() []Sample {
+// end returns the samples from begin to now. What is left after the last whole
+// step is added to it where it is short, as a rate over next to no time means
+// nothing.
+func (w *watch) end() (samples []Sample) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var samples []Sample
+	now := w.now()
+	if n := len(w.points); n > 0 && now.at-w.last().at < w.step/2 {
+		w.points = w.points[:n-1]
+	}
 	before := point{}
-	for _, p := range append(w.points, w.now()) {
-		seconds := (p.at - before.at).Seconds()
-		if seconds <= 0 {
-			continue
-		}
+	for _, p := range append(w.points, now) {
+		step := p.at - before.at
 		samples = append(samples, Sample{p.at.Seconds(),
-			float64(p.delivered-before.delivered) / seconds, float64(p.published-before.published) / seconds})
+			perSecond(p.delivered-before.delivered, step), perSecond(p.published-before.published, step)})
 		before = p
 	}
 	return samples
