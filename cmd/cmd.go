@@ -41,16 +41,19 @@ Examples:
   pregon sub noticias                           print what arrives
   pregon pub noticias "Hola mundo"              publish a message
   tail -f log | pregon pub log -                publish each line
+  pregon bench --subscribers 1000               load a server and report
 
 "pregon serve --help" lists the flags of the server. Every flag is also an environment variable, such as PREGON_LISTEN for --listen.`
 
 // commands is the whole command line.
 type commands struct {
-	Serve   serveCommand   `cmd:"" default:"withargs" help:"Run the server (the default command)."`
-	Pub     pubCommand     `cmd:"" help:"Publish a message, or each line of standard input."`
-	Sub     subCommand     `cmd:"" help:"Print the messages of channels as they arrive."`
-	Brokers brokersCommand `cmd:"" help:"List the brokers of this program."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve   serveCommand      `cmd:"" default:"withargs" help:"Run the server (the default command)."`
+	Pub     pubCommand        `cmd:"" help:"Publish a message, or each line of standard input."`
+	Sub     subCommand        `cmd:"" help:"Print the messages of channels as they arrive."`
+	Bench   benchCommand      `cmd:"" help:"Load a server, and report how fast every message reached everybody."`
+	Floor   benchFloorCommand `cmd:"" name:"bench-floor" hidden:""`
+	Brokers brokersCommand    `cmd:"" help:"List the brokers of this program."`
+	Version versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // console is where a command reads and prints.

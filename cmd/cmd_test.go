@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,16 @@ import (
 	_ "github.com/pregon/pregon/transport/ws"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asPregon is a variable that has the test program be pregon, as for commands that
+// start their own program again.
+const asPregon = "CMD_TEST_AS_PREGON"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asPregon) != "" {
+		cmd.Main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds what must happen; nothing waits so long unless it has failed.
 const patience = 30 * time.Second
@@ -69,6 +79,18 @@ func TestMistakes(t *testing.T) {
 		{"--tls-cert x.pem", 2, "--tls-key"},
 		{"--allow-origin nonsense --broker memory:// --listen localhost:0", 2, "origin"},
 		{"sub x --format xml", 2, "--format"},
+		{"bench --subscribers 0", 2, "--subscribers"},
+		{"bench --subscribers 5 --channels 6", 2, "--channels"},
+		{"bench --messages 0", 2, "--messages"},
+		{"bench --messages 5 --duration 5s", 2, "--duration"},
+		{"bench --size 23", 2, "24 bytes"},
+		{"bench --rate=-1", 2, "--rate"},
+		{"bench --transport ftp", 2, "--transport"},
+		{"bench --floor --transport sse", 2, "--floor"},
+		{"bench --pid 1", 2, "--pid"},
+		{"bench --html no-such-folder/x.html", 2, "no-such-folder"},
+		{"bench --url localhost:8000", 2, "--url"},
+		{"bench --url http://127.0.0.1:1 --subscribers 1", 1, "refused"},
 		{"--broker=", 2, "scheme"},
 		{"--broker redis", 2, "scheme"},
 		{"--broker http://x", 2, "http"},

@@ -1,0 +1,49 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// dialTime bounds the opening of a connection, its handshake included.
+const dialTime = 20 * time.Second
+
+// A target is a server under test.
+type target struct {
+	url *url.URL
+	pid int // 0 where it is not known
+}
+
+func newTarget(rawURL string, pid int) (target, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return target{}, fmt.Errorf("the address of the server is not http://host:port%w", silent{ErrOptions})
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	return target{u, pid}, nil
+}
+
+// dial opens a connection to the server.
+func (t target) dial(ctx context.Context) (net.Conn, error) {
+	port := t.url.Port()
+	if port == "" {
+		port = t.url.Scheme // a name that the system knows the number of
+	}
+	address := net.JoinHostPort(t.url.Hostname(), port)
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	if t.url.Scheme == "https" {
+		return (&tls.Dialer{Config: &tls.Config{NextProtos: []string{"http/1.1"}}}).DialContext(ctx, "tcp", address)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+}
+
+// path is the request target of a route and channel.
+func (t target) path(route, channel string) string {
+	return t.url.EscapedPath() + "/" + route + "/" + channel
+}
