@@ -80,7 +80,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	tuneGC()
+	defer runtime.KeepAlive(tuneGC())
 	log := c.logger(out)
 	slog.SetDefault(log) // for drivers, which are opened by URL only
 	c.warnOfSecrets(log, out.args)
@@ -108,11 +108,15 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 
 // tuneGC trades a little processor time for memory, unless the user has a say in
 // GOGC: what a connection leaves behind when it opens, mostly net/http's buffers,
-// is more than what it keeps.
-func tuneGC() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
+// is more than what it keeps. So that a small heap is not collected all the time,
+// it returns ballast, to be kept: bytes that count and that nobody touches, so
+// that the system never provides them.
+func tuneGC() (ballast []byte) {
+	if os.Getenv("GOGC") != "" {
+		return nil
 	}
+	debug.SetGCPercent(50)
+	return make([]byte, 5<<20)
 }
 
 func (c *serveCommand) options(b broker.Broker, log *slog.Logger) server.Options {

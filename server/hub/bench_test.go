@@ -16,7 +16,7 @@ import (
 )
 
 // audience joins n clients, whose connections somebody reads.
-func audience(b *testing.B, h *hub.Hub, n int) {
+func audience(b testing.TB, h *hub.Hub, n int) {
 	l, err := net.Listen("unix", filepath.Join(b.TempDir(), "s"))
 	if err != nil {
 		b.Fatal(err)
