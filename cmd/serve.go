@@ -116,7 +116,7 @@ func tuneGC() (ballast []byte) {
 		return nil
 	}
 	debug.SetGCPercent(50)
-	return make([]byte, 5<<20)
+	return make([]byte, 8<<20)
 }
 
 func (c *serveCommand) options(b broker.Broker, log *slog.Logger) server.Options {

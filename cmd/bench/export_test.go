@@ -64,7 +64,7 @@ func Judge(published int64, numbers ...int64) (verdicts string, missing int64) {
 
 // Pace returns a pacer's wait.
 func Pace(epoch time.Time, start time.Duration, rate float64) func(context.Context, int) (time.Duration, bool) {
-	return pacer{epoch, start, rate}.wait
+	return pacer{epoch: epoch, start: start, rate: rate}.wait
 }
 
 // Stamp writes a stamp and reads it again.

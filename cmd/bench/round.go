@@ -125,7 +125,7 @@ func (r *round) connect(ctx context.Context) error {
 
 // publish returns when all publishers are done.
 func (r *round) publish(ctx context.Context, start time.Duration) {
-	pace := pacer{epoch: r.epoch, start: start, rate: r.options.Rate}
+	pace := pacer{epoch: r.epoch, start: start, rate: r.options.Rate, nap: nap}
 	var publishing sync.WaitGroup
 	for _, p := range r.publishers {
 		publishing.Go(func() { p.run(ctx, pace, len(r.publishers), r.options) })

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"testing"
 
 	"github.com/pregon/pregon/broker"
@@ -34,7 +35,7 @@ func allocations(t *testing.T, subscribers int) float64 {
 		if _, err := m.Publish(context.Background(), message); err != nil {
 			t.Fatal(err)
 		}
-		for heard++; h.Stats().Heard < heard; {
+		for heard++; h.Stats().Heard < heard; runtime.Gosched() {
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/pregon/pregon/broker"
@@ -65,7 +66,7 @@ func BenchmarkFanOut(b *testing.B) {
 				if _, err := m.Publish(context.Background(), message); err != nil {
 					b.Fatal(err)
 				}
-				for heard++; h.Stats().Heard < heard; { // the next when this one is on its way
+				for heard++; h.Stats().Heard < heard; runtime.Gosched() { // the next when this one is on its way
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
