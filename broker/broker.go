@@ -19,7 +19,21 @@ type Message struct {
 	// Binary says that Data is not text. Data that is not valid UTF-8 is
 	// binary whatever the publisher said, see [Message.Normal].
 	Binary bool
+
+	// Position is the message's place in the history of its channel: set by
+	// the broker, ignored by Publish, and zero where the message is in none. See
+	// [Historian].
+	Position Position
+
+	// Key, where not empty, makes publishing it again safe: while the message
+	// is in the history of its channel, another with the same Key is not
+	// published, and the receipt is that of the first. It has at most [MaxKey]
+	// bytes, is not delivered, and has no effect where there is no history.
+	Key string
 }
+
+// MaxKey is the longest [Message].Key in bytes.
+const MaxKey = 255
 
 // Normal returns m as every driver delivers it: with Binary set where Data is
 // not valid UTF-8, so that a receiver may rely on text being text.
@@ -28,9 +42,15 @@ func (m Message) Normal() Message {
 	return m
 }
 
-// A Receipt is a broker's answer to a publication that it accepted. It has no
-// fields yet: an accepted message of a broker without history has no position.
-type Receipt struct{}
+// A Receipt is a broker's answer to a publication that it accepted.
+type Receipt struct {
+	// Position is that of the message, zero where no history is kept.
+	Position Position
+
+	// Repeated says that the message had been published before, with the same
+	// Key, and was not published again. Position is that of the first.
+	Repeated bool
+}
 
 // A Broker carries messages between the nodes that share a backend. It is the
 // least a driver implements; more is offered by optional interfaces, see [As].

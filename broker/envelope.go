@@ -10,8 +10,9 @@ const magic = "\xFFpg1"
 
 // Fields of an envelope.
 const (
-	fieldData   = 'd' // the rest is the payload; always last
-	fieldBinary = 'b' // empty value: the payload is binary
+	fieldData     = 'd' // the rest is the payload; always last
+	fieldBinary   = 'b' // empty value: the payload is binary
+	fieldPosition = 'p' // Position.String of the message
 )
 
 // AppendWire appends m as it travels on a broker that carries bytes and shares
@@ -22,19 +23,40 @@ const (
 //	{ tag, uvarint length, value } fields, in any order; unknown tags are skipped
 //	'd' payload to the end
 //
-// The tags are 'b' (the payload is binary, no value) and 'd'. It is appended
-// with one growth of dst at most.
+// The tags are 'b' (the payload is binary, no value), 'p' (the position, as in
+// [Position.String]) and 'd'. It is appended with one growth of dst at most.
 func AppendWire(dst []byte, m Message) []byte {
-	if m = m.Normal(); !m.Binary {
+	if m = m.Normal(); !m.Binary && m.Position.IsZero() {
 		return append(dst, m.Data...)
 	}
-	if need := len(dst) + len(magic) + 3 + len(m.Data); cap(dst) < need {
+	const most = len(magic) + 2 + 2 + len("18446744073709551615-18446744073709551615") + 1
+	if need := len(dst) + most + len(m.Data); cap(dst) < need {
 		dst = append(make([]byte, 0, need), dst...)
 	}
 	dst = append(dst, magic...)
-	dst = append(dst, fieldBinary, 0)
+	if !m.Position.IsZero() {
+		text := m.Position.String()
+		dst = append(dst, fieldPosition, byte(len(text)))
+		dst = append(dst, text...)
+	}
+	return AppendFields(dst, m)
+}
+
+// AppendFields appends what follows an envelope's magic, without the position: for
+// a backend that gives positions, and can put the rest of the envelope before it
+// by itself.
+func AppendFields(dst []byte, m Message) []byte {
+	if m = m.Normal(); m.Binary {
+		dst = append(dst, fieldBinary, 0)
+	}
 	dst = append(dst, fieldData)
 	return append(dst, m.Data...)
+}
+
+// ParseFields is the opposite of AppendFields. It reports false for bytes that are
+// not well formed.
+func ParseFields(channel string, fields []byte) (Message, bool) {
+	return parseFields(channel, fields)
 }
 
 // ParseWire is the opposite of AppendWire for bytes that came from channel. Any
@@ -51,8 +73,12 @@ func parseEnvelope(channel string, wire []byte) (Message, bool) {
 	if len(wire) < len(magic) || string(wire[:len(magic)]) != magic {
 		return Message{}, false
 	}
+	return parseFields(channel, wire[len(magic):])
+}
+
+func parseFields(channel string, rest []byte) (Message, bool) {
 	m := Message{Channel: channel}
-	for rest := wire[len(magic):]; len(rest) > 0; {
+	for len(rest) > 0 {
 		tag := rest[0]
 		rest = rest[1:]
 		if tag == fieldData {
@@ -63,8 +89,13 @@ func parseEnvelope(channel string, wire []byte) (Message, bool) {
 		if n <= 0 || size > uint64(len(rest)-n) {
 			return Message{}, false
 		}
-		if tag == fieldBinary {
+		value := rest[n : n+int(size)]
+		switch tag {
+		case fieldBinary:
 			m.Binary = true
+		case fieldPosition:
+			// One that makes no sense is a stranger's: the message has none.
+			m.Position, _ = ParsePosition(string(value))
 		}
 		rest = rest[n+int(size):]
 	}

@@ -1,0 +1,128 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// A Historian is a Broker that keeps the last messages of each channel for a
+// while, so that what a reader missed can be read later. It is an optional
+// capability, found with [As]; a Historian whose Retention is zero keeps none, as
+// drivers do unless they are told to.
+//
+// With history on, each message that Publish accepts gets a [Position], which its
+// Receipt and every delivery carry. Messages that strangers publish without going
+// through a Broker may have none.
+type Historian interface {
+	// Retention returns what is kept.
+	Retention() Retention
+
+	// History returns messages of one channel, oldest first.
+	History(ctx context.Context, channel string, q Query) (Page, error)
+
+	// Newest returns the position of the newest message of each channel, in
+	// the order of channels, zero where there is none. Any number of channels
+	// costs about one round trip.
+	Newest(ctx context.Context, channels ...string) ([]Position, error)
+}
+
+// Retention says how much of a channel a Historian keeps at least, as far as that
+// much was published: messages that are among the newest Messages and not older
+// than Age. It may keep more.
+type Retention struct {
+	Messages int
+	Age      time.Duration
+}
+
+// IsZero reports whether no history is kept.
+func (r Retention) IsZero() bool { return r == Retention{} }
+
+// A Query says which messages History is to return.
+type Query struct {
+	// After is the position behind which to begin. Zero asks for the newest
+	// messages.
+	After Position
+
+	// Limit is the most messages to return, at least 1. A Historian may return
+	// fewer, so that a page stays within about a MiB, but at least one where there is
+	// one.
+	Limit int
+}
+
+// A Page is what History has found.
+type Page struct {
+	// Messages come in the order of their positions. The receiver may keep
+	// them.
+	Messages []Message
+
+	// Complete says that nothing is missing between the Query's After and the
+	// first of Messages, or, where there are none, that After is the newest
+	// position. It is false where After was deleted long ago, is of another epoch,
+	// or was never given to a message. Then Messages begin with the oldest that is
+	// kept. It is true where After was zero.
+	//
+	// It says nothing about holes between Messages: where two are not
+	// neighbours (see Position.Next), something is missing there.
+	Complete bool
+
+	// More says that there are messages behind these.
+	More bool
+}
+
+// Parameters of broker URLs that turn history on.
+const (
+	ParamHistory     = "history"      // a time.Duration: how long messages are kept
+	ParamHistorySize = "history-size" // how many messages of a channel are kept
+)
+
+// Bounds and defaults of [ParseRetention].
+const (
+	DefaultHistory     = 5 * time.Minute
+	DefaultHistorySize = 1000
+	maxHistory         = 30 * 24 * time.Hour
+	minHistory         = time.Second
+	maxHistorySize     = 1_000_000
+)
+
+// ParseRetention takes the two history parameters out of a broker URL. Either
+// turns history on, the other then having its default; without both it is off.
+// Its errors wrap ErrURL. Drivers with history call it, and name the parameters
+// to CheckParams.
+func ParseRetention(u *url.URL) (Retention, error) {
+	q := u.Query()
+	if !q.Has(ParamHistory) && !q.Has(ParamHistorySize) {
+		return Retention{}, nil
+	}
+	r := Retention{Messages: DefaultHistorySize, Age: DefaultHistory}
+	if q.Has(ParamHistory) {
+		age, err := time.ParseDuration(q.Get(ParamHistory))
+		if err != nil || age < minHistory || age > maxHistory {
+			return Retention{}, fmt.Errorf("%w: %s: the parameter history is not a time such as 5m, from 1s to 720h", ErrURL, u.Scheme)
+		}
+		r.Age = age
+	}
+	if q.Has(ParamHistorySize) {
+		n, err := strconv.Atoi(q.Get(ParamHistorySize))
+		if err != nil || n < 1 || n > maxHistorySize {
+			return Retention{}, fmt.Errorf("%w: %s: the parameter history-size is not a number from 1 to 1000000", ErrURL, u.Scheme)
+		}
+		r.Messages = n
+	}
+	return r, nil
+}
+
+// HistoryOf returns b's Historian where it has one that keeps something.
+func HistoryOf(b Broker) (Historian, bool) {
+	h, ok := As[Historian](b)
+	if !ok || h.Retention().IsZero() {
+		return nil, false
+	}
+	return h, true
+}
+
+// ErrKey is wrapped by what Publish says of a Key that is too long.
+var ErrKey = errors.New("broker: the key is longer than 255 bytes")
