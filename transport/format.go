@@ -18,6 +18,9 @@ type Format interface {
 	// AppendGap appends the payload that tells of g. It reports false where
 	// the format has no room for anything but messages.
 	AppendGap(dst []byte, g Gap) (payload []byte, ok bool)
+	// AppendSubscribed appends the payload that tells of s. It reports false
+	// where the format has no room for anything but messages.
+	AppendSubscribed(dst []byte, s Subscribed) (payload []byte, ok bool)
 }
 
 var formats = []Format{textFormat{}, rawFormat{}, jsonFormat{}}
@@ -49,6 +52,8 @@ func (textFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
 
 func (textFormat) AppendGap(dst []byte, _ Gap) ([]byte, bool) { return dst, false }
 
+func (textFormat) AppendSubscribed(dst []byte, _ Subscribed) ([]byte, bool) { return dst, false }
+
 // rawFormat is the message alone.
 type rawFormat struct{}
 
@@ -60,13 +65,15 @@ func (rawFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
 
 func (rawFormat) AppendGap(dst []byte, _ Gap) ([]byte, bool) { return dst, false }
 
+func (rawFormat) AppendSubscribed(dst []byte, _ Subscribed) ([]byte, bool) { return dst, false }
+
 // jsonFormat is one object a message, with room for events beside messages.
 type jsonFormat struct{}
 
 func (jsonFormat) Name() string { return "json" }
 
 func (jsonFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
-	e := event{Type: "message", Channel: m.Channel}
+	e := event{Type: "message", Channel: m.Channel, ID: Cursor(m.Channel, m.Position)}
 	data := string(m.Data)
 	if m.Binary {
 		data = base64.StdEncoding.EncodeToString(m.Data)
@@ -77,7 +84,16 @@ func (jsonFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
 }
 
 func (jsonFormat) AppendGap(dst []byte, g Gap) ([]byte, bool) {
-	return appendJSON(dst, event{Type: "gap", Channel: g.Channel, Reason: g.Reason}), true
+	return appendJSON(dst, event{
+		Type: "gap", Channel: g.Channel, Reason: g.Reason,
+		From: Cursor(g.Channel, g.From), To: Cursor(g.Channel, g.To),
+	}), true
+}
+
+func (jsonFormat) AppendSubscribed(dst []byte, s Subscribed) ([]byte, bool) {
+	return appendJSON(dst, event{
+		Type: "subscribed", Channel: s.Channel, Recovered: &s.Recovered, ID: Cursor(s.Channel, s.Position),
+	}), true
 }
 
 // An event is what clients of the json format parse.
@@ -86,7 +102,12 @@ type event struct {
 	Channel  string  `json:"channel"`
 	Data     *string `json:"data,omitempty"`     // messages only
 	Encoding string  `json:"encoding,omitempty"` // "base64" for binary messages
-	Reason   string  `json:"reason,omitempty"`   // gaps only
+	ID       string  `json:"id,omitempty"`       // cursor, where there is history
+
+	Recovered *bool  `json:"recovered,omitempty"` // subscribed only
+	Reason    string `json:"reason,omitempty"`    // gaps only, and so are the rest
+	From      string `json:"from,omitempty"`      // cursor
+	To        string `json:"to,omitempty"`        // cursor
 }
 
 // appendJSON leaves <, > and & as they are: nothing here is put into HTML.

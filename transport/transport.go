@@ -62,9 +62,25 @@ type Subscriber struct {
 	Encoding Encoding
 	Channels []string
 
+	// Starts says where to begin in each of Channels. Nil means with what is
+	// published from now on.
+	Starts []Start
+
 	// Answers says that this client answers pings, so that one which has
 	// stopped answering may be taken for gone.
 	Answers bool
+}
+
+// A Start is where a Subscriber begins in a channel: live, where it is zero, behind
+// a message that it has heard, or with some that were published before.
+type Start struct {
+	// Since says that After is to be continued from, and that the client is told
+	// first whether that was possible. An After that is zero cannot be.
+	Since bool
+	After broker.Position
+
+	// Last is how many of the newest messages are sent before the live ones.
+	Last int
 }
 
 // A Session is a Subscriber's stay in a Hub.
@@ -85,6 +101,10 @@ type Encoding interface {
 	// Gap tells that messages may be missing here. It returns nil where the
 	// protocol and format have no words for it; such clients are ended.
 	Gap(g Gap) []byte
+	// Subscribed tells whether a channel was continued from where the client
+	// asked. It returns nil where the protocol and format have no words for it;
+	// such clients are ended where it was not.
+	Subscribed(s Subscribed) []byte
 	// Ping keeps the connection alive through whatever is in between.
 	Ping() []byte
 	// End says good-bye. It may be empty.
@@ -94,8 +114,30 @@ type Encoding interface {
 // A Gap is a place in a channel where messages may be missing.
 type Gap struct {
 	Channel string
-	Reason  string // as in broker.GapError, or SlowClient
+	Reason  string // as in broker.GapError, SlowClient or one of the following
+
+	// From and To are the messages between which something is missing, zero
+	// where that is not known.
+	From, To broker.Position
 }
+
+// A Subscribed is the answer to a Start with Since.
+type Subscribed struct {
+	Channel   string
+	Recovered bool            // everything after the Start's position follows
+	Position  broker.Position // of the newest message when this was found out, zero for none
+}
+
+// Reasons of a Gap that a history has.
+const (
+	// NotRetained: the history did not keep for long enough what was missed.
+	NotRetained = "not-retained"
+	// NewEpoch: the history was begun anew, and the end of the one before may be
+	// missing.
+	NewEpoch = "new-epoch"
+	// Missing: messages have disappeared from the middle of the history.
+	Missing = "missing"
+)
 
 // SlowClient is the reason of a Gap that this client alone has: messages to it
 // were dropped because it does not read fast enough.
@@ -114,6 +156,9 @@ const (
 	EndSlow
 	// EndIdle: the client has not answered pings. It may reconnect.
 	EndIdle
+	// EndUnrecovered: the client cannot be continued from where it asked, and
+	// the format cannot tell. It should reconnect without asking for that.
+	EndUnrecovered
 )
 
 var registry = struct {

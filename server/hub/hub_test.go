@@ -32,6 +32,9 @@ func (l *lines) Message(m broker.Message) []byte {
 	return fmt.Appendf(nil, "%s %s\n", m.Channel, m.Data)
 }
 func (l *lines) Gap(g transport.Gap) []byte      { return fmt.Appendf(nil, "gap %s\n", g.Channel) }
+func (l *lines) Subscribed(s transport.Subscribed) []byte {
+	return fmt.Appendf(nil, "subscribed %s %v\n", s.Channel, s.Recovered)
+}
 func (l *lines) Ping() []byte                    { return []byte("ping\n") }
 func (l *lines) End(reason transport.End) []byte { return fmt.Appendf(nil, "end %d\n", reason) }
 

@@ -73,6 +73,7 @@ func (h *Hub) audience(channel string) ([]*group, func(broker.Message)) {
 	if !ok {
 		return nil, nil
 	}
+	t.notify()
 	return t.groups, t.listen
 }
 

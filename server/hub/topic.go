@@ -22,6 +22,8 @@ type topic struct {
 
 	groups []*group             // copied on write: the reader uses it without the lock
 	listen func(broker.Message) // for the hub's own topics
+
+	watchers map[chan struct{}]struct{} // see Watch
 }
 
 // A confirmation is the broker's answer that sessions wait for. err is set before

@@ -33,6 +33,12 @@ func (e *encoding) Gap(g transport.Gap) []byte {
 	return AppendEvent(nil, "gap", payload)
 }
 
+// Subscribed implements transport.Encoding.
+func (e *encoding) Subscribed(s transport.Subscribed) []byte {
+	payload, _ := e.events.AppendSubscribed(nil, s)
+	return AppendEvent(nil, "subscribed", payload)
+}
+
 // Ping implements transport.Encoding.
 func (e *encoding) Ping() []byte { return comment }
 

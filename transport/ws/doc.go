@@ -15,6 +15,8 @@
 //	1009  the client sent a message too large      should not
 //	4001  messages may be missing (text and raw)   should reconnect
 //	4002  the client did not answer pings          may reconnect
+//	4003  the channel cannot be continued from     should reconnect
+//	      since (text and raw)                     without since
 //	4008  the client did not read fast enough      may reconnect
 //
 // # Compression

@@ -28,6 +28,7 @@ const (
 	codeTooBig      = 1009
 	codeGap         = 4001
 	codeIdle        = 4002
+	codeUnrecovered = 4003
 	codeSlow        = 4008
 )
 
@@ -37,6 +38,8 @@ var ends = map[transport.End][]byte{
 	transport.EndGap:      closeFrame(codeGap, "messages may be missing, reconnect"),
 	transport.EndIdle:     closeFrame(codeIdle, "no answer to pings, reconnect"),
 	transport.EndSlow:     closeFrame(codeSlow, "reading too slowly, reconnect"),
+
+	transport.EndUnrecovered: closeFrame(codeUnrecovered, "cannot continue there, reconnect without since"),
 }
 
 var pingFrame = []byte{finPing, 0}
@@ -66,6 +69,15 @@ func (e *encoding) Message(m broker.Message) []byte {
 // Gap implements transport.Encoding.
 func (e *encoding) Gap(g transport.Gap) []byte {
 	framed, ok := e.format.AppendGap(make([]byte, maxHeader), g)
+	if !ok {
+		return nil
+	}
+	return frame(finText, framed)
+}
+
+// Subscribed implements transport.Encoding.
+func (e *encoding) Subscribed(s transport.Subscribed) []byte {
+	framed, ok := e.format.AppendSubscribed(make([]byte, maxHeader), s)
 	if !ok {
 		return nil
 	}
