@@ -41,7 +41,7 @@ func newHeartbeat(h *Hub) *heartbeat {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	b.topic = h.topic(heartbeatPrefix + rand.Text())
-	b.topic.listen = b.hear
+	b.topic.listen, b.topic.track = b.hear, nil
 	h.acquire(b.topic)
 	return b
 }

@@ -39,6 +39,11 @@ type Options struct {
 	// place. Otherwise, and where its encoding has no words for a gap, it is
 	// disconnected.
 	DropOldest bool
+
+	// CatchUp is the third way, for brokers with history: what comes while too
+	// much waits is not kept, and the client is fed from the history at its own
+	// pace until it is level. It excludes DropOldest.
+	CatchUp bool
 }
 
 func (o Options) withDefaults() Options {
@@ -63,6 +68,7 @@ func setDefault[T int | time.Duration](v *T, d T) {
 // A Hub fans out the messages of one broker to the sessions of one node.
 type Hub struct {
 	broker  broker.Broker
+	history broker.Historian // nil where none is kept
 	options Options
 	log     *slog.Logger
 	workers []*worker
@@ -83,6 +89,7 @@ type Hub struct {
 	wake  chan struct{} // tells the reconciler that changed has something
 	lost  chan error    // the reader's last word on a feed that ended by itself
 	empty chan struct{} // closed when draining and no session is left
+	reads chan struct{} // as many as there are readers of the history
 }
 
 // New returns a Hub on b, which it uses until Close and does not close. It does
@@ -100,7 +107,9 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 		wake:    make(chan struct{}, 1),
 		lost:    make(chan error, 1),
 		empty:   make(chan struct{}),
+		reads:   make(chan struct{}, maxReads),
 	}
+	h.history, _ = broker.HistoryOf(b)
 	h.log = h.options.Logger
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	for range h.options.Workers {
@@ -111,7 +120,19 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h.health = newHeartbeat(h)
 	h.tasks.Go(func() { h.reconcile(feed) })
 	h.tasks.Go(h.health.run)
+	if h.history != nil {
+		h.tasks.Go(h.audit)
+	}
 	return h, nil
+}
+
+// spawn runs task, for which Close waits, unless the hub is closed already.
+func (h *Hub) spawn(task func()) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.ctx.Err() == nil {
+		h.tasks.Go(task)
+	}
 }
 
 // Drain refuses new sessions, delivers what was published before, and ends the
@@ -149,8 +170,8 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 func (h *Hub) Close() {
 	h.mu.Lock()
 	h.draining = true
+	h.cancel() // under the lock: see spawn
 	h.mu.Unlock()
-	h.cancel()
 	h.tasks.Wait()
 }
 

@@ -31,7 +31,7 @@ func (l *lines) Message(m broker.Message) []byte {
 	l.encoded++
 	return fmt.Appendf(nil, "%s %s\n", m.Channel, m.Data)
 }
-func (l *lines) Gap(g transport.Gap) []byte      { return fmt.Appendf(nil, "gap %s\n", g.Channel) }
+func (l *lines) Gap(g transport.Gap) []byte { return fmt.Appendf(nil, "gap %s\n", g.Channel) }
 func (l *lines) Subscribed(s transport.Subscribed) []byte {
 	return fmt.Appendf(nil, "subscribed %s %v\n", s.Channel, s.Recovered)
 }

@@ -1,6 +1,11 @@
 package hub
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
 
 // Bounds of a worker's inbox. The reader waits while one is exceeded.
 const (
@@ -16,8 +21,16 @@ const (
 	gapped              // send frame to group, or end its members where it is nil
 	attach              // session is here
 	detach              // session has left
+	endOne              // end session for reason
 	endAll              // end every session, rate of them a second
+	level               // catchup has been sent all up to frame's position
 )
+
+// A frame is a message, or an event, as one encoding has it.
+type frame struct {
+	bytes    []byte
+	position broker.Position // zero where it has no place in the history
+}
 
 // An entry is one thing for a worker to do. Entries are done in order, but for
 // messages of different groups.
@@ -25,7 +38,9 @@ type entry struct {
 	kind    kind
 	group   *group
 	session *session
-	frame   []byte
+	catchup *catchup
+	frame   frame
+	reason  transport.End
 	rate    float64
 }
 
@@ -48,7 +63,7 @@ func newInbox() *inbox {
 // push appends what the broker sent, and waits while the inbox is full.
 func (b *inbox) push(e entry) {
 	b.mu.Lock()
-	for !b.closed && len(b.entries) > 0 && (len(b.entries) >= inboxEntries || b.bytes+len(e.frame) > inboxBytes) {
+	for !b.closed && len(b.entries) > 0 && (len(b.entries) >= inboxEntries || b.bytes+len(e.frame.bytes) > inboxBytes) {
 		b.room.Wait()
 	}
 	b.append(e)
@@ -69,7 +84,7 @@ func (b *inbox) append(e entry) {
 		return
 	}
 	b.entries = append(b.entries, e)
-	b.bytes += len(e.frame)
+	b.bytes += len(e.frame.bytes)
 	if len(b.entries) == 1 {
 		select {
 		case b.arrived <- struct{}{}:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pregon/pregon/broker"
@@ -61,6 +62,11 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 // for never.
 func (h *Hub) step(feed broker.Feed) (again time.Duration, err error) {
 	add, remove, again := h.plan(time.Now())
+	for _, t := range remove {
+		if t.track != nil {
+			t.track.reset()
+		}
+	}
 	if len(remove) > 0 {
 		ctx, cancel := context.WithTimeout(h.ctx, attemptTimeout)
 		err = feed.Remove(ctx, names(remove)...)
@@ -109,7 +115,10 @@ func (h *Hub) absent(t *topic) {
 // channel without permission must not keep the others waiting.
 func (h *Hub) add(feed broker.Feed, topics []*topic) error {
 	ctx, cancel := context.WithTimeout(h.ctx, attemptTimeout)
-	err := feed.Add(ctx, names(topics)...)
+	err := h.begin(ctx, topics)
+	if err == nil {
+		err = feed.Add(ctx, names(topics)...)
+	}
 	cancel()
 	switch {
 	case err == nil:
@@ -129,6 +138,23 @@ func (h *Hub) add(feed broker.Feed, topics []*topic) error {
 	}
 	half := len(topics) / 2
 	return errors.Join(h.add(feed, topics[:half]), h.add(feed, topics[half:]))
+}
+
+// begin notes where the history of topics ends before they are subscribed: what is
+// lost before the first message of a channel is seen from that.
+func (h *Hub) begin(ctx context.Context, topics []*topic) error {
+	if h.history == nil {
+		return nil
+	}
+	topics = slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return t.track == nil })
+	newest, err := h.history.Newest(ctx, names(topics)...)
+	if err != nil {
+		return err
+	}
+	for i, t := range topics {
+		t.track.begin(newest[i])
+	}
+	return nil
 }
 
 // confirm tells those who wait for topics that they are there, or refused, and

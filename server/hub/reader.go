@@ -36,7 +36,7 @@ func (h *Hub) readAll(feed broker.Feed) error {
 		case err == nil:
 			h.dispatch(m)
 		case errors.As(err, &gap):
-			h.log.Warn("hub: messages may be missing", "channels", len(gap.Channels), "reason", gap.Reason)
+			h.log.Warn("hub: messages may be missing", "channels", len(gap.Channels), "reason", gap.Reason, "history", h.history != nil)
 			h.gap(gap)
 		default:
 			return err
@@ -44,47 +44,93 @@ func (h *Hub) readAll(feed broker.Feed) error {
 	}
 }
 
-// dispatch hands m to the workers that have subscribers for it.
+// dispatch hands m on in its turn.
 func (h *Hub) dispatch(m broker.Message) {
-	groups, listen := h.audience(m.Channel)
-	if listen != nil {
-		listen(m)
+	t := h.known(m.Channel)
+	switch {
+	case t == nil: // nobody wants it any more
+	case t.listen != nil:
+		t.listen(m)
+	case t.track == nil:
+		h.counts.heard.Add(1)
+		h.deliver(t, m)
+	default:
+		h.counts.heard.Add(1)
+		h.follow(t, m)
+	}
+}
+
+// follow delivers m where nothing is missing before it. Otherwise, and while that
+// is read from the history, m waits.
+func (h *Hub) follow(t *topic, m broker.Message) {
+	k := t.track
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.filling {
+		k.wait(m)
 		return
 	}
-	h.counts.heard.Add(1)
-	fanOut(groups, message, func(e transport.Encoding) []byte { return e.Message(m) })
-}
-
-// gap tells the subscribers of each channel concerned.
-func (h *Hub) gap(gap *broker.GapError) {
-	h.counts.gaps.Add(uint64(len(gap.Channels)))
-	for _, channel := range gap.Channels {
-		groups, _ := h.audience(channel)
-		told := transport.Gap{Channel: channel, Reason: gap.Reason}
-		fanOut(groups, gapped, func(e transport.Encoding) []byte { return e.Gap(told) })
+	switch k.step(m.Position) {
+	case follows:
+		h.deliver(t, m)
+	case jumps:
+		k.filling = true
+		k.wait(m)
+		h.fillAll([]*topic{t}, transport.Missing)
 	}
 }
 
-// audience returns who is to hear a channel. The groups are not to be modified.
-func (h *Hub) audience(channel string) ([]*group, func(broker.Message)) {
+// deliver hands m to the workers that have subscribers for it.
+func (h *Hub) deliver(t *topic, m broker.Message) {
+	fanOut(h.audience(t), message, m.Position, func(e transport.Encoding) []byte { return e.Message(m) })
+}
+
+// gap has what may be missing read from the history. Without one it tells the
+// subscribers of each channel concerned.
+func (h *Hub) gap(gap *broker.GapError) {
+	topics := make([]*topic, 0, len(gap.Channels))
+	for _, channel := range gap.Channels {
+		t := h.known(channel)
+		switch {
+		case t == nil:
+		case t.track != nil:
+			topics = append(topics, t)
+		default:
+			h.tellGap(t, transport.Gap{Channel: channel, Reason: gap.Reason})
+		}
+	}
+	h.fillAll(mark(topics), gap.Reason)
+}
+
+// tellGap tells the subscribers of t.
+func (h *Hub) tellGap(t *topic, gap transport.Gap) {
+	h.counts.gaps.Add(1)
+	fanOut(h.audience(t), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
+}
+
+// known returns the topic of that name, nil for none.
+func (h *Hub) known(channel string) *topic {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	t, ok := h.topics[channel]
-	if !ok {
-		return nil, nil
-	}
+	return h.topics[channel]
+}
+
+// audience returns who is to hear t. The groups are not to be modified.
+func (h *Hub) audience(t *topic) []*group {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	t.notify()
-	return t.groups, t.listen
+	return t.groups
 }
 
 // fanOut posts one entry a group and encodes once an encoding: the groups of one
 // encoding stand together.
-func fanOut(groups []*group, k kind, encode func(transport.Encoding) []byte) {
-	var frame []byte
+func fanOut(groups []*group, k kind, p broker.Position, encode func(transport.Encoding) []byte) {
+	var bytes []byte
 	for i, g := range groups {
 		if i == 0 || g.encoding != groups[i-1].encoding {
-			frame = encode(g.encoding)
+			bytes = encode(g.encoding)
 		}
-		g.worker.push(entry{kind: k, group: g, frame: frame})
+		g.worker.push(entry{kind: k, group: g, frame: frame{bytes, p}})
 	}
 }

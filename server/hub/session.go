@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,8 +29,14 @@ type session struct {
 
 // A place is where a group's members hold a session.
 type place struct {
-	group *group
-	index int
+	group  *group
+	index  int      // in its members; negative for none
+	behind *catchup // nil where it hears what is live
+}
+
+// place returns where s holds g.
+func (s *session) place(g *group) int {
+	return slices.IndexFunc(s.places, func(p place) bool { return p.group == g })
 }
 
 // Join implements transport.Hub.
@@ -38,6 +45,7 @@ func (h *Hub) Join(ctx context.Context, sub transport.Subscriber) (transport.Ses
 	if err != nil {
 		return nil, err
 	}
+	catchups := s.start(sub.Starts)
 	// From here on the worker has it: what comes between the broker's
 	// confirmation and our return is not lost.
 	if !s.worker.post(entry{kind: attach, session: s}) {
@@ -49,6 +57,9 @@ func (h *Hub) Join(ctx context.Context, sub transport.Subscriber) (transport.Ses
 			s.Leave()
 			return nil, err
 		}
+	}
+	for i, c := range catchups {
+		h.spawn(func() { h.resume(c, sub.Starts[i]) })
 	}
 	return s, nil
 }
@@ -71,8 +82,23 @@ func (h *Hub) enter(sub transport.Subscriber) (*session, []*topic, error) {
 		h.acquire(topics[i])
 		s.places[i].group = topics[i].group(w, sub.Encoding)
 	}
-	s.Channels = nil // not needed any more, and parts of a whole request
+	s.Channels, s.Starts = nil, nil // not needed any more, and parts of a whole request
 	return s, topics, nil
+}
+
+// start gives s a catchup for each place that does not begin with what is live. They
+// are by place.
+func (s *session) start(starts []transport.Start) map[int]*catchup {
+	catchups := map[int]*catchup{}
+	for i, start := range starts {
+		if start == (transport.Start{}) {
+			continue
+		}
+		s.places[i].index = gone
+		s.places[i].behind = newCatchup(s, i)
+		catchups[i] = s.places[i].behind
+	}
+	return catchups
 }
 
 // await returns when the feed carries t, or with the reason why it does not.

@@ -6,6 +6,8 @@ import "sync/atomic"
 type counts struct {
 	heard        atomic.Uint64
 	gaps         atomic.Uint64
+	filled       atomic.Uint64
+	caughtUp     atomic.Uint64
 	disconnected atomic.Uint64
 	dropped      atomic.Uint64
 }
@@ -17,7 +19,9 @@ type Stats struct {
 
 	// Since the hub began:
 	Heard        uint64 // messages from the broker
-	Gaps         uint64 // places on channels where the broker may have lost messages
+	Gaps         uint64 // places on channels where messages may be missing, as clients are told
+	Filled       uint64 // messages that were read from the history because the feed had lost them
+	CaughtUp     uint64 // times that a client which did not read fast enough was fed from the history
 	Disconnected uint64 // clients that did not read fast enough
 	Dropped      uint64 // messages to single clients that did not read fast enough
 }
@@ -29,6 +33,7 @@ func (h *Hub) Stats() Stats {
 	return Stats{
 		Sessions: h.sessions, Channels: len(h.topics),
 		Heard: h.counts.heard.Load(), Gaps: h.counts.gaps.Load(),
+		Filled: h.counts.filled.Load(), CaughtUp: h.counts.caughtUp.Load(),
 		Disconnected: h.counts.disconnected.Load(), Dropped: h.counts.dropped.Load(),
 	}
 }

@@ -23,6 +23,8 @@ type topic struct {
 	groups []*group             // copied on write: the reader uses it without the lock
 	listen func(broker.Message) // for the hub's own topics
 
+	track *track // nil where there is no history; it has a lock of its own
+
 	watchers map[chan struct{}]struct{} // see Watch
 }
 
@@ -46,7 +48,9 @@ type group struct {
 
 	// The rest is the worker's own.
 	members []*session
-	frames  [][]byte // that wait to be joined and sent
+	behind  []*catchup      // those who are fed from the history
+	frames  []frame         // that wait to be joined and sent
+	last    broker.Position // of the newest frame that was sent to members
 }
 
 // topic returns the topic of that name, a new one if need be. The caller holds
@@ -56,6 +60,9 @@ func (h *Hub) topic(name string) *topic {
 	if !ok {
 		name = strings.Clone(name) // it may be a part of a whole request
 		t = &topic{name: name, confirmed: newConfirmation()}
+		if h.history != nil {
+			t.track = &track{}
+		}
 		h.topics[name] = t
 	}
 	return t

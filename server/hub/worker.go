@@ -3,8 +3,10 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/socket"
 )
@@ -107,6 +109,11 @@ func (w *worker) do(e *entry) {
 	switch e.kind {
 	case gapped:
 		w.gap(e.group, e.frame)
+	case level:
+		w.catchUp(e.catchup, e.frame.position)
+	case endOne:
+		w.mute(e.session)
+		w.end(e.session, e.reason)
 	case attach:
 		w.attach(e.session)
 	case detach:
@@ -120,10 +127,9 @@ func (w *worker) do(e *entry) {
 func (w *worker) flush() {
 	for _, g := range w.dirty {
 		for rest := g.frames; len(rest) > 0; {
-			var joined []byte
-			n := len(rest)
-			joined, rest = join(rest)
-			w.send(g, joined, n-len(rest))
+			joined, left := join(rest)
+			w.send(g, joined, rest[:len(rest)-len(left)])
+			rest = left
 		}
 		clear(g.frames)
 		g.frames = g.frames[:0]
@@ -134,48 +140,86 @@ func (w *worker) flush() {
 
 // join joins as many of frames as make up joinBytes, at least one, and returns
 // the rest.
-func join(frames [][]byte) (joined []byte, rest [][]byte) {
-	n, size := 1, len(frames[0])
-	for n < len(frames) && size+len(frames[n]) <= joinBytes {
-		size += len(frames[n])
+func join(frames []frame) (joined []byte, rest []frame) {
+	n, size := 1, len(frames[0].bytes)
+	for n < len(frames) && size+len(frames[n].bytes) <= joinBytes {
+		size += len(frames[n].bytes)
 		n++
 	}
 	if n == 1 {
-		return frames[0], frames[1:]
+		return frames[0].bytes, frames[1:]
 	}
 	joined = make([]byte, 0, size) // not reused: a slow client may keep it
 	for _, f := range frames[:n] {
-		joined = append(joined, f...)
+		joined = append(joined, f.bytes...)
 	}
 	return joined, frames[n:]
 }
 
-// send sends frames to every member of g.
-func (w *worker) send(g *group, frames []byte, messages int) {
-	batch := socket.Batch{Frames: frames, Messages: messages, Gap: g.dropped}
-	for _, s := range g.members {
-		dropped, err := s.Socket.Send(&w.writer, batch)
-		if dropped > 0 {
-			w.counts.dropped.Add(uint64(dropped))
+// send sends frames, which joined is made of, to every member of g.
+func (w *worker) send(g *group, joined []byte, frames []frame) {
+	for i := len(g.members) - 1; i >= 0; i-- { // whoever falls behind is taken out
+		w.sendTo(g, g.members[i], joined, frames, g.last)
+	}
+	for _, f := range frames {
+		if !f.position.IsZero() {
+			g.last = f.position
 		}
-		if errors.Is(err, socket.ErrSlow) {
-			w.counts.disconnected.Add(1)
-			s.hub.log.Info("hub: a client does not read fast enough, disconnecting it")
-			s.Socket.Cut(s.Encoding.End(transport.EndSlow))
-		}
+	}
+	if len(g.behind) > 0 {
+		w.sendBehind(g, frames)
 	}
 }
 
-// gap tells the members of g that messages may be missing, or ends them.
-func (w *worker) gap(g *group, frame []byte) {
-	if frame != nil {
-		w.send(g, frame, 0)
+// sendTo sends frames, which joined is made of and which come behind after, to s.
+// It reports false where s is too slow for them.
+func (w *worker) sendTo(g *group, s *session, joined []byte, frames []frame, after broker.Position) bool {
+	dropped, err := s.Socket.Send(&w.writer, socket.Batch{Frames: joined, Messages: len(frames), Gap: g.dropped})
+	if dropped > 0 {
+		w.counts.dropped.Add(uint64(dropped))
+	}
+	if !errors.Is(err, socket.ErrSlow) {
+		return true
+	}
+	if !w.fallBehind(g, s, after, frames) {
+		w.disconnect(s)
+	}
+	return false
+}
+
+// disconnect ends s because it is too slow.
+func (w *worker) disconnect(s *session) {
+	w.counts.disconnected.Add(1)
+	s.hub.log.Info("hub: a client does not read fast enough, disconnecting it")
+	s.Socket.Cut(s.Encoding.End(transport.EndSlow))
+}
+
+// gap tells the members of g that messages may be missing, or ends them. Those who
+// are fed from the history see for themselves.
+func (w *worker) gap(g *group, told frame) {
+	if told.bytes != nil {
+		for i := len(g.members) - 1; i >= 0; i-- {
+			w.sendGap(g.members[i], told.bytes)
+		}
+		for _, c := range g.behind {
+			if c.level && told.position.Compare(c.cut) > 0 {
+				w.sendGap(c.session, told.bytes)
+			}
+		}
 		return
 	}
 	for len(g.members) > 0 {
 		s := g.members[len(g.members)-1]
 		w.mute(s)
 		w.leaving.add(s, transport.EndGap)
+	}
+}
+
+// sendGap tells s of a gap. It fits, or s goes: it must not miss that.
+func (w *worker) sendGap(s *session, told []byte) {
+	_, err := s.Socket.Send(&w.writer, socket.Batch{Frames: told})
+	if errors.Is(err, socket.ErrSlow) {
+		w.disconnect(s)
 	}
 }
 
@@ -214,9 +258,11 @@ func (w *worker) ping(now time.Time) {
 func (w *worker) attach(s *session) {
 	w.wheel.add(s)
 	for i := range s.places {
-		p := &s.places[i]
-		p.index = len(p.group.members)
-		p.group.members = append(p.group.members, s)
+		if c := s.places[i].behind; c != nil {
+			w.lag(c)
+		} else {
+			s.places[i].group.admit(s, i)
+		}
 	}
 	if w.closing {
 		w.leaving.add(s, transport.EndShutdown)
@@ -236,9 +282,20 @@ func (w *worker) mute(s *session) {
 	}
 }
 
+// admit makes s, at place i, a member of g.
+func (g *group) admit(s *session, i int) {
+	s.places[i].index = len(g.members)
+	g.members = append(g.members, s)
+}
+
 // vacate takes the session at p out of its group: the last member takes its
 // place.
 func (p *place) vacate() {
+	if c := p.behind; c != nil {
+		p.group.behind = slices.DeleteFunc(p.group.behind, func(other *catchup) bool { return other == c })
+		p.behind = nil
+		return
+	}
 	if p.index < 0 {
 		return
 	}

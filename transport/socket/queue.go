@@ -208,6 +208,7 @@ func (s *Socket) nextWrite(size, messages *int) (bufs net.Buffers, ended bool) {
 	bufs, *size, *messages = s.queue.take()
 	if bufs == nil {
 		s.queue = nil
+		s.lookAgain()
 		// A deadline that has passed would fail direct writes, too.
 		_ = s.Conn.SetWriteDeadline(time.Time{})
 	}

@@ -59,8 +59,9 @@ type Socket struct {
 
 	mu      sync.Mutex
 	state   state
-	holding bool   // until Open: what is sent waits, and Write goes through
-	queue   *queue // nil while nothing waits
+	holding bool          // until Open: what is sent waits, and Write goes through
+	queue   *queue        // nil while nothing waits
+	emptied chan struct{} // closed when AwaitEmpty is to look again; nil while nobody waits
 }
 
 // Attach gives the Socket its connection, which it owns from now on. It is
@@ -87,6 +88,8 @@ func (s *Socket) Open() {
 	s.holding = false
 	if s.queue != nil {
 		s.startWriter()
+	} else {
+		s.lookAgain()
 	}
 }
 
@@ -169,6 +172,7 @@ func (s *Socket) end(last []byte, drop bool) {
 		return
 	}
 	s.state = ending
+	s.lookAgain()
 	if s.Conn != nil {
 		// What the reader has set must not end what still goes out. Where
 		// this fails the connection has gone.
@@ -223,6 +227,7 @@ func (s *Socket) close() error {
 		return nil
 	}
 	s.state = closed
+	s.lookAgain()
 	if s.Conn == nil {
 		return nil
 	}

@@ -69,6 +69,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 	if err != nil {
 		t.readers.Done()
 		session.Leave()
+		_ = s.Close() // nothing was attached
 		return fmt.Errorf("sse: take over the connection: %w", err)
 	}
 	s.Attach(conn)

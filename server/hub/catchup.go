@@ -1,0 +1,139 @@
+package hub
+
+import "github.com/pregon/pregon/broker"
+
+// Bounds of what waits for a subscriber that is fed from the history. Beyond them
+// it is read from there, too.
+const (
+	pendingFrames = 1024
+	pendingBytes  = 1 << 20
+)
+
+// A catchup is a session that is fed one channel's messages from the history, by a
+// goroutine, until it is level with those who hear them live. Meanwhile the worker
+// keeps what comes. When the goroutine has read to the end it says up to where;
+// what the worker has kept of later messages follows, and from then on the session
+// is a member of its group: no seam, and nothing twice.
+//
+// All but session, place and answer is the worker's own.
+type catchup struct {
+	session *session
+	place   int       // in the session's places
+	answer  chan bool // the worker's to level: true where there is nothing more to be read
+
+	pending []frame
+	bytes   int
+	spilled bool // something came that is not in pending
+
+	level bool            // the goroutine is done, and the group is not beyond cut yet
+	cut   broker.Position // all up to here was sent
+}
+
+func newCatchup(s *session, place int) *catchup {
+	return &catchup{session: s, place: place, answer: make(chan bool, 1)}
+}
+
+func (c *catchup) group() *group { return c.session.places[c.place].group }
+
+// keep keeps frames for later.
+func (c *catchup) keep(frames []frame) {
+	for _, f := range frames {
+		if c.spilled || len(c.pending) >= pendingFrames || c.bytes+len(f.bytes) > pendingBytes {
+			c.pending, c.bytes, c.spilled = nil, 0, true
+			return
+		}
+		c.pending = append(c.pending, f)
+		c.bytes += len(f.bytes)
+	}
+}
+
+// rest returns the frames that were not sent before: those beyond the cut, and
+// those that have no place in the history. It reports whether the group is beyond
+// the cut with them.
+func (c *catchup) rest(frames []frame) (rest []frame, beyond bool) {
+	for _, f := range frames {
+		after := f.position.Compare(c.cut) > 0
+		if after || f.position.IsZero() {
+			rest = append(rest, f)
+		}
+		beyond = beyond || after
+	}
+	return rest, beyond
+}
+
+// fallBehind takes s out of the members of g, to be fed from the history behind
+// after. It reports false where what frames were to bring cannot be had there.
+func (w *worker) fallBehind(g *group, s *session, after broker.Position, frames []frame) bool {
+	if !w.options.CatchUp || after.IsZero() {
+		return false
+	}
+	for _, f := range frames {
+		if f.position.IsZero() {
+			return false
+		}
+	}
+	i := s.place(g)
+	s.places[i].vacate()
+	c := newCatchup(s, i)
+	w.lag(c)
+	w.counts.caughtUp.Add(1)
+	s.hub.spawn(func() { s.hub.feed(c, after) })
+	return true
+}
+
+// lag begins to keep what comes for c.
+func (w *worker) lag(c *catchup) {
+	g := c.group()
+	c.session.places[c.place].behind = c
+	g.behind = append(g.behind, c)
+}
+
+// sendBehind does for those who are fed from the history what send does for the
+// members of g.
+func (w *worker) sendBehind(g *group, frames []frame) {
+	for i := len(g.behind) - 1; i >= 0; i-- { // whoever catches up is taken out
+		if c := g.behind[i]; c.level {
+			w.sendRest(c, frames)
+		} else {
+			c.keep(frames)
+		}
+	}
+}
+
+// catchUp is called when the history was read up to cut for c.
+func (w *worker) catchUp(c *catchup, cut broker.Position) {
+	if c.session.places[c.place].behind != c {
+		c.answer <- true // it has left
+		return
+	}
+	if c.spilled {
+		c.spilled = false
+		c.answer <- false
+		return
+	}
+	c.answer <- true
+	c.level, c.cut = true, cut
+	pending := c.pending
+	c.pending, c.bytes = nil, 0
+	w.sendRest(c, pending)
+}
+
+// sendRest sends what of frames was not sent to c before, and makes it a member
+// once its group is beyond what was.
+func (w *worker) sendRest(c *catchup, frames []frame) {
+	g := c.group()
+	rest, beyond := c.rest(frames)
+	if beyond || g.last.Compare(c.cut) >= 0 {
+		c.session.places[c.place].vacate()
+		g.admit(c.session, c.place)
+	}
+	after := c.cut
+	for len(rest) > 0 {
+		joined, left := join(rest)
+		sent := rest[:len(rest)-len(left)]
+		if !w.sendTo(g, c.session, joined, sent, after) {
+			return
+		}
+		after, rest = sent[len(sent)-1].position, left
+	}
+}

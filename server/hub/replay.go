@@ -1,0 +1,198 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// replayMessages is the most messages of one reading for one session.
+const replayMessages = 256
+
+// resume begins c where its client asked.
+func (h *Hub) resume(c *catchup, start transport.Start) {
+	if !start.Since {
+		h.sendLast(c, start.Last)
+		return
+	}
+	newest, recovered := h.recoverable(c.channel(), start.After)
+	told := c.session.Encoding.Subscribed(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: newest})
+	switch {
+	case told == nil && !recovered:
+		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndUnrecovered})
+		return
+	case told != nil:
+		if !c.send(h.ctx, told, 0) {
+			return
+		}
+	}
+	if recovered {
+		h.feed(c, start.After)
+	} else {
+		h.caughtUp(c, broker.Position{})
+	}
+}
+
+func (c *catchup) channel() string { return c.group().topic.name }
+
+// recoverable reports whether all that was published to channel after a position
+// is still there, and returns the newest position, zero where it is not known.
+func (h *Hub) recoverable(channel string, after broker.Position) (newest broker.Position, recovered bool) {
+	if h.history == nil || after.IsZero() {
+		return newest, false
+	}
+	err := h.patiently(func() error {
+		ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
+		defer cancel()
+		all, err := h.history.Newest(ctx, channel)
+		if err != nil {
+			return err
+		}
+		page, err := h.readHistory(channel, after, 1)
+		newest, recovered = all[0], page.Complete
+		return err
+	})
+	// What an epoch ended with may have been lost with its end.
+	return newest, err == nil && recovered && newest.Epoch == after.Epoch
+}
+
+// patiently calls read until it succeeds, or for so long that nobody would wait for
+// longer.
+func (h *Hub) patiently(read func() error) error {
+	if !h.reading() {
+		return broker.ErrClosed
+	}
+	defer h.read1()
+	for began, backoff := time.Now(), minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		err := read()
+		if err == nil || errors.Is(err, broker.ErrDenied) || time.Since(began) > fillPatience || !h.sleep(jitter(backoff)) {
+			return err
+		}
+	}
+}
+
+// sendLast sends the newest n messages, and goes on from there.
+func (h *Hub) sendLast(c *catchup, n int) {
+	var after broker.Position
+	if h.history != nil {
+		var page broker.Page
+		err := h.patiently(func() (err error) {
+			page, err = h.readHistory(c.channel(), broker.Position{}, n)
+			return err
+		})
+		if err != nil {
+			h.lose(c, after)
+			return
+		}
+		var ok bool
+		if after, ok = h.sendPage(c, after, page); !ok {
+			return
+		}
+	}
+	if after.IsZero() {
+		h.caughtUp(c, after)
+		return
+	}
+	h.feed(c, after)
+}
+
+// feed sends what comes after a position, at the pace of the client, until it is
+// level with the others or has gone.
+func (h *Hub) feed(c *catchup, after broker.Position) {
+	for {
+		if c.session.Socket.AwaitEmpty(h.ctx) != nil {
+			return
+		}
+		var page broker.Page
+		err := h.patiently(func() (err error) {
+			page, err = h.readHistory(c.channel(), after, replayMessages)
+			return err
+		})
+		if err != nil {
+			h.lose(c, after)
+			return
+		}
+		last, ok := h.sendPage(c, after, page)
+		if !ok {
+			return
+		}
+		after = last
+		if !page.More && h.caughtUp(c, after) {
+			return
+		}
+	}
+}
+
+// sendPage sends what was read behind after, and gaps wherever something is
+// missing. It returns how far that goes, and false where the client has gone or is
+// to go.
+func (h *Hub) sendPage(c *catchup, after broker.Position, page broker.Page) (last broker.Position, ok bool) {
+	e, channel := c.session.Encoding, c.channel()
+	var frames []byte
+	tell := func(g transport.Gap) bool {
+		told := e.Gap(g)
+		frames = append(frames, told...)
+		return told != nil
+	}
+	ok = true
+	if !page.Complete {
+		ok = tell(gapBefore(channel, after, page.Messages))
+	}
+	for i, m := range page.Messages {
+		known := !after.IsZero() && (i > 0 || page.Complete)
+		if ok && known && !after.Next(m.Position) {
+			ok = tell(gapBetween(channel, after, m.Position))
+		}
+		frames = append(frames, e.Message(m)...)
+		after = m.Position
+	}
+	if !ok {
+		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
+		return after, false
+	}
+	return after, len(frames) == 0 || c.send(h.ctx, frames, len(page.Messages))
+}
+
+// lose gives up reading for c: its client is told, and hears what is live.
+func (h *Hub) lose(c *catchup, after broker.Position) {
+	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: after})
+	if told == nil {
+		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
+		return
+	}
+	if c.send(h.ctx, told, 0) {
+		h.caughtUp(c, after)
+	}
+}
+
+// caughtUp says that c was sent all up to a position, and reports whether there is
+// nothing more to be read for it.
+func (h *Hub) caughtUp(c *catchup, upTo broker.Position) bool {
+	if !c.session.worker.post(entry{kind: level, catchup: c, frame: frame{position: upTo}}) {
+		return true
+	}
+	select {
+	case done := <-c.answer:
+		return done
+	case <-h.ctx.Done():
+		return true
+	}
+}
+
+// send sends frames to c's client, as soon as there is room, and reports whether
+// it is still there.
+func (c *catchup) send(ctx context.Context, frames []byte, messages int) bool {
+	for {
+		_, err := c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: frames, Messages: messages})
+		if !errors.Is(err, socket.ErrSlow) {
+			return err == nil
+		}
+		if c.session.Socket.AwaitEmpty(ctx) != nil {
+			return false
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package hub
+
+import (
+	"sync"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// Bounds of what waits behind a fill, a topic. What does not fit is read again.
+const (
+	waitingMessages = 4096
+	waitingBytes    = 4 << 20
+)
+
+// A track follows the positions of a topic's messages where there is a history, so
+// that a hole is seen and filled before anything newer is delivered. Whoever
+// delivers to the topic holds its lock: the reader, or the goroutine of a fill.
+type track struct {
+	mu    sync.Mutex
+	begun bool            // last is known
+	last  broker.Position // of the newest message delivered, zero for none
+	fresh bool            // nothing was delivered yet, or it is told that something may be missing: whatever comes next follows
+
+	filling bool             // somebody reads the history, and what comes waits
+	waiting []broker.Message // oldest first
+	bytes   int              // of their payloads
+	again   bool             // the history is to be read once more
+	spilled bool             // a message that has no place in the history did not fit
+	hole    broker.Position  // that the last reading of the history did not fill
+}
+
+// begin notes the newest position before the topic was subscribed. Where the topic
+// was there before, on a feed that has ended, its last position stays.
+func (k *track) begin(newest broker.Position) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.begun {
+		k.begun, k.last, k.fresh = true, newest, true
+	}
+}
+
+// reset forgets all, for a topic that is not subscribed any more.
+func (k *track) reset() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.filling { // or the fill would lose its way
+		k.begun = false
+	}
+}
+
+// A step is how a message comes after the one before.
+type step int
+
+const (
+	follows step = iota // nothing is between them
+	repeats             // it was delivered before
+	jumps               // something is between them, or may be
+)
+
+// step moves on to p, unless there is a hole before it.
+func (k *track) step(p broker.Position) step {
+	switch {
+	case p.IsZero(): // it has no place in the history
+		return follows
+	case k.fresh, k.last.Next(p):
+		k.last, k.fresh = p, false
+		return follows
+	case p == k.last, p.Before(k.last):
+		return repeats
+	default:
+		return jumps
+	}
+}
+
+// wait keeps m until the fill is done.
+func (k *track) wait(m broker.Message) {
+	switch {
+	case len(k.waiting) < waitingMessages && k.bytes+len(m.Data) <= waitingBytes:
+		k.waiting = append(k.waiting, m)
+		k.bytes += len(m.Data)
+	case m.Position.IsZero():
+		k.spilled = true
+	default:
+		k.again = true
+	}
+}
+
+// mark reports whether the caller is to begin a fill. Where one is under way it
+// will read once more.
+func (k *track) mark() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.again = k.filling
+	k.filling = true
+	return !k.again
+}
+
+// isLevel reports whether nothing is missing up to newest.
+func (k *track) isLevel(newest broker.Position) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.last == newest
+}
+
+// where returns from where a fill reads on. Only the fill moves that meanwhile.
+func (k *track) where() (last broker.Position, fresh bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.again = false
+	return k.last, k.fresh
+}
