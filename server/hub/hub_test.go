@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,10 +26,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // lines is an encoding of one line a message, which counts how often it encodes.
-type lines struct{ encoded int }
+type lines struct{ encoded atomic.Int64 }
 
 func (l *lines) Message(m broker.Message) []byte {
-	l.encoded++
+	l.encoded.Add(1)
 	return fmt.Appendf(nil, "%s %s\n", m.Channel, m.Data)
 }
 func (l *lines) Gap(g transport.Gap) []byte { return fmt.Appendf(nil, "gap %s\n", g.Channel) }
@@ -122,8 +123,8 @@ func TestEncodedOnce(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if one.encoded != 1 || other.encoded != 1 {
-		t.Errorf("encoded %d and %d times", one.encoded, other.encoded)
+	if one.encoded.Load() != 1 || other.encoded.Load() != 1 {
+		t.Errorf("encoded %d and %d times", one.encoded.Load(), other.encoded.Load())
 	}
 	if h.Sessions() != 20 {
 		t.Error(h.Sessions(), "sessions")
