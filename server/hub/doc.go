@@ -23,18 +23,34 @@
 // stays for a while, so that a reload of a page costs the broker nothing. No
 // other goroutine adds or removes channels, so joins and leaves cannot race.
 //
-// # Gaps
+// # Gaps, with a history and without
 //
-// Where the broker says that messages may be missing, each subscriber of the
-// channel is told at that very place. Those whose encoding has no words for it
-// hear nothing more and are ended with [transport.EndGap], a bounded number a
-// second, so that they do not all come back at once.
+// Where the broker keeps a history, messages of a channel are numbered without
+// holes, and a hole is seen: by a jump in the positions, or because the broker says
+// that it has lost its link or had to drop something. Then what is missing is read
+// and delivered in its place, while newer messages wait behind it, bounded, and
+// the clients notice nothing. A bounded number of channels is read at a time. Now
+// and then all channels are compared with the history, in case the newest message
+// of one was lost without a word.
+//
+// What cannot be had any more, and without a history whatever may be missing, is a
+// gap: each subscriber of the channel is told at that very place. Those whose
+// encoding has no words for it hear nothing more and are ended with
+// [transport.EndGap], a bounded number a second, so that they do not all come back
+// at once.
+//
+// # Clients that are behind
+//
+// A client that continues where it was, wants the last messages first, or with
+// [Options.CatchUp] was too slow, is fed from the history by a goroutine of its own
+// until it is level. Its worker meanwhile keeps what comes, and joins both ends by
+// position: no seam, nothing twice.
 //
 // # Concurrency
 //
 // All methods of a Hub may be called concurrently. A Hub owns the goroutines of
-// its reader, its reconciler, its heartbeat and its workers, and Close waits for
-// them. The only lock shared by joins and the reader is held for map look-ups.
+// its reader, its reconciler, its heartbeat, its workers, and those that read a
+// history, and Close waits for them. The only lock shared by joins and the reader is held for map look-ups.
 // Inboxes are bounded: where a worker falls behind, the reader waits for it, and
 // the broker's own queue fills until it reports a gap. A worker never waits for
 // a client.

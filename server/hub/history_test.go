@@ -1,0 +1,346 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// mute is an encoding without words for anything but messages.
+type mute struct{ lines }
+
+func (*mute) Gap(transport.Gap) []byte               { return nil }
+func (*mute) Subscribed(transport.Subscribed) []byte { return nil }
+
+// withHistory runs test with a hub on a ledger, in a bubble of its own time.
+func withHistory(t *testing.T, o hub.Options, test func(t *testing.T, l *ledger, h *hub.Hub)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger()
+		h := newHub(t, l, o)
+		defer h.Close()
+		test(t, l, h)
+	})
+}
+
+// joinFrom joins where start says.
+func joinFrom(t *testing.T, h *hub.Hub, e transport.Encoding, group *socket.Group, start transport.Start) *client {
+	t.Helper()
+	ours, peer := net.Pipe()
+	s := group.New()
+	s.Attach(ours)
+	session, err := h.Join(context.Background(), transport.Subscriber{
+		Socket: s, Encoding: e, Channels: []string{"c"}, Starts: []transport.Start{start},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Open()
+	return &client{session, s, peer}
+}
+
+// What the feed loses is read from the history, in its place, and nobody is told:
+// before a later message, after a lost link, and before the first message.
+func TestHolesAreFilled(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		l.say("c", "before", false)
+		c := join(t, h, &mute{}, false, "c")
+		defer c.leave()
+		l.say("c", "1", false)
+		l.feed.Gap(broker.LinkLost, "c", "other")
+		want := "c 1\n"
+		if got := c.read(t, 1); got != want {
+			t.Errorf("the first: got %q, want %q", got, want)
+		}
+		l.say("c", "2", true)
+		l.say("c", "3", false)
+		l.say("c", "4", false)
+		l.say("c", "5", true)
+		l.say("c", "6", false)
+		l.feed.Gap(broker.Overrun, "c")
+		l.say("c", "7", true)
+		want = "c 2\nc 3\nc 4\nc 5\nc 6\nc 7\n"
+		if got := c.read(t, 6); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if s := h.Stats(); s.Gaps != 0 || s.Filled < 4 {
+			t.Errorf("%d gaps, %d filled", s.Gaps, s.Filled)
+		}
+	})
+}
+
+// What cannot be filled is one gap in its place, and delivery goes on: the history
+// was cut off, begun anew, or has a hole itself, or cannot be read.
+func TestWhatCannotBeFilledIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lose func(l *ledger)
+		want string
+	}{
+		{"not retained", func(l *ledger) { l.say("c", "lost", false); l.say("c", "2", false); l.forget("c", 1) }, "gap c\nc 2\nc last\n"},
+		{"begun anew", func(l *ledger) { l.say("c", "lost", false); l.renew(); l.say("c", "2", false) }, "gap c\nc 2\nc last\n"},
+		{"deleted", func(l *ledger) { l.renew() }, "gap c\nc last\n"},
+		{"a hole", func(l *ledger) { l.skip("c") }, "gap c\nc last\n"},
+		{"no permission", func(l *ledger) { l.say("c", "lost", false); l.fail(broker.ErrDenied) }, "gap c\nc last\n"},
+		{"away for too long", func(l *ledger) { l.say("c", "lost", false); l.fail(broker.ErrUnavailable) }, "gap c\nc last\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+				told, untold := join(t, h, &lines{}, false, "c"), join(t, h, &mute{}, false, "c")
+				defer told.leave()
+				defer untold.leave()
+				l.say("c", "1", true)
+				told.read(t, 1)
+				untold.read(t, 1)
+				c.lose(l)
+				l.say("c", "last", true)
+				if got := told.read(t, strings.Count(c.want, "\n")); got != c.want {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+				if got, want := untold.read(t, 1), fmt.Sprintf("end %d\n", transport.EndGap); got != want {
+					t.Errorf("without words for a gap: got %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+// A history that is away for a moment is waited for, and what comes meanwhile
+// waits behind the hole.
+func TestFillWaits(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		c := join(t, h, &lines{}, false, "c")
+		defer c.leave()
+		l.say("c", "1", true)
+		c.read(t, 1)
+		l.fail(broker.ErrUnavailable)
+		l.say("c", "2", false)
+		l.say("c", "3", true)
+		time.Sleep(3 * time.Second) // of the bubble's time
+		l.fail(nil)
+		if got, want := c.read(t, 2), "c 2\nc 3\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// A client that continues gets the rest and then what is live, after it was told
+// that this is all; one that cannot be continued is told, or ended where the format
+// has no words, and hears what is live.
+func TestContinue(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		l.say("c", "gone", true)
+		gone := l.say("c", "0", true)
+		first := l.say("c", "1", true)
+		l.say("c", "2", true)
+		newest := l.say("c", "3", true)
+		l.forget("c", 3)
+		for _, c := range []struct {
+			name  string
+			start transport.Start
+			want  string
+		}{
+			{"in the middle", transport.Start{Since: true, After: first}, "subscribed c true\nc 2\nc 3\n"},
+			{"from what was dropped last", transport.Start{Since: true, After: gone}, "subscribed c true\nc 1\nc 2\nc 3\n"},
+			{"at the end", transport.Start{Since: true, After: newest}, "subscribed c true\n"},
+			{"too old", transport.Start{Since: true, After: broker.Position{Epoch: 100, Seq: 0}}, "subscribed c false\n"},
+			{"of the future", transport.Start{Since: true, After: broker.Position{Epoch: 100, Seq: 99}}, "subscribed c false\n"},
+			{"of another epoch", transport.Start{Since: true, After: broker.Position{Epoch: 99, Seq: 4}}, "subscribed c false\n"},
+			{"of no position", transport.Start{Since: true}, "subscribed c false\n"},
+			{"the last two", transport.Start{Last: 2}, "c 2\nc 3\n"},
+			{"the last of many", transport.Start{Last: 100}, "c 1\nc 2\nc 3\n"},
+		} {
+			client := joinFrom(t, h, &lines{}, sockets, c.start)
+			if got := client.read(t, strings.Count(c.want, "\n")); got != c.want {
+				t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+			}
+			defer client.leave()
+			silent := joinFrom(t, h, &mute{}, sockets, c.start)
+			defer silent.leave()
+			rest := strings.TrimPrefix(c.want, "subscribed c true\n")
+			if strings.HasSuffix(c.want, "false\n") {
+				rest = fmt.Sprintf("end %d\n", transport.EndUnrecovered)
+			}
+			if got := silent.read(t, strings.Count(rest, "\n")); got != rest {
+				t.Errorf("%s, without words: got %q, want %q", c.name, got, rest)
+			}
+			defer func() {
+				if got := client.read(t, 1); got != "c live\n" {
+					t.Errorf("%s: then got %q", c.name, got)
+				}
+			}()
+		}
+		l.say("c", "live", true)
+	})
+}
+
+// Where there is no history a client that wants to continue is told that it cannot.
+func TestContinueWithoutHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger()
+		h := newHub(t, forgetful{l}, hub.Options{})
+		defer h.Close()
+		c := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: broker.Position{Epoch: 1, Seq: 1}})
+		defer c.leave()
+		if got, want := c.read(t, 1), "subscribed c false\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// forgetful hides a broker's history.
+type forgetful struct{ broker.Broker }
+
+// A client that does not read is not disconnected: once it reads it gets all of it,
+// from the history, in order.
+func TestCatchUp(t *testing.T) {
+	withHistory(t, hub.Options{CatchUp: true}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		small := socket.NewGroup(socket.Limits{Bytes: 100, Messages: 8, Stall: time.Hour, Linger: time.Hour})
+		c := joinFrom(t, h, &lines{}, small, transport.Start{})
+		defer c.leave()
+		var want strings.Builder
+		for i := range 3000 {
+			l.say("c", strconv.Itoa(i), i%7 != 3)
+			fmt.Fprintf(&want, "c %d\n", i)
+			if i%100 == 0 {
+				synctest.Wait()
+			}
+		}
+		if got := c.read(t, 3000); got != want.String() {
+			t.Error("a client that was slow did not hear everything once and in order")
+		}
+		synctest.Wait()
+		l.say("c", "live", true)
+		if got := c.read(t, 1); got != "c live\n" {
+			t.Errorf("then got %q", got)
+		}
+		if s := h.Stats(); s.CaughtUp == 0 || s.Disconnected != 0 {
+			t.Errorf("%d caught up, %d disconnected", s.CaughtUp, s.Disconnected)
+		}
+	})
+}
+
+// Clients come and go and continue where they were while messages are published,
+// some of which the feed loses: each hears everything from where it began, once and
+// in order.
+func TestNoSeamAndNoRepeat(t *testing.T) {
+	const messages, clients = 4000, 12
+	l := newLedger()
+	h := newHub(t, l, hub.Options{Workers: 2, CatchUp: true})
+	defer h.Close()
+	// The channel stays subscribed, and its history known, throughout.
+	anchor := join(t, h, &lines{}, false, "c")
+	go func() { _ = drain(anchor.peer) }()
+	defer anchor.leave()
+	first := l.say("c", "0", true)
+	tight := socket.NewGroup(socket.Limits{Bytes: 512, Messages: 32, Stall: time.Hour, Linger: time.Hour})
+
+	var running sync.WaitGroup
+	for i := range clients {
+		running.Go(func() {
+			r := rand.New(rand.NewPCG(1, uint64(i)))
+			at := first
+			for at.Seq < messages {
+				c := joinFrom(t, h, &lines{}, tight, transport.Start{Since: true, After: at})
+				n := 1 + r.Uint64N(400)
+				last, err := c.follow(at, min(at.Seq+n, messages))
+				if err != nil {
+					t.Errorf("client %d: %v", i, err)
+					c.leave()
+					return
+				}
+				c.leave()
+				at = last
+			}
+		})
+	}
+	r := rand.New(rand.NewPCG(2, 3))
+	for i := 1; i <= messages; i++ {
+		l.say("c", strconv.Itoa(i), r.IntN(50) > 0)
+		if r.IntN(200) == 0 {
+			l.feed.Gap(broker.LinkLost, "c")
+		}
+		if i%10 == 0 {
+			time.Sleep(time.Millisecond) // so that clients come and go meanwhile
+		}
+	}
+	l.feed.Gap(broker.LinkLost, "c")
+	running.Wait()
+}
+
+func drain(c net.Conn) error {
+	buf := make([]byte, 4096)
+	for {
+		if _, err := c.Read(buf); err != nil {
+			return err
+		}
+	}
+}
+
+// follow reads what must come behind at, to a number.
+func (c *client) follow(at broker.Position, to uint64) (broker.Position, error) {
+	_ = c.peer.SetReadDeadline(time.Now().Add(20 * time.Second))
+	buf, rest := make([]byte, 4096), ""
+	told := false
+	for at.Seq < to {
+		n, err := c.peer.Read(buf)
+		if err != nil {
+			return at, fmt.Errorf("after %d: %w", at.Seq, err)
+		}
+		rest += string(buf[:n])
+		for {
+			line, more, ok := strings.Cut(rest, "\n")
+			if !ok || at.Seq == to {
+				break
+			}
+			rest = more
+			switch {
+			case line == "ping":
+			case !told && line != "subscribed c true":
+				return at, fmt.Errorf("was first told %q", line)
+			case !told:
+				told = true
+			case line != fmt.Sprintf("c %d", at.Seq+1):
+				return at, fmt.Errorf("after %d came %q", at.Seq, line)
+			default:
+				at.Seq++
+			}
+		}
+	}
+	return at, nil
+}
+
+// Watch wakes its caller for each message, and ends with the hub's draining.
+func TestWatch(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		news, stop, err := h.Watch(context.Background(), "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-news:
+			t.Error("there are news before anything was published")
+		default:
+		}
+		l.say("c", "1", true)
+		<-news
+		stop()
+		h.Drain(context.Background(), 0)
+		if _, _, err := h.Watch(context.Background(), "c"); !errors.Is(err, hub.ErrDraining) {
+			t.Errorf("while draining: %v", err)
+		}
+	})
+}

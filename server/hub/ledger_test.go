@@ -1,0 +1,122 @@
+package hub_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// A ledger is a broker with history whose feed loses what a test wants it to lose.
+type ledger struct {
+	mu    sync.Mutex
+	epoch uint64
+	seq   map[string]uint64
+	kept  map[string][]broker.Message
+	feed  *broker.Queue
+	down  error // what reading the history returns
+}
+
+func newLedger() *ledger {
+	return &ledger{epoch: 100, seq: map[string]uint64{}, kept: map[string][]broker.Message{}, feed: broker.NewQueue()}
+}
+
+// say keeps a message, and has it heard unless it is lost.
+func (l *ledger) say(channel, text string, heard bool) broker.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := broker.Message{Channel: channel, Data: []byte(text), Position: broker.Position{Epoch: l.epoch, Seq: l.seq[channel]}}
+	l.seq[channel]++
+	l.kept[channel] = append(l.kept[channel], m)
+	if heard {
+		l.feed.Push(m)
+	}
+	return m.Position
+}
+
+// skip uses up a position without a message.
+func (l *ledger) skip(channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seq[channel]++
+}
+
+// forget drops all but the newest n messages.
+func (l *ledger) forget(channel string, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept[channel] = slices.Clone(l.kept[channel][len(l.kept[channel])-n:])
+}
+
+// renew begins a new epoch with an empty history.
+func (l *ledger) renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epoch++
+	clear(l.seq)
+	clear(l.kept)
+}
+
+func (l *ledger) fail(err error) { l.mu.Lock(); defer l.mu.Unlock(); l.down = err }
+
+// Publish is for the hub's heartbeat.
+func (l *ledger) Publish(_ context.Context, m broker.Message) (broker.Receipt, error) {
+	l.feed.Push(m)
+	return broker.Receipt{}, nil
+}
+
+func (l *ledger) Feed(context.Context) (broker.Feed, error) { return ledgerFeed{l.feed}, nil }
+func (l *ledger) Close() error                              { return nil }
+
+type ledgerFeed struct{ *broker.Queue }
+
+func (ledgerFeed) Add(context.Context, ...string) error    { return nil }
+func (ledgerFeed) Remove(context.Context, ...string) error { return nil }
+func (f ledgerFeed) Close() error                          { f.Queue.Close(broker.ErrClosed); return nil }
+
+func (l *ledger) Retention() broker.Retention {
+	return broker.Retention{Messages: 1000, Age: time.Hour}
+}
+
+func (l *ledger) Newest(_ context.Context, channels ...string) ([]broker.Position, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	newest := make([]broker.Position, len(channels))
+	for i, c := range channels {
+		if kept := l.kept[c]; len(kept) > 0 {
+			newest[i] = kept[len(kept)-1].Position
+		}
+	}
+	return newest, l.down
+}
+
+func (l *ledger) History(_ context.Context, channel string, q broker.Query) (broker.Page, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down != nil {
+		return broker.Page{}, l.down
+	}
+	kept := l.kept[channel]
+	if q.After.IsZero() {
+		return broker.Page{Messages: slices.Clone(kept[max(0, len(kept)-q.Limit):]), Complete: true}, nil
+	}
+	var p broker.Page
+	from := 0
+	for i, m := range kept {
+		if m.Position == q.After || i == 0 && q.After.Next(m.Position) {
+			p.Complete = true
+		}
+		if m.Position.Compare(q.After) <= 0 {
+			from = i + 1
+		}
+	}
+	if from == len(kept) && !p.Complete {
+		from = 0 // it is of the future
+	}
+	rest := kept[from:]
+	p.More = len(rest) > q.Limit
+	p.Messages = slices.Clone(rest[:min(len(rest), q.Limit)])
+	return p, nil
+}
