@@ -86,6 +86,7 @@ func TestCloseCodes(t *testing.T) {
 		{"text not UTF-8", frame(0x81, "a\xff"), 1007},
 		{"text cut in a character", frame(0x81, "a\xc3"), 1007},
 		{"character cut by fragments is fine, then close", append(append(frame(0x01, "\xc3"), frame(0x80, "\xb1")...), frame(0x88, "\x03\xe8")...), 1000},
+		{"close with half a code", frame(0x88, "\x03"), 1002},
 		{"close with a code", frame(0x88, "\x03\xe9bye"), 1001},
 		{"flood of messages", flood, 1008},
 		{"flood of pings", pings, 1008},

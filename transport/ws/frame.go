@@ -23,6 +23,7 @@ const maxHeader = 10
 // own from the range for applications.
 const (
 	codeGoingAway   = 1001
+	codeProtocol    = 1002
 	codeInvalidData = 1007
 	codePolicy      = 1008
 	codeTooBig      = 1009

@@ -51,6 +51,7 @@ func newReader(conn *websocket.Conn, h *hijacker, s transport.Session, maxInboun
 var (
 	errTooManyFrames = errors.New("ws: the client sends too many frames")
 	errNotUTF8       = errors.New("ws: the client sent text that is not UTF-8")
+	errHalfCode      = errors.New("ws: the client sent a close frame with half a code")
 	errNotDeflate    = errors.New("ws: the client sent what cannot be decompressed")
 	errTooBig        = errors.New("ws: the client sent a message that is too big when decompressed")
 )
@@ -62,6 +63,8 @@ func (r *reader) run() {
 	defer r.wire.Close()
 	err := r.readAll()
 	switch {
+	case errors.Is(err, errHalfCode): // RFC 6455 section 5.5.1
+		r.wire.Cut(closeFrame(codeProtocol, "half a close code"))
 	case errors.Is(err, errNotUTF8):
 		r.wire.Cut(closeFrame(codeInvalidData, "text is not UTF-8"))
 	case errors.Is(err, errNotDeflate):
