@@ -155,6 +155,13 @@ var badInputs = []badInput{
 	{"reserved on subscribe by query", get("GET /sse?channel=__sentinel__:hello"), 403, "channel_reserved"},
 	{"stream of a bad channel", get("GET /sse/a%00"), 400, "bad_channel"},
 	{"POST stream", post("/sse/a", "x"), 405, "method_not_allowed"},
+
+	{"history where none is kept", upgrade("/ws/c?history=1"), 400, "no_history"},
+	{"no number of history", upgrade("/ws/c?history=x"), 400, "bad_history"},
+	{"garbled cursor where none is kept", upgrade("/ws/c?since=x"), 400, "bad_cursor"},
+	{"read what is not kept", get("GET /history/c"), 404, "no_history"},
+	{"key where none can be kept", post("/publish/c", "m", "Idempotency-Key: a"), 400, "no_history"},
+	{"item with a key where none can be kept", batchOf("/publish", "application/json", `[{"channel":"c","data":1,"key":"a"}]`), 400, "no_history"},
 }
 
 // Each bad input gets its answer, as problem details, and a client that listens

@@ -75,7 +75,7 @@ func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, b *batch) 
 		Receipts []receipt `json:"receipts"`
 	}{make([]receipt, len(b.messages))}
 	for i, m := range b.messages {
-		answer.Receipts[i] = receipt{Channel: m.Channel}
+		answer.Receipts[i] = receiptOf(m.Channel, results[i].Receipt)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// A caller that has gone does not get its receipts.

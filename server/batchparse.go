@@ -19,6 +19,9 @@ import (
 // readBatch reads a batch out of the body. A problem with one item has its
 // position as the member index.
 func (s *Server) readBatch(w http.ResponseWriter, r *http.Request) (*batch, error) {
+	if len(r.Header.Values(keyHeader)) > 0 {
+		return nil, bad("bad_key", "Give each item of a batch a key of its own, as its member key, not in the header.")
+	}
 	kind, err := mediaType(r.Header, batchTypes)
 	if err != nil {
 		return nil, err
@@ -105,6 +108,9 @@ func (s *Server) parseItem(b *batch, i int, raw json.RawMessage) error {
 		return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
 			Detail: "The message is longer than this server takes."}
 	}
+	if m.Key, err = s.itemKey(fields); err != nil {
+		return err
+	}
 	b.add(i, m, channels)
 	return nil
 }
@@ -122,8 +128,8 @@ func itemFields(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	for in.More() {
 		key, _ := in.Token()
 		name, _ := key.(string)
-		if !slices.Contains([]string{"channel", "channels", "data", "encoding"}, name) {
-			return nil, bad("bad_item", "An item has the members channel or channels, data, and encoding, and no others.")
+		if !slices.Contains([]string{"channel", "channels", "data", "encoding", "key"}, name) {
+			return nil, bad("bad_item", "An item has the members channel or channels, data, encoding and key, and no others.")
 		}
 		if _, twice := fields[name]; twice {
 			return nil, bad("bad_item", "A member of the item comes twice.")

@@ -4,6 +4,7 @@
 //	POST /publish              publish a batch, or to many channels (?channel=a&channel=b)
 //	GET  /ws/{channel}         listen over WebSocket   (/ws?channel=a&channel=b)
 //	GET  /sse/{channel}        listen to an event stream, likewise
+//	GET  /history/{channel}    read what was published, or wait for the next
 //	GET  /healthz              the process lives
 //	GET  /readyz               messages go through the broker and come back
 //	GET  /metrics              figures, for Prometheus

@@ -96,7 +96,7 @@ func (s *Server) allows(origin string, r *http.Request) bool {
 func (s *Server) preflight(w http.ResponseWriter, r *http.Request) error {
 	return s.guard(func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Access-Control-Allow-Methods", "POST")
-		w.Header().Set("Access-Control-Allow-Headers", "Content-Type")
+		w.Header().Set("Access-Control-Allow-Headers", "Content-Type, "+keyHeader)
 		w.Header().Set("Access-Control-Max-Age", "600")
 		w.WriteHeader(http.StatusNoContent)
 		return nil

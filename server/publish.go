@@ -24,12 +24,13 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	m.Channel = channel
 	ctx, cancel := publishContext(r)
 	defer cancel()
-	if _, err := s.options.Broker.Publish(ctx, m); err != nil {
+	accepted, err := s.options.Broker.Publish(ctx, m)
+	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// A caller that has gone does not get its receipt.
-	_ = json.NewEncoder(w).Encode(receipt{Channel: channel})
+	_ = json.NewEncoder(w).Encode(receiptOf(channel, accepted))
 	return nil
 }
 
@@ -41,11 +42,28 @@ func publishContext(r *http.Request) (context.Context, context.CancelFunc) {
 
 // A receipt is the answer to an accepted publication.
 type receipt struct {
-	Channel string `json:"channel"`
+	Channel  string `json:"channel"`
+	ID       string `json:"id,omitempty"` // cursor, where there is history
+	Repeated bool   `json:"repeated,omitempty"`
 }
 
-// messageOf takes the message out of the query or the body.
+func receiptOf(channel string, r broker.Receipt) receipt {
+	return receipt{Channel: channel, ID: transport.Cursor(channel, r.Position), Repeated: r.Repeated}
+}
+
+// messageOf takes the message out of the query or the body, and its key out of the
+// header.
 func (s *Server) messageOf(w http.ResponseWriter, r *http.Request) (broker.Message, error) {
+	key, err := s.headerKey(r)
+	if err != nil {
+		return broker.Message{}, err
+	}
+	m, err := s.contentOf(w, r)
+	m.Key = key
+	return m, err
+}
+
+func (s *Server) contentOf(w http.ResponseWriter, r *http.Request) (broker.Message, error) {
 	query, err := parseQuery(r)
 	if err != nil {
 		return broker.Message{}, err

@@ -37,6 +37,7 @@ func (s *Server) routes() http.Handler {
 		s.route(e, http.MethodPost, path, s.guard(h))
 		s.route(e, http.MethodOptions, path, s.preflight)
 	}
+	s.route(e, http.MethodGet, "/history/*", s.guard(s.history))
 	for name, t := range s.transports {
 		listen := s.guard(s.listen(name, t))
 		s.route(e, http.MethodGet, "/"+name, listen)

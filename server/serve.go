@@ -48,10 +48,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
+// beginDrain turns readiness red and ends what waits.
+func (s *Server) beginDrain() {
+	s.draining.Store(true)
+	s.stopOnce.Do(func() { close(s.stopping) })
+}
+
 // drain lets go of all clients: readiness is red from the first moment, and
 // publishing goes on until the last listener has gone.
 func (s *Server) drain(ctx context.Context, web *http.Server) {
-	s.draining.Store(true)
+	s.beginDrain()
 	s.log.Info("server: draining", "connections", s.hub.Sessions())
 	ctx, cancel := context.WithTimeout(ctx, s.options.DrainTime+lingerTime+time.Second)
 	defer cancel()

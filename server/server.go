@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -97,6 +98,9 @@ type Server struct {
 	origins    origins
 	handler    http.Handler
 	draining   atomic.Bool
+	stopping   chan struct{} // closed when draining begins
+	stopOnce   sync.Once
+	polls      atomic.Int64 // requests that wait for news
 }
 
 // New returns a Server on o.Broker. It does not wait for the broker: see Check.
@@ -111,7 +115,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 			"wanted", o.MaxConnections, "allowed", most)
 		o.MaxConnections = most
 	}
-	s := &Server{options: o, log: o.Logger}
+	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{})}
 	var err error
 	if s.origins, err = parseOrigins(s.options.AllowOrigins); err != nil {
 		return nil, err
@@ -145,7 +149,7 @@ func (s *Server) Check(ctx context.Context) error { return s.hub.Check(ctx) }
 // Close sends away all clients at once, and waits for everything the Server has
 // started. It is to be called when no handler runs any more.
 func (s *Server) Close() error {
-	s.draining.Store(true)
+	s.beginDrain()
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.WriteTimeout+2*lingerTime)
 	defer cancel()
 	s.hub.Drain(ctx, 0)

@@ -29,12 +29,25 @@ func TestFormatsAreGolden(t *testing.T) {
 			{Channel: "chat", Data: []byte("<b>\"quoted\"</b> & \\ \n\t\x00\u2028")},
 			{Channel: "chat", Data: []byte(`{"json": [1, 2]}`)},
 			{Channel: "chat", Data: []byte{0xFF, 0x00}, Binary: true},
+			{Channel: "chat", Data: []byte("kept"), Position: broker.Position{Epoch: 7, Seq: 3}},
 		} {
 			payload, isBinary := f.AppendMessage(nil, m)
 			fmt.Fprintf(&b, "%s message binary=%v %q\n", f.Name(), isBinary, payload)
 		}
-		payload, ok := f.AppendGap(nil, transport.Gap{Channel: "chat", Reason: broker.LinkLost})
-		fmt.Fprintf(&b, "%s gap told=%v %q\n", f.Name(), ok, payload)
+		for _, g := range []transport.Gap{
+			{Channel: "chat", Reason: broker.LinkLost},
+			{Channel: "chat", Reason: transport.NotRetained, From: broker.Position{Epoch: 7, Seq: 3}, To: broker.Position{Epoch: 7, Seq: 9}},
+		} {
+			payload, ok := f.AppendGap(nil, g)
+			fmt.Fprintf(&b, "%s gap told=%v %q\n", f.Name(), ok, payload)
+		}
+		for _, s := range []transport.Subscribed{
+			{Channel: "chat", Recovered: true, Position: broker.Position{Epoch: 7, Seq: 9}},
+			{Channel: "chat"},
+		} {
+			payload, ok := f.AppendSubscribed(nil, s)
+			fmt.Fprintf(&b, "%s subscribed told=%v %q\n", f.Name(), ok, payload)
+		}
 	}
 	const golden = "../testdata/frames/formats.txt"
 	if *update {

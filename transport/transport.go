@@ -23,15 +23,30 @@ type Transport interface {
 	// DefaultFormat is the name of the Format of a client that asks for none.
 	DefaultFormat() string
 
-	// Serve answers one request for channels, which are valid and distinct, in
-	// a format that exists. It returns when the client is connected, not when
-	// it has gone: what a connection needs from then on runs in goroutines of
-	// the Transport. Where it returns an error nothing has been written; a
-	// *Problem says what to answer.
-	Serve(w http.ResponseWriter, r *http.Request, channels []string, format Format) error
+	// Serve connects the client that made r and asks for wanted. It returns when
+	// the client is connected, not when it has gone: what a connection needs
+	// from then on runs in goroutines of the Transport. Where it returns an
+	// error nothing has been written; a *Problem says what to answer.
+	Serve(w http.ResponseWriter, r *http.Request, wanted Wanted) error
 
 	// Wait returns when the last connection has ended. The hub ends them.
 	Wait()
+}
+
+// A Wanted is what a client asks to hear, checked by the server.
+type Wanted struct {
+	Channels []string // valid and distinct
+	Starts   []Start  // as in Subscriber
+	Format   Format
+}
+
+// A Resumer is a Transport whose clients say by themselves, when they come back,
+// which message they heard last.
+type Resumer interface {
+	Transport
+	// LastID returns what the client of r says, whatever that is: it should be
+	// the cursor of that message. It reports false where the client says nothing.
+	LastID(r *http.Request) (id string, said bool)
 }
 
 // An Env is what a server gives to its Transports.

@@ -8,8 +8,13 @@
 //	event: binary             a binary message in base64 (raw and text)
 //	data: AAEC/w==
 //
+//	id: 5Kj0…                 before the data of every message that has a cursor
+//
 //	event: gap                messages may be missing here
 //	data: {"type":"gap","channel":"chat","reason":"link-lost"}
+//
+//	event: subscribed         whether the channel is continued from where was asked
+//	data: {"type":"subscribed","channel":"chat","id":"5Kj0…","recovered":true}
 //
 //	:                         a comment that keeps the connection alive
 //
@@ -20,4 +25,13 @@
 // The stream has no end of its own: it lasts until either side closes the
 // connection, and EventSource then comes back after the time that the first
 // event, retry, has told it.
+//
+// # Coming back
+//
+// EventSource keeps the last id and sends it as Last-Event-ID when it comes back,
+// so a page continues where it was without a line of code. As the header cannot
+// be changed by the page, the server answers whatever is in it with a stream:
+// EventSource gives up for good after any error status. An id is the cursor of
+// one channel; a stream of several channels continues in that one, and is told of
+// the others that they were not recovered.
 package sse

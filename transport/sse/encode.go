@@ -3,6 +3,7 @@ package sse
 import (
 	"bytes"
 	"encoding/base64"
+	"strings"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
@@ -20,23 +21,26 @@ type encoding struct {
 func (e *encoding) Message(m broker.Message) []byte {
 	var room [512]byte
 	payload, isBinary := e.format.AppendMessage(room[:0], m)
+	id := transport.Cursor(m.Channel, m.Position)
 	if isBinary {
 		payload = base64.StdEncoding.AppendEncode(nil, payload)
-		return AppendEvent(nil, "binary", payload)
+		return AppendEvent(nil, "binary", id, payload)
 	}
-	return AppendEvent(nil, "", payload)
+	return AppendEvent(nil, "", id, payload)
 }
 
-// Gap implements transport.Encoding.
+// Gap implements transport.Encoding. It has no id: the last message before it is
+// where a client continues.
 func (e *encoding) Gap(g transport.Gap) []byte {
 	payload, _ := e.events.AppendGap(nil, g)
-	return AppendEvent(nil, "gap", payload)
+	return AppendEvent(nil, "gap", "", payload)
 }
 
-// Subscribed implements transport.Encoding.
+// Subscribed implements transport.Encoding. It has no id, as the messages that it
+// announces are yet to come.
 func (e *encoding) Subscribed(s transport.Subscribed) []byte {
 	payload, _ := e.events.AppendSubscribed(nil, s)
-	return AppendEvent(nil, "subscribed", payload)
+	return AppendEvent(nil, "subscribed", "", payload)
 }
 
 // Ping implements transport.Encoding.
@@ -46,12 +50,19 @@ func (e *encoding) Ping() []byte { return comment }
 func (e *encoding) End(transport.End) []byte { return nil }
 
 // AppendEvent appends one event to dst. The name, which must not contain line
-// ends, may be empty: EventSource then calls the event "message".
-func AppendEvent(dst []byte, name string, payload []byte) []byte {
-	dst = growFor(dst, len(name)+len(payload))
+// ends, may be empty: EventSource then calls the event "message". The id may be
+// empty, and is left out where EventSource could not read it back: with line ends
+// it would become fields of its own, and one with NUL is ignored.
+func AppendEvent(dst []byte, name, id string, payload []byte) []byte {
+	dst = growFor(dst, len(name)+len(id)+len(payload))
 	if name != "" {
 		dst = append(dst, "event: "...)
 		dst = append(dst, name...)
+		dst = append(dst, '\n')
+	}
+	if id != "" && !strings.ContainsAny(id, "\r\n\x00") {
+		dst = append(dst, "id: "...)
+		dst = append(dst, id...)
 		dst = append(dst, '\n')
 	}
 	for {
@@ -72,7 +83,7 @@ func AppendEvent(dst []byte, name string, payload []byte) []byte {
 
 // growFor makes room for an event of one line.
 func growFor(dst []byte, size int) []byte {
-	const fields = len("event: \ndata: \n\n")
+	const fields = len("event: \nid: \ndata: \n\n")
 	if cap(dst)-len(dst) >= size+fields {
 		return dst
 	}

@@ -11,25 +11,27 @@ import (
 )
 
 // An event is what EventSource would dispatch.
-type event struct{ name, data string }
+type event struct{ name, id, data string }
 
 // parse interprets a stream as WHATWG HTML section 9.2.6 says.
 func parse(stream []byte) (events []event) {
 	text := strings.TrimPrefix(string(stream), "\uFEFF")
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")
-	var name, data string
+	var name, id, data string // id is kept from event to event
 	for line := range strings.SplitSeq(text, "\n") {
 		field, value, _ := strings.Cut(line, ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {
 		case line == "":
 			if data != "" {
-				events = append(events, event{name, strings.TrimSuffix(data, "\n")})
+				events = append(events, event{name, id, strings.TrimSuffix(data, "\n")})
 			}
 			name, data = "", ""
 		case field == "event":
 			name = value
+		case field == "id" && !strings.Contains(value, "\x00"):
+			id = value
 		case field == "data":
 			data += value + "\n"
 		}
@@ -47,18 +49,25 @@ var payloads = []string{
 	"id: 7", "data: x", "event: gap\ndata: x", ": comment", "\uFEFFbom", "\x00", "a\n\nb\r\r\nc", ":", "retry: 1\n\n",
 }
 
-// Any text is exactly one event with the same payload, line ends apart.
+// Any text is exactly one event with the same payload, line ends apart, and the
+// same id, unless that would break the stream: then it has none.
 func FuzzAppendEvent(f *testing.F) {
 	for _, p := range payloads {
-		f.Add(p)
+		f.Add(p, "")
+		f.Add(p, "AAECAwQ-_w")
+		f.Add("hola", p)
 	}
-	f.Fuzz(func(t *testing.T, payload string) {
+	f.Fuzz(func(t *testing.T, payload, id string) {
+		wantID := id
+		if strings.ContainsAny(id, "\r\n\x00") {
+			wantID = ""
+		}
 		for _, name := range []string{"", "gap"} {
 			// As in life, something stands before it in the stream.
-			stream := sse.AppendEvent([]byte("retry: 1\n\n"), name, []byte(payload))
+			stream := sse.AppendEvent([]byte("retry: 1\n\n"), name, id, []byte(payload))
 			got := parse(stream)
-			if len(got) != 1 || got[0] != (event{name, normal(payload)}) {
-				t.Errorf("%q became %q", payload, got)
+			if len(got) != 1 || got[0] != (event{name, wantID, normal(payload)}) {
+				t.Errorf("%q with id %q became %q", payload, id, got)
 			}
 		}
 	})
@@ -67,34 +76,44 @@ func FuzzAppendEvent(f *testing.F) {
 // One allocation an event of one line, so one a message for all its readers.
 func TestAppendEventAllocatesOnce(t *testing.T) {
 	payload := bytes.Repeat([]byte("x"), 128)
-	if n := testing.AllocsPerRun(100, func() { sse.AppendEvent(nil, "", payload) }); n != 1 {
+	if n := testing.AllocsPerRun(100, func() { sse.AppendEvent(nil, "", "AAECAwQ-_w", payload) }); n != 1 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-// The formats as event streams frame them.
+// The formats as event streams frame them: the id is the cursor, whatever the
+// format.
 func TestFormats(t *testing.T) {
+	at := broker.Position{Epoch: 7, Seq: 3}
+	id := transport.Cursor("c", at)
 	for _, c := range []struct {
 		format string
 		m      broker.Message
 		want   event
 	}{
-		{"raw", broker.Message{Channel: "c", Data: []byte("hola")}, event{"", "hola"}},
-		{"text", broker.Message{Channel: "c", Data: []byte("hola")}, event{"", "[c] hola"}},
-		{"json", broker.Message{Channel: "c", Data: []byte("<h>\n")}, event{"", `{"type":"message","channel":"c","data":"<h>\n"}`}},
-		{"raw", broker.Message{Channel: "c", Data: []byte{0xFF}, Binary: true}, event{"binary", "/w=="}},
+		{"raw", broker.Message{Channel: "c", Data: []byte("hola")}, event{"", "", "hola"}},
+		{"raw", broker.Message{Channel: "c", Data: []byte("hola"), Position: at}, event{"", id, "hola"}},
+		{"text", broker.Message{Channel: "c", Data: []byte("hola"), Position: at}, event{"", id, "[c] hola"}},
+		{"json", broker.Message{Channel: "c", Data: []byte("<h>\n")}, event{"", "", `{"type":"message","channel":"c","data":"<h>\n"}`}},
+		{"json", broker.Message{Channel: "c", Data: []byte("x"), Position: at}, event{"", id, `{"type":"message","channel":"c","data":"x","id":"` + id + `"}`}},
+		{"raw", broker.Message{Channel: "c", Data: []byte{0xFF}, Binary: true, Position: at}, event{"binary", id, "/w=="}},
 	} {
-		f, ok := transport.FormatByName(c.format)
-		if !ok {
-			t.Fatal(c.format)
-		}
-		payload, _ := f.AppendMessage(nil, c.m)
-		name := ""
-		if c.want.name == "binary" {
-			name, payload = "binary", []byte("/w==")
-		}
-		if got := parse(sse.AppendEvent(nil, name, payload)); len(got) != 1 || got[0] != c.want {
+		if got := parse(join(t, c.format, nil).Encoding.Message(c.m)); len(got) != 1 || got[0] != c.want {
 			t.Errorf("%s: %q, want %q", c.format, got, c.want)
+		}
+	}
+}
+
+// What is no message has no id, so that a client continues behind the last message.
+func TestEventsHaveNoID(t *testing.T) {
+	e := join(t, "raw", nil).Encoding
+	at := broker.Position{Epoch: 7, Seq: 3}
+	for name, b := range map[string][]byte{
+		"gap":        e.Gap(transport.Gap{Channel: "c", From: at, To: at}),
+		"subscribed": e.Subscribed(transport.Subscribed{Channel: "c", Position: at}),
+	} {
+		if got := parse(b); len(got) != 1 || got[0].name != name || got[0].id != "" {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

@@ -47,10 +47,19 @@ func (t *Transport) DefaultFormat() string { return "raw" }
 // Wait implements transport.Transport.
 func (t *Transport) Wait() { t.readers.Wait() }
 
+// LastID implements transport.Resumer. EventSource sends the id of the last event
+// that had one.
+func (t *Transport) LastID(r *http.Request) (string, bool) {
+	id := r.Header.Get("Last-Event-ID")
+	return id, id != ""
+}
+
+var _ transport.Resumer = (*Transport)(nil)
+
 // Serve implements transport.Transport. The headers are sent once the broker has
 // confirmed all channels. The connection is taken over from net/http, whose
 // buffers would stay with it for life; so HTTP/2 cannot be served.
-func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []string, format transport.Format) error {
+func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
 	if r.ProtoMajor != 1 {
 		return &transport.Problem{Status: http.StatusHTTPVersionNotSupported, Code: "bad_protocol",
 			Detail: "Event streams are served over HTTP/1.1."}
@@ -59,7 +68,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
 	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
-		Socket: s, Encoding: t.encodings[format.Name()], Channels: channels,
+		Socket: s, Encoding: t.encodings[wanted.Format.Name()], Channels: wanted.Channels, Starts: wanted.Starts,
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ type site struct {
 }
 
 // serve serves a format at every path, with compression for those who offer it.
-func serve(t *testing.T, format string) site {
+func serve(t *testing.T, format string, starts ...transport.Start) site {
 	t.Helper()
 	hub := capture{make(chan transport.Subscriber, 1)}
 	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, Stall: time.Minute, Linger: time.Minute})
@@ -55,7 +56,8 @@ func serve(t *testing.T, format string) site {
 		t.Fatal(err)
 	}
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := tr.Serve(w, r, []string{"c"}, f); err != nil {
+		wanted := transport.Wanted{Channels: []string{"c"}, Starts: starts, Format: f}
+		if err := tr.Serve(w, r, wanted); err != nil {
 			t.Error(err)
 		}
 	})}
@@ -82,6 +84,20 @@ func connect(t *testing.T, format string, compress bool) (*websocket.Conn, trans
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c, <-s.joined
+}
+
+// Where a client wants to begin reaches the hub.
+func TestStartsReachTheHub(t *testing.T) {
+	start := transport.Start{Since: true, After: broker.Position{Epoch: 7, Seq: 3}}
+	s := serve(t, "raw", start)
+	c, _, err := websocket.DefaultDialer.Dial("ws://"+s.addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if joined := <-s.joined; !slices.Equal(joined.Starts, []transport.Start{start}) {
+		t.Error(joined.Starts)
+	}
 }
 
 // Every message, of any length and kind, is one frame that another
@@ -132,6 +148,7 @@ func TestEvents(t *testing.T) {
 	<-pinged
 	for reason, code := range map[transport.End]string{
 		transport.EndShutdown: "\x03\xe9", transport.EndGap: "\x0f\xa1", transport.EndIdle: "\x0f\xa2", transport.EndSlow: "\x0f\xa8",
+		transport.EndUnrecovered: "\x0f\xa3",
 	} {
 		if f := s.Encoding.End(reason); f[0] != 0x88 || !strings.HasPrefix(string(f[2:]), code) || int(f[1]) != len(f)-2 {
 			t.Errorf("end %d: %x", reason, f)

@@ -38,7 +38,7 @@ func (t *Transport) Wait() { t.readers.Wait() }
 
 // Serve implements transport.Transport. The 101 is sent once the broker has
 // confirmed all channels.
-func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []string, format transport.Format) error {
+func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
 	if p := checkHandshake(r); p != nil {
 		return p
 	}
@@ -50,7 +50,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, channels []str
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
 	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
-		Socket: s, Encoding: encodings[format.Name()], Channels: channels, Answers: true,
+		Socket: s, Encoding: encodings[wanted.Format.Name()], Channels: wanted.Channels, Starts: wanted.Starts, Answers: true,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,197 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
+)
+
+const (
+	defaultLimit = 100
+	maxWait      = time.Minute
+	readTimeout  = 5 * time.Second // for one answer of the broker
+)
+
+// A reading is what GET /history/{channel} asks for.
+type reading struct {
+	channel string
+	after   broker.Position
+	limit   int
+	wait    time.Duration // for news where there is none, 0 for not at all
+}
+
+// A historyAnswer is what it gets.
+type historyAnswer struct {
+	Channel  string        `json:"channel"`
+	Messages []pastMessage `json:"messages"`
+	Complete bool          `json:"complete"` // nothing is missing behind since or in between
+	More     bool          `json:"more"`
+	Next     string        `json:"next,omitempty"` // cursor
+}
+
+type pastMessage struct {
+	ID       string `json:"id"`
+	Data     string `json:"data"`
+	Encoding string `json:"encoding,omitempty"`
+}
+
+// history answers GET /history/{channel}.
+func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
+	asked, err := readingOf(r)
+	if err != nil {
+		return err
+	}
+	past, keeps := broker.HistoryOf(s.options.Broker)
+	if !keeps {
+		return &transport.Problem{Status: http.StatusNotFound, Code: "no_history", Detail: "This server keeps no history."}
+	}
+	answer, err := s.readHistory(w, r, historyReader{past, asked})
+	switch {
+	case r.Context().Err() != nil:
+		return nil // nobody is left to answer
+	case err != nil:
+		return s.historyProblem(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff") // there is anything in messages
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false) // as the json format has it
+	_ = out.Encode(answer)   // a caller that has gone gets none
+	return nil
+}
+
+// readHistory reads at once or, where the client wants that, when there is news.
+func (s *Server) readHistory(w http.ResponseWriter, r *http.Request, h historyReader) (historyAnswer, error) {
+	read := h.read
+	if h.wait > 0 {
+		read = func(context.Context) (broker.Page, error) { return s.poll(w, r, h) }
+	}
+	page, err := read(r.Context())
+	if err != nil {
+		return historyAnswer{}, err
+	}
+	return h.answer(r.Context(), page)
+}
+
+// readingOf returns what r asks for: the channel of the path, and ?since=, ?limit=
+// and ?wait=.
+func readingOf(r *http.Request) (reading, error) {
+	channel, err := pathChannel(r, "/history/")
+	if err != nil {
+		return reading{}, err
+	}
+	query, err := parseQuery(r)
+	if err != nil {
+		return reading{}, err
+	}
+	return parseReading(channel, query)
+}
+
+func parseReading(channel string, query url.Values) (reading, error) {
+	after, err := sinceOf(channel, query["since"])
+	if err != nil {
+		return reading{}, err
+	}
+	asked := reading{channel: channel, after: after, limit: defaultLimit}
+	if query.Has("limit") {
+		if asked.limit, err = count(query["limit"], maxHistory); err != nil {
+			return asked, bad("bad_limit", "Give limit once, as a number of messages from 1 to 1000.")
+		}
+	}
+	if query.Has("wait") {
+		asked.wait, err = time.ParseDuration(query.Get("wait"))
+		if err != nil || len(query["wait"]) > 1 || asked.wait < 0 || asked.wait > maxWait {
+			return asked, bad("bad_wait", "Give wait once, as a time from 0s to 60s, such as 30s.")
+		}
+	}
+	return asked, nil
+}
+
+// historyProblem is the answer to a history that could not be read. Unlike a
+// publication, reading can be repeated whatever has become of it.
+func (s *Server) historyProblem(err error) error {
+	if errors.Is(err, hub.ErrNotConfirmed) {
+		return err
+	}
+	for _, failure := range []error{
+		broker.ErrUnavailable, broker.ErrDenied, broker.ErrClosed, broker.ErrUncertain, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, failure) {
+			s.log.Warn("server: a history cannot be read", "error", err)
+			return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "broker_unavailable", RetryAfter: 1,
+				Detail: "The history cannot be read now."}
+		}
+	}
+	return err
+}
+
+// A historyReader answers one request out of a history.
+type historyReader struct {
+	past broker.Historian
+	reading
+}
+
+func (h historyReader) read(ctx context.Context) (broker.Page, error) {
+	return h.readAfter(ctx, h.after)
+}
+
+func (h historyReader) readAfter(ctx context.Context, after broker.Position) (broker.Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return h.past.History(ctx, h.channel, broker.Query{After: after, Limit: h.limit})
+}
+
+// answer makes the answer of a page. Where the page does not say where to go on,
+// that is behind the newest position; what has come since it was asked for is
+// read then, lest it be passed over.
+func (h historyReader) answer(ctx context.Context, page broker.Page) (historyAnswer, error) {
+	next := h.after
+	if len(page.Messages) == 0 && (h.after.IsZero() || !page.Complete) {
+		newest, err := h.newest(ctx)
+		if err != nil {
+			return historyAnswer{}, err
+		}
+		if next = newest; !newest.IsZero() {
+			later, err := h.readAfter(ctx, newest)
+			if err != nil {
+				return historyAnswer{}, err
+			}
+			page = broker.Page{Messages: later.Messages, More: later.More, Complete: page.Complete && later.Complete}
+		}
+	}
+	messages := make([]pastMessage, len(page.Messages))
+	for i, m := range page.Messages {
+		if i > 0 && !next.Next(m.Position) {
+			page.Complete = false
+		}
+		messages[i], next = pastMessageOf(h.channel, m), m.Position
+	}
+	return historyAnswer{h.channel, messages, page.Complete, page.More, transport.Cursor(h.channel, next)}, nil
+}
+
+func (h historyReader) newest(ctx context.Context) (broker.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	newest, err := h.past.Newest(ctx, h.channel)
+	if err != nil || len(newest) != 1 {
+		return broker.Position{}, err
+	}
+	return newest[0], nil
+}
+
+func pastMessageOf(channel string, m broker.Message) pastMessage {
+	past := pastMessage{ID: transport.Cursor(channel, m.Position), Data: string(m.Data)}
+	if m.Binary {
+		past.Data, past.Encoding = base64.StdEncoding.EncodeToString(m.Data), "base64"
+	}
+	return past
+}

@@ -1,0 +1,103 @@
+package server_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/memory"
+)
+
+// A past is a memory broker that keeps the newest messages of each channel: as
+// much of a Historian as the tests of this package need.
+type past struct {
+	broker.Broker
+	keep int
+
+	mu      sync.Mutex
+	kept    map[string][]broker.Message
+	seq     map[string]uint64
+	failure error         // of everything that reads
+	looked  chan struct{} // gets a token at each look, where there is room
+}
+
+const epoch = 7
+
+func newPast(keep int) *past {
+	return &past{Broker: memory.New(), keep: keep, kept: map[string][]broker.Message{}, seq: map[string]uint64{}, looked: make(chan struct{}, 1)}
+}
+
+func (p *past) Retention() broker.Retention {
+	return broker.Retention{Messages: p.keep, Age: time.Hour}
+}
+
+func (p *past) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, old := range p.kept[m.Channel] {
+		if m.Key != "" && m.Key == old.Key {
+			return broker.Receipt{Position: old.Position, Repeated: true}, nil
+		}
+	}
+	p.seq[m.Channel]++
+	m.Position = broker.Position{Epoch: epoch, Seq: p.seq[m.Channel]}
+	kept := append(p.kept[m.Channel], m.Normal())
+	p.kept[m.Channel] = kept[max(0, len(kept)-p.keep):]
+	_, err := p.Broker.Publish(ctx, m)
+	return broker.Receipt{Position: m.Position}, err
+}
+
+func (p *past) History(_ context.Context, channel string, q broker.Query) (broker.Page, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case p.looked <- struct{}{}:
+	default:
+	}
+	kept := p.kept[channel]
+	if q.After.IsZero() {
+		return broker.Page{Messages: slices.Clone(kept[max(0, len(kept)-q.Limit):]), Complete: true}, p.failure
+	}
+	page := broker.Page{Complete: q.After.Epoch == epoch && q.After.Seq <= p.seq[channel]}
+	if page.Complete {
+		i, _ := slices.BinarySearchFunc(kept, q.After, func(m broker.Message, at broker.Position) int {
+			if m.Position.Seq <= at.Seq {
+				return -1
+			}
+			return 1
+		})
+		kept = kept[i:]
+		page.Complete = q.After.Seq == p.seq[channel] || len(kept) > 0 && q.After.Next(kept[0].Position)
+	}
+	page.More = len(kept) > q.Limit
+	page.Messages = slices.Clone(kept[:min(len(kept), q.Limit)])
+	return page, p.failure
+}
+
+func (p *past) Newest(_ context.Context, channels ...string) ([]broker.Position, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	newest := make([]broker.Position, len(channels))
+	for i, c := range channels {
+		if seq := p.seq[c]; seq > 0 {
+			newest[i] = broker.Position{Epoch: epoch, Seq: seq}
+		}
+	}
+	return newest, p.failure
+}
+
+// forget deletes the messages of a channel as time does: positions go on.
+func (p *past) forget(channel string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept[channel] = nil
+}
+
+// fail makes reading fail with err.
+func (p *past) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failure = err
+}
