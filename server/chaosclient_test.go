@@ -49,7 +49,7 @@ func (s stay) limited(ctx context.Context) (context.Context, context.CancelFunc)
 func listenWS(ctx context.Context, at place, format string, s stay, c *checker) {
 	cursor := ""
 	for ctx.Err() == nil {
-		conn, resp, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+at.address()+"/ws/c?format="+format+since(cursor), nil)
+		conn, resp, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+at.address()+"/ws/c?format="+format+andSince(cursor), nil)
 		if err != nil {
 			if resp != nil && resp.StatusCode < 500 {
 				c.failf("the server answered %s", resp.Status)
@@ -78,7 +78,7 @@ func listenWS(ctx context.Context, at place, format string, s stay, c *checker) 
 	}
 }
 
-func since(cursor string) string {
+func andSince(cursor string) string {
 	if cursor == "" {
 		return ""
 	}
@@ -187,7 +187,7 @@ func poll(ctx context.Context, at place, c *checker) {
 	cursor := ""
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for ctx.Err() == nil {
-		page, err := getPage(ctx, client, "http://"+at.address()+"/history/c?limit=500&wait=2s"+since(cursor))
+		page, err := getPage(ctx, client, "http://"+at.address()+"/history/c?limit=500&wait=2s"+andSince(cursor))
 		if err != nil {
 			between(ctx)
 			continue
