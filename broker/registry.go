@@ -86,7 +86,7 @@ func CheckParams(u *url.URL, known ...string) error {
 			if len(known) > 0 {
 				accepts = "known are " + strings.Join(known, ", ")
 			}
-			return fmt.Errorf("%w: %s: unknown parameter %q; %s", ErrURL, u.Scheme, name, accepts)
+			return &ParamError{Scheme: u.Scheme, Name: name, accepts: accepts}
 		}
 		if len(query[name]) > 1 {
 			return fmt.Errorf("%w: %s: parameter %q is given more than once", ErrURL, u.Scheme, name)
@@ -94,6 +94,17 @@ func CheckParams(u *url.URL, known ...string) error {
 	}
 	return nil
 }
+
+// A ParamError is an ErrURL: the driver of Scheme does not know the parameter Name.
+type ParamError struct{ Scheme, Name, accepts string }
+
+// Error implements error.
+func (e *ParamError) Error() string {
+	return fmt.Sprintf("%v: %s: unknown parameter %q; %s", ErrURL, e.Scheme, e.Name, e.accepts)
+}
+
+// Unwrap returns ErrURL.
+func (e *ParamError) Unwrap() error { return ErrURL }
 
 func known() string {
 	names := Drivers()

@@ -101,6 +101,24 @@ func TestMistakes(t *testing.T) {
 		{"--broker redis://:s3cret@h/x", 2, "database"},
 		{"--broker redis://:s3cret@h?poolsize=3", 2, "poolsize"},
 		{"--broker memory://host", 2, "memory"},
+		{"--history=-1s", 2, "--history"},
+		{"--history 999ms", 2, "--history"},
+		{"--history 721h", 2, "--history"},
+		{"--history 9e99s", 2, "--history"},
+		{"--history 5", 2, "--history"},
+		{"--history 5m --history-size 0", 2, "--history-size"},
+		{"--history-size 1000001", 2, "--history-size"},
+		{"--history-size many", 2, "--history-size"},
+		{"--history 5m --broker memory://?history=1m", 2, "the broker URL says"},
+		{"--history 5m --broker redis://:s3cret@h?prefix=x&history-size=3", 2, "the broker URL says"},
+		{"--history 5m --broker forgetful://", 2, "forgetful:// keep no history"},
+		{"--history 5m --broker careless://", 2, "this broker keeps no history"},
+		{"--history 5m --broker redis", 2, "scheme"},
+		{"pub c - --key k", 2, "--key"},
+		{"sub c --last 1001", 2, "--last"},
+		{"sub c --last=-1", 2, "--last"},
+		{"sub c --since x", 2, "--since"},
+		{"sub c --last 1 --since ZZ3yqgAAAAAAAAAHAAAAAAAAAAM", 2, "--since"},
 		{"--listen localhost:65536", 1, "65536"},
 		{"--listen abc", 1, "abc"},
 		{"--listen localhost:0 --broker redis://:s3cret@127.0.0.1:1 --broker-required", 1, "127.0.0.1:1"},
@@ -133,6 +151,7 @@ func TestUnknownEnvironment(t *testing.T) {
 func TestBadEnvironment(t *testing.T) {
 	for name, flag := range map[string]string{
 		"PREGON_MAX_MESSAGE": "--max-message", "PREGON_PING_INTERVAL": "--ping-interval", "PREGON_LOG_FORMAT": "--log-format",
+		"PREGON_HISTORY": "--history", "PREGON_HISTORY_SIZE": "--history-size",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, "10 MB")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +19,16 @@ const maxLine = 16 << 20
 type pubCommand struct {
 	Channel string  `arg:"" help:"Channel to publish to."`
 	Message string  `arg:"" help:"Message, or - for one message a line of standard input."`
+	Key     string  `env:"-" placeholder:"KEY" help:"Publish only if nothing with this key is in the channel's history: then publishing again is safe. For one message, on a server with --history."`
 	URL     address `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+}
+
+// Validate is called by kong.
+func (c *pubCommand) Validate() error {
+	if c.Key != "" && c.Message == "-" {
+		return errors.New("--key: each message has a key of its own, so it is not for lines of standard input")
+	}
+	return nil
 }
 
 // Run publishes, and stops at the first message that was not accepted. Signals
@@ -52,6 +62,9 @@ func (c *pubCommand) publish(ctx context.Context, client *http.Client, text stri
 		return fmt.Errorf("publish: %w", err)
 	}
 	req.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	if c.Key != "" {
+		req.Header.Set("Idempotency-Key", c.Key)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)

@@ -33,6 +33,7 @@ const minTime = 10 * time.Millisecond
 type serveCommand struct {
 	Listen         string        `default:"localhost:8000" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one. Default ${default}."`
 	Broker         string        `default:"miniredis://" placeholder:"URL" help:"Broker, such as redis://localhost:6379; see pregon brokers. Default ${default}, which is embedded."`
+	Keep           historyFlags  `embed:""`
 	BrokerRequired bool          `help:"Exit where the broker cannot be reached at start, instead of trying on."`
 	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error. Default ${default}."`
 	LogFormat      string        `default:"text" enum:"text,json" help:"How to log: text or json. Default ${default}."`
@@ -71,7 +72,7 @@ func (c *serveCommand) Validate() error {
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key: give both or neither")
 	}
-	return nil
+	return c.Keep.check()
 }
 
 // Run serves until ctx ends or the process is told to stop. A second signal ends
@@ -84,7 +85,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	log := c.logger(out)
 	slog.SetDefault(log) // for drivers, which are opened by URL only
 	c.warnOfSecrets(log, out.args)
-	b, err := broker.Open(ctx, c.Broker)
+	b, err := c.Keep.open(ctx, c.Broker)
 	if err != nil {
 		return err
 	}

@@ -1,17 +1,12 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -25,7 +20,26 @@ const (
 type subCommand struct {
 	Channels []string `arg:"" name:"channel" help:"Channels to listen to."`
 	Format   string   `default:"text" enum:"text,raw,json" help:"What to print of a message: text, raw or json. Default ${default}."`
+	Since    []string `env:"-" sep:"none" placeholder:"CURSOR" help:"Begin behind the message with this cursor. May be repeated, for several channels."`
+	Last     int      `env:"-" default:"0" placeholder:"N" help:"Begin with the last N messages that the server has kept, at most 1000."`
 	URL      address  `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+}
+
+// Validate is called by kong.
+func (c *subCommand) Validate() error {
+	switch {
+	case c.Last < 0 || c.Last > 1000:
+		return errors.New("--last: must be from 1 to 1000")
+	case c.Last > 0 && len(c.Since) > 0:
+		return errors.New("--since and --last: give one of them")
+	}
+	s := c.subscription(nil)
+	for _, cursor := range c.Since {
+		if !s.remember(cursor) {
+			return errors.New("--since: not a cursor of these channels")
+		}
+	}
+	return nil
 }
 
 // errRefused means that asking again would be answered in the same way.
@@ -39,9 +53,13 @@ func (c *subCommand) Run(ctx context.Context, out *console) error {
 	context.AfterFunc(ctx, stop) // a second signal ends the process
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
 	defer transport.CloseIdleConnections()
+	s := c.subscription(out)
+	for _, cursor := range c.Since {
+		s.remember(cursor)
+	}
 	for pause := minRetry; ; pause = min(2*pause, maxRetry) {
 		began := time.Now()
-		err := c.listen(ctx, &http.Client{Transport: transport}, out)
+		err := s.listen(ctx, &http.Client{Transport: transport})
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -57,82 +75,4 @@ func (c *subCommand) Run(ctx context.Context, out *console) error {
 			return nil
 		}
 	}
-}
-
-// listen prints the events of one connection.
-func (c *subCommand) listen(ctx context.Context, client *http.Client, out *console) error {
-	query := url.Values{"channel": c.Channels, "format": {c.Format}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, string(c.URL)+"/sse?"+query.Encode(), nil)
-	if err != nil {
-		return fmt.Errorf("subscribe: %w", refusal{err})
-	}
-	req.Header.Set("Accept", "text/event-stream")
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("subscribe: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		err := answerError(resp)
-		if resp.StatusCode < http.StatusInternalServerError {
-			return fmt.Errorf("subscribe: %w", refusal{err})
-		}
-		return fmt.Errorf("subscribe: %w", err)
-	}
-	return c.print(resp.Body, out)
-}
-
-// A refusal is an error that is errRefused, too, without saying so twice.
-type refusal struct{ error }
-
-func (refusal) Is(target error) bool { return target == errRefused }
-
-// print prints events until the stream ends.
-func (c *subCommand) print(stream io.Reader, out *console) error {
-	lines := bufio.NewScanner(stream)
-	lines.Buffer(nil, 2*maxLine)
-	var name string
-	var data []string
-	for lines.Scan() {
-		field, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case lines.Text() == "":
-			if err := c.printEvent(name, data, out); err != nil {
-				return err
-			}
-			name, data = "", nil
-		case field == "event":
-			name = value
-		case field == "data":
-			data = append(data, value)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read the stream: %w", err)
-	}
-	return errors.New("the server has ended the stream")
-}
-
-// printEvent prints one event. One without data lines is none.
-func (c *subCommand) printEvent(name string, data []string, out *console) error {
-	if data == nil {
-		return nil
-	}
-	text := strings.Join(data, "\n")
-	if name == "binary" {
-		bytes, err := base64.StdEncoding.DecodeString(text)
-		if err != nil {
-			return fmt.Errorf("decode a binary message: %w", err)
-		}
-		text = string(bytes)
-	}
-	if name == "gap" && c.Format != "json" {
-		fmt.Fprintln(out.stderr, "pregon: messages may be missing here:", text)
-		return nil
-	}
-	if _, err := fmt.Fprintln(out.stdout, text); err != nil {
-		return fmt.Errorf("print: %w", refusal{err})
-	}
-	return nil
 }
