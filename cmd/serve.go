@@ -30,6 +30,9 @@ const minMessage = 126
 // minTime is the least of any time that is given: less is a mistake of units.
 const minTime = 10 * time.Millisecond
 
+// catchUp is the policy for slow clients that only a history makes possible.
+const catchUp = "catch-up"
+
 type serveCommand struct {
 	Listen         string        `default:"localhost:8000" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one. Default ${default}."`
 	Broker         string        `default:"miniredis://" placeholder:"URL" help:"Broker, such as redis://localhost:6379; see pregon brokers. Default ${default}, which is embedded."`
@@ -42,7 +45,7 @@ type serveCommand struct {
 	AllowOrigin    []string      `placeholder:"ORIGIN" help:"Let pages of this origin, such as https://example.com, use the server; * for all. May be repeated."`
 	QueueBytes     size          `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`
 	Compress       bool          `help:"Compress messages for WebSockets that offer permessage-deflate: once a message, for all of them."`
-	SlowClients    string        `default:"disconnect" enum:"disconnect,drop-oldest" placeholder:"POLICY" help:"What becomes of a client for which more would wait: disconnect, or drop-oldest, which drops messages and tells a gap where the format can (text and raw WebSockets are disconnected all the same). Default ${default}."`
+	SlowClients    string        `default:"disconnect" enum:"disconnect,drop-oldest,catch-up" placeholder:"POLICY" help:"What becomes of a client for which more would wait: disconnect; drop-oldest, which drops messages and tells a gap where the format can (text and raw WebSockets are disconnected all the same); or with --history catch-up, which feeds it from the history at its own pace. Default ${default}."`
 	WriteTimeout   time.Duration `default:"10s" help:"Longest time in which a client takes nothing. Default ${default}."`
 	PingInterval   time.Duration `default:"25s" help:"Time between pings. Default ${default}."`
 	PongTimeout    time.Duration `default:"55s" help:"Silence after which a WebSocket client is gone; more than --ping-interval. Default ${default}."`
@@ -90,6 +93,9 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	defer func() { _ = b.Close() }() // nothing is left to be lost
+	if _, keeps := broker.HistoryOf(b); c.SlowClients == catchUp && !keeps {
+		return fmt.Errorf("--slow-clients: %s needs --history%w", catchUp, errUsage)
+	}
 	l, err := c.listen(ctx)
 	if err != nil {
 		return err
@@ -124,7 +130,7 @@ func (c *serveCommand) options(b broker.Broker, log *slog.Logger) server.Options
 	return server.Options{
 		Broker: b, Logger: log,
 		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections, AllowOrigins: c.AllowOrigin,
-		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", WriteTimeout: c.WriteTimeout,
+		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", CatchUp: c.SlowClients == catchUp, WriteTimeout: c.WriteTimeout,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainTime: c.DrainTime,
 	}
 }

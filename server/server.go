@@ -37,6 +37,7 @@ type Options struct {
 	QueueBytes   int           // that may wait for one client; default 4 MiB
 	Compress     bool          // for WebSockets that offer permessage-deflate
 	DropOldest   bool          // and not disconnect, where more would wait: see hub.Options
+	CatchUp      bool          // likewise; it needs a Broker that keeps a history
 	WriteTimeout time.Duration // in which a client must take something; default 10 s
 	PingInterval time.Duration // default 25 s
 	PongTimeout  time.Duration // default 55 s
@@ -79,10 +80,19 @@ func (o Options) check() error {
 		return fmt.Errorf("%w: no broker", ErrOptions)
 	case o.MaxMessage < 0, o.MaxConnections < 0, o.QueueBytes < 0:
 		return fmt.Errorf("%w: a limit is negative", ErrOptions)
+	case o.CatchUp && o.DropOldest:
+		return fmt.Errorf("%w: both DropOldest and CatchUp", ErrOptions)
+	case o.CatchUp && !keepsHistory(o.Broker):
+		return fmt.Errorf("%w: CatchUp without a history", ErrOptions)
 	case min(o.WriteTimeout, o.PingInterval, o.PongTimeout, o.DrainTime) < minInterval:
 		return fmt.Errorf("%w: a time is less than %v", ErrOptions, minInterval)
 	}
 	return nil
+}
+
+func keepsHistory(b broker.Broker) bool {
+	_, keeps := broker.HistoryOf(b)
+	return keeps
 }
 
 // ErrOptions is wrapped by what New says about Options that make no sense.
@@ -122,7 +132,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: s.options.PingInterval, PongTimeout: s.options.PongTimeout,
-		DropOldest: s.options.DropOldest,
+		DropOldest: s.options.DropOldest, CatchUp: s.options.CatchUp,
 	})
 	if err != nil {
 		return nil, err
