@@ -15,6 +15,7 @@ var badHistory = []badInput{
 	{"since of epoch 0", upgrade("/ws/c?since=" + strings.Repeat("A", 27)), 400, "bad_cursor"},
 	{"since with padding", upgrade("/ws/c?since=" + at("c", 1) + "="), 400, "bad_cursor"},
 	{"since with NUL", get("GET /sse/c?since=%00" + at("c", 1)[1:]), 400, "bad_cursor"},
+	{"since with a line end", upgrade("/ws/c?since=%0a" + at("c", 1)[1:]), 400, "bad_cursor"},
 	{"two since of one channel", upgrade("/ws/c?since=" + at("c", 1) + "&since=" + at("c", 2)), 400, "bad_cursor"},
 	{"more since than channels", upgrade("/ws?channel=c&channel=c&since=" + at("c", 1) + "&since=" + at("c", 2)), 400, "bad_cursor"},
 	{"one of many garbled", upgrade("/ws?channel=c&channel=d&since=" + at("c", 1) + "&since=x"), 400, "bad_cursor"},

@@ -38,12 +38,26 @@ type pastAnswer struct {
 // history asks for a history and fails where the answer is not 200.
 func (n *node) history(path string) pastAnswer {
 	n.t.Helper()
-	status, body := n.get(path)
-	var a pastAnswer
-	if err := json.Unmarshal([]byte(body), &a); status != http.StatusOK || err != nil {
-		n.t.Fatalf("%s: %d %s %v", path, status, body, err)
-	}
-	return a
+	return <-n.historyLater(path)
+}
+
+// historyLater asks for a history that is yet to come.
+func (n *node) historyLater(path string) <-chan pastAnswer {
+	answers := make(chan pastAnswer, 1)
+	go func() {
+		var a pastAnswer
+		defer func() { answers <- a }()
+		resp, err := n.client.Get("http://" + n.addr + path)
+		if err != nil {
+			n.t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&a); resp.StatusCode != http.StatusOK || err != nil {
+			n.t.Errorf("%s: %s %v", path, resp.Status, err)
+		}
+	}()
+	return answers
 }
 
 // From a cursor on a client reads exactly what came after it; without one the
@@ -112,8 +126,7 @@ func TestHistoryWaits(t *testing.T) {
 		{"/history/empty?wait=60s", "empty", at("empty", 1)},
 	} {
 		p.awaitNothing()
-		answers := make(chan pastAnswer, 1)
-		go func() { answers <- n.history(c.path) }()
+		answers := n.historyLater(c.path)
 		<-p.looked // it has found nothing
 		n.publish(c.channel, "news")
 		a := <-answers
@@ -138,8 +151,7 @@ func (p *past) awaitNothing() {
 func TestStopEndsWaits(t *testing.T) {
 	n, p := withPast(t, 10)
 	p.awaitNothing()
-	answers := make(chan pastAnswer, 1)
-	go func() { answers <- n.history("/history/c?wait=60s") }()
+	answers := n.historyLater("/history/c?wait=60s")
 	<-p.looked
 	began := time.Now()
 	n.stop()
@@ -194,6 +206,23 @@ func TestHistoryFails(t *testing.T) {
 				t.Error("503 without Retry-After")
 			}
 		}
+	}
+}
+
+// Whoever hears a message live has its cursor, in every way to hear one that has
+// room for it.
+func TestLiveMessagesHaveCursors(t *testing.T) {
+	n, _ := withPast(t, 10)
+	object, events, text := n.ws("/ws/c?format=json"), n.sse("/sse/c"), n.sse("/sse/c?format=text")
+	n.publish("c", "hola")
+	if got := read(t, object); got != `{"type":"message","channel":"c","data":"hola","id":"`+at("c", 1)+`"}` {
+		t.Error(got)
+	}
+	if got := events.event(); got != "id: "+at("c", 1)+"\ndata: hola" {
+		t.Error(got)
+	}
+	if got := text.event(); got != "id: "+at("c", 1)+"\ndata: [c] hola" {
+		t.Error(got)
 	}
 }
 

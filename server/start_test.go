@@ -40,7 +40,7 @@ func (resumer) LastID(r *http.Request) (string, bool) {
 	return id, id != ""
 }
 
-// start helpers: since continues behind a message, since(0) nowhere.
+// since is a Start behind a message of the epoch, or for 0 behind nothing known.
 func since(seq uint64) transport.Start {
 	if seq == 0 {
 		return transport.Start{Since: true}

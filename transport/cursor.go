@@ -41,7 +41,7 @@ func ParseCursor(channel, cursor string) (broker.Position, error) {
 		return broker.Position{}, ErrCursor
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil {
+	if err != nil || len(b) != cursorBytes { // the package skips line ends
 		return broker.Position{}, ErrCursor
 	}
 	p := broker.Position{Epoch: binary.BigEndian.Uint64(b[4:]), Seq: binary.BigEndian.Uint64(b[12:])}

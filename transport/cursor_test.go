@@ -35,7 +35,7 @@ func FuzzParseCursor(f *testing.F) {
 	good := transport.Cursor("chat", broker.Position{Epoch: 7, Seq: 3})
 	for _, seed := range []string{
 		"", "-1", "18446744073709551616-0", good, good + "=", good[1:], good[:len(good)-1] + "_", "\x00" + good[1:],
-		strings.Repeat("A", len(good)), strings.Repeat("x", 1024), "\r\n" + good[2:],
+		strings.Repeat("A", len(good)), strings.Repeat("x", 1024), "\r\n" + good[2:], good[:10] + "\r" + good[11:],
 	} {
 		f.Add(seed)
 	}
