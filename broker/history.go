@@ -25,8 +25,10 @@ type Historian interface {
 	History(ctx context.Context, channel string, q Query) (Page, error)
 
 	// Newest returns the position of the newest message of each channel, in
-	// the order of channels, zero where there is none. Any number of channels
-	// costs about one round trip.
+	// the order of channels, zero where there is none, and keeps what there is
+	// from expiring as a whole for another Retention.Age: a channel that is
+	// asked for now and then goes on in its epoch. Any number of channels costs
+	// about one round trip.
 	Newest(ctx context.Context, channels ...string) ([]Position, error)
 }
 
@@ -55,15 +57,14 @@ type Query struct {
 
 // A Page is what History has found.
 type Page struct {
-	// Messages come in the order of their positions. The receiver may keep
-	// them.
+	// Messages come in the order of their positions, all of them behind the
+	// Query's After (see Position.Compare). The receiver may keep them.
 	Messages []Message
 
 	// Complete says that nothing is missing between the Query's After and the
 	// first of Messages, or, where there are none, that After is the newest
-	// position. It is false where After was deleted long ago, is of another epoch,
-	// or was never given to a message. Then Messages begin with the oldest that is
-	// kept. It is true where After was zero.
+	// position. It is false where After was deleted long ago, is of an epoch that
+	// is gone, or was never given to a message. It is true where After was zero.
 	//
 	// It says nothing about holes between Messages: where two are not
 	// neighbours (see Position.Next), something is missing there.

@@ -122,9 +122,10 @@ func (h *Hub) fillPage(t *topic) (more bool, err error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if missing := !page.Complete && !unheard; missing || unheard && !begins(page) {
+	missing := !page.Complete && !unheard || unheard && !begins(page)
+	if missing && !k.told {
 		h.tellGap(t, gapBefore(t.name, last, page.Messages))
-		k.fresh = true
+		k.fresh, k.told = true, true
 	}
 	for _, m := range page.Messages {
 		switch previous := k.last; k.step(m.Position) {
@@ -208,7 +209,7 @@ func (h *Hub) surrender(t *topic, reason string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h.tellGap(t, transport.Gap{Channel: t.name, Reason: reason, From: k.last})
-	k.fresh = true
+	k.fresh, k.told = true, true
 	for _, m := range k.waiting {
 		if k.step(m.Position) == jumps {
 			k.last = m.Position // within what has been told

@@ -112,9 +112,6 @@ func (l *ledger) History(_ context.Context, channel string, q broker.Query) (bro
 			from = i + 1
 		}
 	}
-	if from == len(kept) && !p.Complete {
-		from = 0 // it is of the future
-	}
 	rest := kept[from:]
 	p.More = len(rest) > q.Limit
 	p.Messages = slices.Clone(rest[:min(len(rest), q.Limit)])

@@ -19,7 +19,8 @@ type track struct {
 	mu    sync.Mutex
 	begun bool            // last is known
 	last  broker.Position // of the newest message delivered, zero for none
-	fresh bool            // nothing was delivered yet, or it is told that something may be missing: whatever comes next follows
+	fresh bool            // nothing was delivered since the subscription, or since a gap was told: whatever comes next follows
+	told  bool            // a gap was told behind last
 
 	filling bool             // somebody reads the history, and what comes waits
 	waiting []broker.Message // oldest first
@@ -63,7 +64,7 @@ func (k *track) step(p broker.Position) step {
 	case p.IsZero(): // it has no place in the history
 		return follows
 	case k.fresh, k.last.Next(p):
-		k.last, k.fresh = p, false
+		k.last, k.fresh, k.told = p, false, false
 		return follows
 	case p == k.last, p.Before(k.last):
 		return repeats
