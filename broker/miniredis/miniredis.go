@@ -10,6 +10,7 @@
 //
 //	b, err := miniredis.New()                       // one node
 //	b, err := broker.Open(ctx, "miniredis://")      // the same
+//	b, err := broker.Open(ctx, "miniredis://?history=5m")
 //
 //	server, err := miniredis.Start()                // several nodes that hear each other
 //	b1, err := server.Node()
@@ -33,15 +34,20 @@ import (
 
 func init() { broker.Register("miniredis", open) }
 
-// open opens miniredis://, a node on a server of its own.
+// open opens miniredis://, a node on a server of its own. The two parameters of
+// history may follow.
 func open(_ context.Context, u *url.URL) (broker.Broker, error) {
 	if u.User != nil || u.Host != "" || u.Path != "" || u.Opaque != "" || u.Fragment != "" {
-		return nil, fmt.Errorf(`%w: miniredis: nothing may follow "miniredis://"`, broker.ErrURL)
+		return nil, fmt.Errorf(`%w: miniredis: nothing but parameters may follow "miniredis://"`, broker.ErrURL)
 	}
-	if err := broker.CheckParams(u); err != nil {
+	if err := broker.CheckParams(u, broker.ParamHistory, broker.ParamHistorySize); err != nil {
 		return nil, err
 	}
-	return New()
+	history, err := broker.ParseRetention(u)
+	if err != nil {
+		return nil, err
+	}
+	return NewWith(history)
 }
 
 // A Server is an embedded Redis. Methods may be called concurrently.
@@ -85,12 +91,17 @@ type Broker struct {
 
 // New starts a Server and opens the one node on it. The caller closes the Broker,
 // which ends both.
-func New() (*Broker, error) {
+func New() (*Broker, error) { return NewWith(broker.Retention{}) }
+
+// NewWith is New for a node that keeps history.
+func NewWith(history broker.Retention) (*Broker, error) {
 	s, err := Start()
 	if err != nil {
 		return nil, err
 	}
-	node, err := s.Node()
+	o := s.Options()
+	o.History = history
+	node, err := redis.New(o)
 	if err != nil {
 		s.Close()
 		return nil, err

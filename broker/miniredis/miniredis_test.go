@@ -45,11 +45,12 @@ func TestConformance(t *testing.T) {
 	}, brokertest.WithCut(func(*testing.T, broker.Broker) { proxy.Cut() }))
 }
 
-// miniredis:// takes nothing: every other part of the URL is refused as a bad URL.
+// miniredis:// takes the parameters of history only: every other part of the URL is refused as a bad URL.
 func TestURL(t *testing.T) {
 	for _, url := range []string{
 		"miniredis://host", "miniredis://:6379", "miniredis:///0", "miniredis://user:secret@",
 		"miniredis://?prefix=a", "miniredis:embedded", "miniredis://#a",
+		"miniredis://?history=x", "miniredis://?history-size=0",
 	} {
 		b, err := broker.Open(t.Context(), url)
 		if !errors.Is(err, broker.ErrURL) {
@@ -86,6 +87,27 @@ func TestOpen(t *testing.T) {
 	}
 	if m, err := f.Next(); err != nil || string(m.Data) != "hello" {
 		t.Errorf("Next returned %q, %v", m.Data, err)
+	}
+}
+
+// What Open returns keeps history where the URL says so.
+func TestOpenWithHistory(t *testing.T) {
+	b, err := broker.Open(t.Context(), "miniredis://?history-size=5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	h, ok := broker.HistoryOf(b)
+	if !ok || h.Retention() != (broker.Retention{Messages: 5, Age: broker.DefaultHistory}) {
+		t.Fatalf("the Historian is %v", h)
+	}
+	r, err := b.Publish(t.Context(), broker.Message{Channel: "chat", Data: []byte("hello")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := h.History(t.Context(), "chat", broker.Query{Limit: 1})
+	if err != nil || len(page.Messages) != 1 || page.Messages[0].Position != r.Position {
+		t.Errorf("History returned %+v, %v", page, err)
 	}
 }
 

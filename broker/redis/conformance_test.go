@@ -23,6 +23,17 @@ func TestConformance(t *testing.T) {
 	}))
 }
 
+// With history on, the driver keeps the same contract, and that of a history.
+func TestConformanceWithHistory(t *testing.T) {
+	var server *redistest.Server
+	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
+		server = redistest.Start(t)
+		return func(t *testing.T) broker.Broker { return open(t, server.URL()+"?history=5m") }
+	}, brokertest.WithCut(func(t *testing.T, _ broker.Broker) {
+		server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
+	}))
+}
+
 func open(t *testing.T, url string) broker.Broker {
 	t.Helper()
 	b, err := broker.Open(t.Context(), url)

@@ -44,11 +44,16 @@ var replies = []struct {
 	{"MASTERDOWN", "its link to the master is down", broker.ErrUnavailable},
 	{"NOREPLICAS", "it has too few replicas", broker.ErrUnavailable},
 	{"ERR max number of clients", "it has too many clients", broker.ErrUnavailable},
+	{"NOSCRIPT", "it was started again", broker.ErrUnavailable},
+	{"NOTKEPT", "the stream of the history takes no more", broker.ErrUnavailable},
+	{"WRONGTYPE", "a key of the history is in other use", broker.ErrDenied},
 	{"NOAUTH", "it needs a password", broker.ErrDenied},
 	{"WRONGPASS", "the user or the password is wrong", broker.ErrDenied},
 	{"NOPERM", "the user has no permission", broker.ErrDenied},
 	{"DENIED", "it is in protected mode", broker.ErrDenied},
 	{"ERR DB index", "it has no such database", broker.ErrDenied},
+	{"ERR The user executing the script", "the user has no permission", broker.ErrDenied},
+	{"ERR ACL failure in script", "the user has no permission", broker.ErrDenied},
 	{"ERR unknown command", "it does not know a command", broker.ErrDenied},
 }
 
@@ -58,6 +63,8 @@ var replies = []struct {
 func outcome(err error, sent bool) error {
 	var reply goredis.Error
 	switch {
+	case errors.As(err, new(oldError)):
+		return err
 	case errors.As(err, &reply):
 		return replyOutcome(reply.Error(), sent)
 	case sent:

@@ -8,6 +8,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/pregon/pregon/broker"
 )
 
 // Defaults of Options.
@@ -32,6 +34,10 @@ type Options struct {
 
 	// Prefix stands before every channel name on Redis.
 	Prefix string
+
+	// History is what Redis keeps of each channel. Zero keeps nothing; see the
+	// package comment for what else it needs.
+	History broker.Retention
 
 	// DialTimeout bounds one attempt to connect, TLS included, and for a Feed
 	// also the authentication that follows. Zero means DefaultDialTimeout.
@@ -60,6 +66,8 @@ func (o Options) complete() (Options, error) {
 		return o, errors.New("redis: Options.DB is negative")
 	case o.DialTimeout < 0, o.Timeout < 0, o.Heartbeat < 0:
 		return o, errors.New("redis: a timeout in Options is negative")
+	case !o.History.IsZero() && (o.History.Messages < 1 || o.History.Age < time.Millisecond):
+		return o, errors.New("redis: Options.History keeps no message, or for no time")
 	}
 	if o.Network == "" {
 		o.Network = "tcp"

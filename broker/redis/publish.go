@@ -26,17 +26,17 @@ func (b *Broker) PublishBatch(ctx context.Context, messages []broker.Message) []
 	results := make([]broker.Result, 0, len(messages))
 	for grief := false; len(results) < len(messages); {
 		if grief {
-			results = append(results, result(b.unsent(fmt.Errorf("%w: %w", errNotTried, broker.ErrUnavailable))))
+			results = append(results, failed(b.unsent(fmt.Errorf("%w: %w", errNotTried, broker.ErrUnavailable))))
 			continue
 		}
 		j := b.newJob(messages[len(results):])
 		err := b.batcher.do(ctx, j)
 		for _, p := range j.publications {
 			if err == nil {
-				results = append(results, result(p.err))
+				results = append(results, p.result())
 				grief = grief || p.err != nil && !ownFault(p.err)
 			} else {
-				results = append(results, result(err))
+				results = append(results, failed(err))
 				grief = true
 			}
 		}
@@ -44,16 +44,15 @@ func (b *Broker) PublishBatch(ctx context.Context, messages []broker.Message) []
 	return results
 }
 
-func result(err error) broker.Result {
-	if err != nil {
-		err = fmt.Errorf("redis: publish: %w", err)
-	}
-	return broker.Result{Err: err}
+func failed(err error) broker.Result {
+	return broker.Result{Err: fmt.Errorf("redis: publish: %w", err)}
 }
 
 // ownFault reports whether a message failed for a reason that need not concern
 // others.
-func ownFault(err error) bool { return errors.Is(err, broker.ErrDenied) || errors.Is(err, errNoName) }
+func ownFault(err error) bool {
+	return errors.Is(err, broker.ErrDenied) || errors.Is(err, errNoName) || errors.Is(err, broker.ErrKey)
+}
 
 // newJob makes a job of the first messages, as many as go into one pipeline.
 func (b *Broker) newJob(messages []broker.Message) *job {
@@ -63,69 +62,65 @@ func (b *Broker) newJob(messages []broker.Message) *job {
 			j.bytes -= len(m.Data)
 			break
 		}
-		p := &publication{job: j}
-		if m.Channel == "" {
-			p.err = errNoName
-		} else {
-			p.IntCmd = goredis.NewIntCmd(context.Background(), "publish", b.opts.Prefix+m.Channel, broker.AppendWire(nil, m))
-		}
-		j.publications = append(j.publications, p)
+		j.publications = append(j.publications, b.newPublication(j, m))
 	}
 	return j
 }
 
-// A publication is one PUBLISH, and then its outcome.
-type publication struct {
-	*goredis.IntCmd
-	job      *job
-	sent     bool // it may have been written
-	answered bool // go-redis has said something of it
-	err      error
-}
-
-// voided is written in place of a publication that has been given up. Redis
-// refuses it for want of arguments.
-var voided = []any{"publish"}
-
-// Args returns the words of the command. go-redis asks for them once, when it has
-// a connection and writes them to it: the last moment to give up.
-func (p *publication) Args() []any {
-	if p.sent || !p.job.commit() {
-		return voided
+func (b *Broker) newPublication(j *job, m broker.Message) *publication {
+	m.Position = broker.Position{}
+	p := &publication{job: j, message: m}
+	switch {
+	case m.Channel == "":
+		p.err = errNoName
+	case len(m.Key) > broker.MaxKey:
+		p.err = broker.ErrKey
+	case b.keeper == nil:
+		ctx := context.Background()
+		p.main = &call{Cmder: goredis.NewIntCmd(ctx, "publish", b.opts.Prefix+m.Channel, broker.AppendWire(nil, m)), job: j}
 	}
-	p.sent = true
-	return p.IntCmd.Args()
+	return p
 }
 
-// SetErr is what go-redis calls with the answer, nil for one that accepts, or with
-// the failure of the pipeline. The first call counts: after a failure there is
-// another, also for what had been answered before.
-func (p *publication) SetErr(err error) {
-	if !p.answered {
-		p.answered = true
-		p.IntCmd.SetErr(err)
-	}
-}
-
-// send gives the publications of jobs their outcomes, by one pipeline. What Redis
-// says of one of them is that one's only.
+// send gives the publications of jobs their outcomes. What Redis says of one of
+// them is that one's only.
 func (b *Broker) send(ctx context.Context, jobs []*job) {
-	pipe := b.client.Pipeline()
+	var publications []*publication
 	for _, j := range jobs {
 		for _, p := range j.publications {
 			if p.err == nil {
-				_ = pipe.Process(ctx, p)
+				publications = append(publications, p)
 			}
+		}
+	}
+	switch {
+	case b.closed():
+		fail(publications, broker.ErrClosed)
+	case b.keeper != nil:
+		b.keeper.send(ctx, publications)
+	default:
+		b.transmit(ctx, publications)
+	}
+	for _, j := range jobs {
+		close(j.done)
+	}
+}
+
+// transmit gives publications their outcomes, by one pipeline.
+func (b *Broker) transmit(ctx context.Context, publications []*publication) {
+	pipe := b.client.Pipeline()
+	for _, p := range publications {
+		for _, c := range p.before {
+			_ = pipe.Process(ctx, c)
+		}
+		_ = pipe.Process(ctx, p.main)
+		if p.expire != nil {
+			_ = pipe.Process(ctx, p.expire)
 		}
 	}
 	err := b.exec(ctx, pipe)
-	for _, j := range jobs {
-		for _, p := range j.publications {
-			if p.err == nil {
-				p.err = b.outcomeOf(p, err)
-			}
-		}
-		close(j.done)
+	for _, p := range publications {
+		p.err = b.outcomeOf(p.main, err)
 	}
 }
 
@@ -147,17 +142,17 @@ func contain(err *error) {
 	}
 }
 
-// outcomeOf returns the outcome of p after a pipeline that ended with err.
-func (b *Broker) outcomeOf(p *publication, err error) error {
-	if p.answered {
-		err = p.Err()
+// outcomeOf returns the outcome of c after a pipeline that ended with err.
+func (b *Broker) outcomeOf(c *call, err error) error {
+	if c.answered {
+		err = c.Err()
 	} else if err == nil {
 		err = errBadReply
 	}
 	switch {
 	case err == nil:
 		return nil
-	case !p.sent:
+	case !c.sent:
 		return b.unsent(outcome(err, false))
 	default:
 		return outcome(err, true)

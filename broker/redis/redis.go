@@ -19,12 +19,13 @@ type silence struct{}
 func (silence) Printf(context.Context, string, ...any) {}
 
 // A Broker publishes to one Redis and opens Feeds from it. It implements
-// [broker.Broker].
+// [broker.Broker], [broker.BatchPublisher] and [broker.Historian].
 type Broker struct {
 	opts   Options
 	client *goredis.Client
 
 	batcher *batcher
+	keeper  *keeper // nil without history
 
 	closing context.Context // ends dials when the Broker is closed
 	close   context.CancelFunc
@@ -46,6 +47,9 @@ func New(o Options) (*Broker, error) {
 	settings := o.client(b.dial)
 	settings.OnConnect = greet
 	b.client = goredis.NewClient(settings)
+	if !o.History.IsZero() {
+		b.keeper = newKeeper(b)
+	}
 	b.batcher = newBatcher(o.Timeout, b.closing.Done(), b.send)
 	return b, nil
 }

@@ -46,14 +46,19 @@ func ParseURL(u *url.URL) (Options, error) {
 	default:
 		return Options{}, urlError(u, "the scheme is not redis, rediss or unix")
 	}
+	known = append(known, broker.ParamHistory, broker.ParamHistorySize)
 	if err := broker.CheckParams(u, known...); err != nil {
+		return Options{}, err
+	}
+	history, err := broker.ParseRetention(u)
+	if err != nil {
 		return Options{}, err
 	}
 	var o Options
 	if err := errors.Join(parse(u, &o), parseUser(u, &o)); err != nil {
 		return Options{}, err
 	}
-	o.Prefix = u.Query().Get("prefix")
+	o.Prefix, o.History = u.Query().Get("prefix"), history
 	return o, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pregon/pregon/broker"
@@ -28,6 +29,8 @@ func TestParseURL(t *testing.T) {
 		{"redis://me:pw@host", redis.Options{Network: "tcp", Addr: "host:6379", Username: "me", Password: "pw"}},
 		{"redis://me:%40%3A%2F%3F%23%25@host", redis.Options{Network: "tcp", Addr: "host:6379", Username: "me", Password: "@:/?#%"}},
 		{"redis://host?prefix=app%3A", redis.Options{Network: "tcp", Addr: "host:6379", Prefix: "app:"}},
+		{"redis://host?history=90s", redis.Options{Network: "tcp", Addr: "host:6379", History: broker.Retention{Messages: 1000, Age: 90 * time.Second}}},
+		{"unix:///run/redis.sock?history-size=7", redis.Options{Network: "unix", Addr: "/run/redis.sock", History: broker.Retention{Messages: 7, Age: 5 * time.Minute}}},
 		{"unix:///run/redis.sock", redis.Options{Network: "unix", Addr: "/run/redis.sock"}},
 		{"unix://:pw@/run/redis.sock?db=2&prefix=a", redis.Options{Network: "unix", Addr: "/run/redis.sock", Password: "pw", DB: 2, Prefix: "a"}},
 	} {
@@ -71,6 +74,8 @@ func TestBadURL(t *testing.T) {
 		{"redis://:hunter2@host?ca=/x", `"ca"`},
 		{"redis://:hunter2@host?db=1", `"db"`},
 		{"redis://:hunter2@host?a=%zz", "query"},
+		{"redis://:hunter2@host?history=5", "history"},
+		{"rediss://:hunter2@host?history-size=0", "history-size"},
 		{"redis://:hunter2@host#x", "fragment"},
 		{"redis://:hunter#2@host", "port"}, // the host is before the #
 		{"redis://hunter2@host", "password"},
@@ -104,9 +109,10 @@ func TestBadURL(t *testing.T) {
 // Options that make no sense are refused, too.
 func TestBadOptions(t *testing.T) {
 	for name, o := range map[string]redis.Options{
-		"no address":       {},
-		"negative DB":      {Addr: "host:1", DB: -1},
-		"negative timeout": {Addr: "host:1", Timeout: -1},
+		"no address":         {},
+		"negative DB":        {Addr: "host:1", DB: -1},
+		"history of nothing": {Addr: "host:1", History: broker.Retention{Age: time.Minute}},
+		"negative timeout":   {Addr: "host:1", Timeout: -1},
 	} {
 		if b, err := redis.New(o); err == nil {
 			b.Close()

@@ -1,0 +1,235 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis"
+	"github.com/pregon/pregon/broker/redis/redistest"
+)
+
+// durable has a server write and sync each change before it answers.
+var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+// eventually publishes until Redis accepts it. An unknown outcome is a failure.
+func eventually(t testing.TB, b broker.Broker, channel, text string) broker.Position {
+	t.Helper()
+	for ctx := guard(t); ; {
+		r, err := b.Publish(ctx, broker.Message{Channel: channel, Data: []byte(text)})
+		if err == nil {
+			return r.Position
+		}
+		if !errors.Is(err, broker.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A new epoch begins where numbers could be given twice, and nowhere else.
+func TestEpoch(t *testing.T) {
+	restart := func(s *redistest.Server) { s.Restart() }
+	everysec := []string{"--appendonly", "yes", "--appendfsync", "everysec"}
+	for _, c := range []struct {
+		name   string
+		args   []string
+		happen func(*redistest.Server)
+		kept   bool
+	}{
+		{"nothing", nil, func(*redistest.Server) {}, true},
+		{"SCRIPT FLUSH", nil, func(s *redistest.Server) { s.MustDo("SCRIPT", "FLUSH") }, true},
+		{"FLUSHALL", nil, func(s *redistest.Server) { s.MustDo("FLUSHALL") }, false},
+		{"FLUSHALL and SCRIPT FLUSH", nil, func(s *redistest.Server) { s.MustDo("FLUSHALL"); s.MustDo("SCRIPT", "FLUSH") }, false},
+		{"the stream is deleted", nil, func(s *redistest.Server) { s.MustDo("DEL", "__pregon:h:chat") }, false},
+		{"the run is forgotten", nil, func(s *redistest.Server) { s.MustDo("DEL", "__pregon:run"); s.MustDo("SCRIPT", "FLUSH") }, false},
+		{"killed, nothing saved", nil, restart, false},
+		{"killed, saved each second", everysec, restart, false},
+		{"killed, saved always", durable, restart, true},
+		{"saved always, FLUSHALL, killed", durable, func(s *redistest.Server) { s.MustDo("FLUSHALL"); s.Restart() }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := redistest.Start(t, c.args...)
+			nodes := []*redis.Broker{newBroker(t, keeping(server.Addr())), newBroker(t, keeping(server.Addr()))}
+			var before []broker.Position
+			for i := range 6 {
+				before = append(before, keep(t, nodes[i%2], "chat", fmt.Sprint(i)))
+			}
+			c.happen(server)
+			last := before[len(before)-1]
+			for i := range 6 {
+				p := eventually(t, nodes[i%2], "chat", fmt.Sprint(i))
+				switch {
+				case i == 0 && !c.kept && (p.Epoch <= last.Epoch || p.Seq != 0):
+					t.Fatalf("after %v comes %v, want a new epoch", last, p)
+				case (i > 0 || c.kept) && !last.Next(p):
+					t.Fatalf("after %v comes %v, want the next", last, p)
+				}
+				last = p
+			}
+			node := newBroker(t, keeping(server.Addr()))
+			if p := keep(t, node, "chat", "a new node"); !last.Next(p) && c.name != "FLUSHALL" {
+				t.Errorf("a new node goes on with %v after %v", p, last)
+			}
+			page := history(t, node, "chat", before[5], 100)
+			if page.Complete != slices.ContainsFunc(history(t, node, "chat", broker.Position{}, 100).Messages,
+				func(m broker.Message) bool { return m.Position == before[5] }) {
+				t.Errorf("after %v: complete %v", before[5], page.Complete)
+			}
+		})
+	}
+}
+
+// A server whose append-only file was not synced always for all of a run does not
+// keep its epoch, even if it would now.
+func TestEpochNotAlwaysDurable(t *testing.T) {
+	server := redistest.Start(t, durable...)
+	b := newBroker(t, keeping(server.Addr()))
+	first := keep(t, b, "chat", "1")
+	server.MustDo("CONFIG", "SET", "appendfsync", "everysec")
+	server.MustDo("SCRIPT", "FLUSH")
+	if p := keep(t, b, "chat", "2"); !first.Next(p) {
+		t.Errorf("after %v comes %v", first, p)
+	}
+	server.Restart()
+	if p := eventually(t, b, "chat", "3"); p.Epoch <= first.Epoch || p.Seq != 0 {
+		t.Errorf("after %v comes %v, want a new epoch", first, p)
+	}
+}
+
+// A replica that takes over begins a new epoch, though it saves always.
+func TestEpochPromoted(t *testing.T) {
+	args := append([]string{"--repl-diskless-sync-delay", "0"}, durable...)
+	master, replica := redistest.Start(t, args...), redistest.Start(t, args...)
+	a, b := newBroker(t, keeping(master.Addr())), newBroker(t, keeping(replica.Addr()))
+	first := keep(t, a, "chat", "1")
+	host, port, _ := strings.Cut(master.Addr(), ":")
+	replica.MustDo("REPLICAOF", host, port)
+	for deadline := time.Now().Add(20 * time.Second); replica.MustDo("EXISTS", "__pregon:h:chat") == "0"; {
+		if time.Now().After(deadline) {
+			t.Fatal("the replica does not get the stream")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if _, err := b.Publish(guard(t), broker.Message{Channel: "chat"}); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("publishing to the replica: error %v, want one that matches ErrUnavailable", err)
+	}
+	replica.MustDo("REPLICAOF", "NO", "ONE")
+	if p := keep(t, b, "chat", "2"); p.Epoch <= first.Epoch || p.Seq != 0 {
+		t.Errorf("after %v comes %v, want a new epoch", first, p)
+	}
+}
+
+// However often Redis is killed while messages are published: where it saves
+// always, each that was acknowledged is kept once, in order, without holes. Those
+// with an unknown outcome are published again with their keys, and are kept once.
+func TestKillsKeepHistory(t *testing.T) {
+	const kills, callers = 5, 8
+	server := redistest.Start(t, durable...)
+	o := keeping(server.Addr())
+	o.History.Messages = 1_000_000
+	b := newBroker(t, o)
+	feed := newFeed(t, newBroker(t, o), "chat")
+	var mu sync.Mutex
+	receipts := map[broker.Position]string{}
+	uncertain, repeated := 0, 0
+	quit := make(chan struct{})
+	var running sync.WaitGroup
+	for c := range callers {
+		running.Go(func() {
+			for i := 0; !isOver(quit); i++ {
+				m := broker.Message{Channel: "chat", Data: fmt.Appendf(nil, "%d %d", c, i)}
+				m.Key = string(m.Data)
+				for {
+					r, err := b.Publish(guard(t), m)
+					mu.Lock()
+					if err == nil {
+						if r.Repeated {
+							repeated++
+						}
+						receipts[r.Position] = string(m.Data)
+						mu.Unlock()
+						break
+					}
+					if errors.Is(err, broker.ErrUncertain) {
+						uncertain++
+					} else if !errors.Is(err, broker.ErrUnavailable) {
+						t.Error(err)
+						mu.Unlock()
+						return
+					}
+					mu.Unlock()
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	for range kills {
+		time.Sleep(300 * time.Millisecond)
+		server.Restart()
+	}
+	time.Sleep(100 * time.Millisecond)
+	close(quit)
+	running.Wait()
+	var after broker.Position
+	for _, m := range history(t, b, "chat", broker.Position{}, 1).Messages {
+		after = broker.Position{Epoch: m.Position.Epoch}
+	}
+	kept := history(t, b, "chat", broker.Position{Epoch: 1}, 1).Messages // the oldest
+	for more := true; more; {
+		page := history(t, b, "chat", kept[len(kept)-1].Position, 10_000)
+		if !page.Complete {
+			t.Fatal("a page is not complete")
+		}
+		kept, more = append(kept, page.Messages...), page.More
+	}
+	t.Logf("%d kept, %d receipts, %d unknown outcomes, %d were there", len(kept), len(receipts), uncertain, repeated)
+	texts := map[string]bool{}
+	for i, m := range kept {
+		text := string(m.Data)
+		if texts[text] || receipts[m.Position] != text {
+			t.Fatalf("%q at %v is kept twice or not as its receipt says, %q", text, m.Position, receipts[m.Position])
+		}
+		texts[text] = true
+		if want := (broker.Position{Epoch: after.Epoch, Seq: uint64(i)}); m.Position != want {
+			t.Fatalf("message %d is at %v, want %v", i, m.Position, want)
+		}
+	}
+	if len(kept) != len(receipts) {
+		t.Errorf("%d messages are kept, want %d", len(kept), len(receipts))
+	}
+	heardOnce(t, feed, receipts)
+}
+
+// heardOnce fails the test unless what f has heard agrees with the receipts, in
+// order.
+func heardOnce(t *testing.T, f broker.Feed, receipts map[broker.Position]string) {
+	t.Helper()
+	time.AfterFunc(time.Second, func() { f.Close() })
+	var last broker.Position
+	n := 0
+	for m, err := range broker.All(f) {
+		if err != nil {
+			continue // a gap
+		}
+		if receipts[m.Position] != string(m.Data) || last.Compare(m.Position) >= 0 {
+			t.Fatalf("heard %q at %v after %v, its receipt has %q", m.Data, m.Position, last, receipts[m.Position])
+		}
+		last = m.Position
+		n++
+	}
+	t.Logf("%d heard", n)
+}
+
+func isOver(quit chan struct{}) bool {
+	select {
+	case <-quit:
+		return true
+	default:
+		return false
+	}
+}

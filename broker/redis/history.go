@@ -1,0 +1,205 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// Bounds of what is read at once.
+const (
+	pageBytes   = 1 << 20 // after which a page ends
+	firstRead   = 16      // entries, until it is known how large they are
+	mostRead    = 1000    // entries, and channels of Newest
+	roughlyEach = 64      // bytes of an entry besides its data
+)
+
+// Retention implements broker.Historian.
+func (b *Broker) Retention() broker.Retention { return b.opts.History }
+
+// History implements broker.Historian.
+func (b *Broker) History(ctx context.Context, channel string, q broker.Query) (page broker.Page, err error) {
+	defer func() { err = b.readError(err) }()
+	defer contain(&err)
+	if err := b.readable(channel); err != nil {
+		return broker.Page{}, err
+	}
+	r := reader{broker: b, channel: channel, limit: max(q.Limit, 1)}
+	if q.After.IsZero() {
+		return r.newest(ctx)
+	}
+	return r.after(ctx, q.After)
+}
+
+// Newest implements broker.Historian.
+func (b *Broker) Newest(ctx context.Context, channels ...string) (newest []broker.Position, err error) {
+	defer func() { err = b.readError(err) }()
+	defer contain(&err)
+	if err := b.readable(channels...); err != nil {
+		return nil, err
+	}
+	newest = make([]broker.Position, 0, len(channels))
+	for some := range slices.Chunk(channels, mostRead) {
+		pipe := b.client.Pipeline()
+		replies := make([]*goredis.XMessageSliceCmd, len(some))
+		for i, c := range some {
+			replies[i] = pipe.XRevRangeN(ctx, b.opts.streamKey(c), "+", "-", 1)
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, err
+		}
+		for _, r := range replies {
+			var p broker.Position
+			if entries := r.Val(); len(entries) > 0 {
+				p, _ = broker.ParsePosition(entries[0].ID) // a stranger's may be none
+			}
+			b.keeper.note(p)
+			newest = append(newest, p)
+		}
+	}
+	return newest, nil
+}
+
+// readable says why histories cannot be read.
+func (b *Broker) readable(channels ...string) error {
+	switch {
+	case b.closed():
+		return broker.ErrClosed
+	case b.keeper == nil:
+		return fmt.Errorf("no history is kept: %w", errors.ErrUnsupported)
+	case slices.Contains(channels, ""):
+		return errNoName
+	}
+	return nil
+}
+
+// readError is what History and Newest say of err.
+func (b *Broker) readError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case b.closed():
+		err = broker.ErrClosed
+	case !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, errNoName):
+		err = outcome(err, false)
+	}
+	return fmt.Errorf("redis: history: %w", err)
+}
+
+// A reader reads one page of a channel's stream, in as few steps as the size of
+// its entries allows.
+type reader struct {
+	broker  *Broker
+	channel string
+	limit   int // of messages
+
+	messages []broker.Message
+	bytes    int
+}
+
+// newest reads the newest messages.
+func (r *reader) newest(ctx context.Context) (broker.Page, error) {
+	_, err := r.read(ctx, "+", r.broker.client.XRevRangeN, "-")
+	slices.Reverse(r.messages)
+	return broker.Page{Messages: r.messages, Complete: true}, err
+}
+
+// after reads the messages behind p. It begins with p itself: that it is there is
+// the proof that nothing was deleted behind it.
+func (r *reader) after(ctx context.Context, p broker.Position) (broker.Page, error) {
+	limit := r.limit
+	r.limit++ // p's place
+	more, err := r.read(ctx, p.String(), r.broker.client.XRangeN, "+")
+	if err != nil {
+		return broker.Page{}, err
+	}
+	if len(r.messages) == 0 { // p was never given, or all is gone
+		r.limit = limit
+		more, err = r.read(ctx, "-", r.broker.client.XRangeN, "+")
+		return broker.Page{Messages: r.messages, More: more}, err
+	}
+	page := broker.Page{Messages: r.messages, More: more}
+	switch first := r.messages[0].Position; {
+	case first == p:
+		page.Complete, page.Messages = true, r.messages[1:]
+		if len(page.Messages) == 0 && more { // p filled the page
+			return r.behind(ctx, p)
+		}
+	case p.Next(first):
+		page.Complete = true
+	}
+	if len(page.Messages) > limit {
+		page.Messages, page.More = page.Messages[:limit], true
+	}
+	return page, nil
+}
+
+// behind reads the messages behind p, which is there.
+func (r *reader) behind(ctx context.Context, p broker.Position) (broker.Page, error) {
+	r.messages, r.bytes = nil, 0
+	more, err := r.read(ctx, "("+p.String(), r.broker.client.XRangeN, "+")
+	if len(r.messages) == r.limit {
+		r.messages, more = r.messages[:r.limit-1], true
+	}
+	return broker.Page{Messages: r.messages, Complete: true, More: more}, err
+}
+
+// read reads messages from one end to the other with XRANGE or XREVRANGE, and
+// reports whether there are more.
+func (r *reader) read(ctx context.Context, from string, xrange ranger, to string) (more bool, err error) {
+	for {
+		n := r.next()
+		entries, err := xrange(ctx, r.broker.opts.streamKey(r.channel), from, to, int64(n)+1).Result()
+		if err != nil {
+			return false, err
+		}
+		for i, e := range entries {
+			if len(r.messages) == r.limit || r.bytes >= pageBytes {
+				return true, nil
+			}
+			if i < n {
+				r.take(e)
+			}
+		}
+		if len(entries) <= n {
+			return false, nil
+		}
+		from = "(" + entries[n-1].ID
+	}
+}
+
+// A ranger is XRANGE or XREVRANGE.
+type ranger = func(ctx context.Context, stream, from, to string, count int64) *goredis.XMessageSliceCmd
+
+// next returns how many entries to read now: as many as are likely to fill the
+// page.
+func (r *reader) next() int {
+	n := firstRead
+	if len(r.messages) > 0 {
+		n = (pageBytes - r.bytes) * len(r.messages) / r.bytes
+	}
+	return max(1, min(n, mostRead, r.limit-len(r.messages)))
+}
+
+// take takes the message of an entry. What a stranger has added is taken as it is:
+// it has a position.
+func (r *reader) take(e goredis.XMessage) {
+	position, err := broker.ParsePosition(e.ID)
+	if err != nil {
+		return
+	}
+	text, _ := e.Values["m"].(string)
+	m, ok := broker.ParseFields(r.channel, []byte(text))
+	if !ok {
+		m = broker.Message{Channel: r.channel, Data: []byte(text)}.Normal()
+	}
+	m.Position = position
+	r.broker.keeper.note(position)
+	r.messages = append(r.messages, m)
+	r.bytes += len(text) + roughlyEach
+}
