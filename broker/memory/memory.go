@@ -8,13 +8,18 @@
 //	bus := memory.NewBus()                     // several nodes that hear each other
 //	b1, b2 := bus.Broker(), bus.Broker()
 //
+// With memory://?history=5m&history-size=1000, or [NewBusWithHistory], the newest
+// messages of each channel are kept: [broker.Historian].
+//
 // # Concurrency
 //
 // Publish puts the message into the queue of every Feed that carries its
 // channel before it returns. Publishers share a read lock while they do, so they
 // do not wait for each other; what changes the set of feeds or channels takes
 // the write lock, so it happens before or after a publication and never in the
-// middle. No call waits for a reader, and there are no goroutines.
+// middle. With a history publishers wait for each other, so that messages are heard
+// in the order in which they are kept. No call waits for a reader, and there are no
+// goroutines: what is too old goes when something else is published.
 package memory
 
 import (
@@ -35,10 +40,14 @@ func open(_ context.Context, u *url.URL) (broker.Broker, error) {
 	if u.User != nil || u.Host != "" || u.Path != "" || u.Opaque != "" || u.Fragment != "" {
 		return nil, fmt.Errorf(`%w: memory: nothing may follow "memory://"`, broker.ErrURL)
 	}
-	if err := broker.CheckParams(u); err != nil {
+	if err := broker.CheckParams(u, broker.ParamHistory, broker.ParamHistorySize); err != nil {
 		return nil, err
 	}
-	return New(), nil
+	keep, err := broker.ParseRetention(u)
+	if err != nil {
+		return nil, err
+	}
+	return NewBusWithHistory(keep).Broker(), nil
 }
 
 // New returns a Broker on a Bus of its own. The caller closes it.
@@ -48,6 +57,8 @@ func New() broker.Broker { return NewBus().Broker() }
 type Bus struct {
 	mu    sync.RWMutex       // guards the fields below and those of node and feed
 	feeds map[*feed]struct{} // the open ones: about one a node, so Publish looks at each
+
+	archive *archive // nil where no history is kept
 }
 
 // NewBus returns a Bus without nodes.
@@ -66,18 +77,43 @@ func (n *node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	if err := check(ctx, m.Channel); err != nil {
 		return broker.Receipt{}, fmt.Errorf("memory: publish: %w", err)
 	}
+	if len(m.Key) > broker.MaxKey {
+		return broker.Receipt{}, fmt.Errorf("memory: publish: %w", broker.ErrKey)
+	}
 	m = m.Normal()
+	m.Position = broker.Position{}
 	n.bus.mu.RLock()
 	defer n.bus.mu.RUnlock()
 	if n.closed {
 		return broker.Receipt{}, fmt.Errorf("memory: publish: %w", broker.ErrClosed)
 	}
-	for f := range n.bus.feeds {
+	if n.bus.archive == nil {
+		m.Key = "" // it is not delivered
+		n.bus.push(m)
+		return broker.Receipt{}, nil
+	}
+	return n.bus.keep(m), nil
+}
+
+// keep keeps m and pushes it, in one step, so that all feeds get messages in the
+// order of their positions.
+func (b *Bus) keep(m broker.Message) broker.Receipt {
+	b.archive.mu.Lock()
+	defer b.archive.mu.Unlock()
+	m, repeated := b.archive.add(m)
+	if !repeated {
+		b.push(m)
+	}
+	return broker.Receipt{Position: m.Position, Repeated: repeated}
+}
+
+// push puts m into the queue of every feed that carries its channel.
+func (b *Bus) push(m broker.Message) {
+	for f := range b.feeds {
 		if _, ok := f.channels[m.Channel]; ok {
 			f.queue.Push(m)
 		}
 	}
-	return broker.Receipt{}, nil
 }
 
 // Feed implements broker.Broker.

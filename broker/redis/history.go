@@ -49,6 +49,7 @@ func (b *Broker) Newest(ctx context.Context, channels ...string) (newest []broke
 		replies := make([]*goredis.XMessageSliceCmd, len(some))
 		for i, c := range some {
 			replies[i] = pipe.XRevRangeN(ctx, b.opts.streamKey(c), "+", "-", 1)
+			pipe.Do(ctx, "pexpire", b.opts.streamKey(c), b.keeper.lifetime())
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, err
@@ -119,9 +120,7 @@ func (r *reader) after(ctx context.Context, p broker.Position) (broker.Page, err
 		return broker.Page{}, err
 	}
 	if len(r.messages) == 0 { // p was never given, or all is gone
-		r.limit = limit
-		more, err = r.read(ctx, "-", r.broker.client.XRangeN, "+")
-		return broker.Page{Messages: r.messages, More: more}, err
+		return broker.Page{}, nil
 	}
 	page := broker.Page{Messages: r.messages, More: more}
 	switch first := r.messages[0].Position; {

@@ -1,0 +1,75 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// NewBusWithHistory returns a Bus without nodes that keeps the newest messages of
+// each channel: as many and for as long as keep says.
+func NewBusWithHistory(keep broker.Retention) *Bus {
+	b := NewBus()
+	if !keep.IsZero() {
+		b.archive = newArchive(keep)
+	}
+	return b
+}
+
+// Retention implements broker.Historian.
+func (n *node) Retention() broker.Retention {
+	if n.bus.archive == nil {
+		return broker.Retention{}
+	}
+	return n.bus.archive.keep
+}
+
+// History implements broker.Historian.
+func (n *node) History(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
+	a, err := n.readable(ctx, channel)
+	if err != nil {
+		return broker.Page{}, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	p := a.use(channel, now)
+	if p != nil {
+		p.expire(now, a.keep)
+	}
+	q.Limit = max(q.Limit, 1)
+	return p.page(q), nil
+}
+
+// Newest implements broker.Historian.
+func (n *node) Newest(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	a, err := n.readable(ctx, channels...)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	newest := make([]broker.Position, len(channels))
+	for i, c := range channels {
+		newest[i] = a.use(c, time.Now()).newest()
+	}
+	return newest, nil
+}
+
+// readable returns the archive, or says why it cannot be read.
+func (n *node) readable(ctx context.Context, channels ...string) (*archive, error) {
+	if err := check(ctx, channels...); err != nil {
+		return nil, fmt.Errorf("memory: history: %w", err)
+	}
+	n.bus.mu.RLock()
+	defer n.bus.mu.RUnlock()
+	switch {
+	case n.closed:
+		return nil, fmt.Errorf("memory: history: %w", broker.ErrClosed)
+	case n.bus.archive == nil:
+		return nil, fmt.Errorf("memory: history: none is kept: %w", broker.ErrDenied)
+	}
+	return n.bus.archive, nil
+}
