@@ -123,22 +123,50 @@ func (h *Hub) fillPage(t *topic) (more bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	missing := !page.Complete && !unheard || unheard && !begins(page)
-	if missing && !k.told {
-		h.tellGap(t, gapBefore(t.name, last, page.Messages))
-		k.fresh, k.told = true, true
+	if missing && len(page.Messages) == 0 {
+		h.miss(t, gapBefore(t.name, last, nil))
 	}
-	for _, m := range page.Messages {
-		switch previous := k.last; k.step(m.Position) {
-		case repeats:
-			continue
-		case jumps:
-			h.tellGap(t, gapBetween(t.name, previous, m.Position))
-			k.last = m.Position
+	for i, m := range page.Messages {
+		if missing && i == 0 || k.jumpsTo(m.Position) {
+			h.overtake(t, m.Position)
+			h.miss(t, gapBefore(t.name, k.last, page.Messages[i:]))
 		}
-		h.counts.filled.Add(1)
-		h.deliver(t, m)
+		if k.step(m.Position) != repeats {
+			h.counts.filled.Add(1)
+			h.deliver(t, m)
+		}
 	}
 	return page.More, nil
+}
+
+// overtake delivers what waits with positions before p: it is not in the history any
+// more.
+func (h *Hub) overtake(t *topic, p broker.Position) {
+	for m, ok := t.track.earlier(p); ok; m, ok = t.track.earlier(p) {
+		h.accept(t, m)
+	}
+}
+
+// accept delivers m, after a gap where something is missing before it.
+func (h *Hub) accept(t *topic, m broker.Message) {
+	k := t.track
+	switch previous := k.last; k.step(m.Position) {
+	case repeats:
+		return
+	case jumps:
+		h.tellGap(t, gapBetween(t.name, previous, m.Position))
+		k.last = m.Position
+	}
+	h.deliver(t, m)
+}
+
+// miss tells that something is missing behind what was delivered last, once.
+func (h *Hub) miss(t *topic, g transport.Gap) {
+	k := t.track
+	if !k.told {
+		h.tellGap(t, g)
+	}
+	k.fresh, k.told = true, true
 }
 
 func (h *Hub) readHistory(channel string, after broker.Position, limit int) (broker.Page, error) {
@@ -184,20 +212,12 @@ func (h *Hub) level(t *topic) bool {
 		return false
 	}
 	for i, m := range k.waiting {
-		previous := k.last
-		switch k.step(m.Position) {
-		case repeats:
-			continue
-		case jumps:
-			if k.hole != m.Position { // it may have come after the history was read
-				k.hole = m.Position
-				k.waiting = k.waiting[i:]
-				return false
-			}
-			h.tellGap(t, gapBetween(t.name, previous, m.Position))
-			k.last = m.Position
+		if !m.Position.IsZero() && k.jumpsTo(m.Position) && k.hole != m.Position {
+			k.hole = m.Position // it may have come after the history was read
+			k.waiting = k.waiting[i:]
+			return false
 		}
-		h.deliver(t, m)
+		h.accept(t, m)
 	}
 	h.finish(t)
 	return true
@@ -208,13 +228,9 @@ func (h *Hub) surrender(t *topic, reason string) {
 	k := t.track
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	h.tellGap(t, transport.Gap{Channel: t.name, Reason: reason, From: k.last})
-	k.fresh, k.told = true, true
+	h.miss(t, transport.Gap{Channel: t.name, Reason: reason, From: k.last})
 	for _, m := range k.waiting {
-		if k.step(m.Position) == jumps {
-			k.last = m.Position // within what has been told
-		}
-		h.deliver(t, m)
+		h.accept(t, m)
 	}
 	h.finish(t)
 }

@@ -73,6 +73,21 @@ func (k *track) step(p broker.Position) step {
 	}
 }
 
+// jumpsTo reports whether step would say so of p.
+func (k *track) jumpsTo(p broker.Position) bool {
+	return !k.fresh && !k.last.Next(p) && p != k.last && !p.Before(k.last)
+}
+
+// earlier takes the oldest message that waits, where its position is before p.
+func (k *track) earlier(p broker.Position) (m broker.Message, ok bool) {
+	if len(k.waiting) == 0 || k.waiting[0].Position.Compare(p) >= 0 {
+		return m, false
+	}
+	m = k.waiting[0]
+	k.waiting = k.waiting[1:]
+	return m, true
+}
+
 // wait keeps m until the fill is done.
 func (k *track) wait(m broker.Message) {
 	switch {
