@@ -47,6 +47,29 @@ func TestNoPermission(t *testing.T) {
 	hear(t, f, "allowed", "after")
 }
 
+// A user who may do no more than the package comment says can use history.
+func TestHistoryPermissions(t *testing.T) {
+	server, o := weak(t)
+	server.MustDo("ACL", "SETUSER", "weak", "~__pregon:*", "+evalsha", "+eval", "+script|load", "+info", "+xadd",
+		"+xrange", "+xrevrange", "+xinfo|stream", "+get", "+set", "+incr", "+pexpire", "+time")
+	o.History = retention
+	b := newBroker(t, o)
+	first, err := b.Publish(guard(t), broker.Message{Channel: "allowed", Data: []byte("1"), Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.MustDo("SCRIPT", "FLUSH")
+	if again, err := b.Publish(guard(t), broker.Message{Channel: "allowed", Key: "k"}); err != nil || again.Position != first.Position {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	if p := keep(t, newBroker(t, o), "allowed", "2"); !first.Position.Next(p) {
+		t.Errorf("after %v comes %v", first.Position, p)
+	}
+	if page := history(t, b, "allowed", first.Position, 10); len(page.Messages) != 1 || !page.Complete {
+		t.Errorf("page %+v", page)
+	}
+}
+
 // That another Add is denied does not fail one that shares a channel with it: the
 // server refuses both channels of the first when it has both Adds.
 func TestDeniedNeighbour(t *testing.T) {

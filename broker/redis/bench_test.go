@@ -7,11 +7,17 @@ import (
 	"testing"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis"
 	"github.com/pregon/pregon/broker/redis/redistest"
 )
 
 // Publishing by so many callers at a time, each waiting for its answer.
-func BenchmarkPublish(b *testing.B) {
+func BenchmarkPublish(b *testing.B) { benchmarkPublish(b, options) }
+
+// The same with history.
+func BenchmarkPublishWithHistory(b *testing.B) { benchmarkPublish(b, keeping) }
+
+func benchmarkPublish(b *testing.B, options func(addr string) redis.Options) {
 	server := redistest.Start(b)
 	m := broker.Message{Channel: "chat", Data: make([]byte, 128)}
 	b.Run("callers=1", func(b *testing.B) {

@@ -15,12 +15,16 @@
 // it is empty by default, so that PUBLISH chat hello of any program is heard on
 // the channel chat.
 //
+// The parameters history=5m and history-size=1000 of [broker.ParseRetention] turn
+// history on.
+//
 // [New] takes the same settings as typed [Options].
 //
 // # Publishing
 //
-// A message is one PUBLISH, in the form of [broker.AppendWire]. It is sent once:
-// nothing here and nothing below repeats it.
+// A message is one PUBLISH, in the form of [broker.AppendWire], or with history one
+// script. It is sent once: nothing here and nothing below repeats it, except what
+// Redis said that it did not execute (see History).
 //
 // One pipeline is under way at a time. Who finds none sends at once; what others
 // publish meanwhile goes together in the next, which is bounded. Some thousand
@@ -46,6 +50,47 @@
 //
 // The user of an ACL needs the commands PUBLISH, SUBSCRIBE, UNSUBSCRIBE and PING,
 // and the channels.
+//
+// # History
+//
+// With [Options].History a [Broker] is a [broker.Historian]. It needs Redis 7 or
+// newer, and keeps the messages of a channel in a stream. Behind the prefix the
+// keys are
+//
+//	__pregon:h:<channel>   the stream; an entry's id is the position epoch-number
+//	__pregon:k:<hash>      a marker of a Message.Key
+//	__pregon:run           the run of the server, its epoch, and whether it is durable
+//
+// An entry has the field m, which is [broker.AppendFields] of the message, and k,
+// its key, where it has one. One script appends the entry, which numbers it, and
+// publishes the message with its position. The entry is all that the script writes,
+// so the append-only file has nothing of which a crash could leave a half. What
+// other programs PUBLISH is heard as before, without a position, and is not kept.
+//
+// Streams are trimmed to about History.Messages, never to less, and expire between
+// Age and two Ages after the last message. A channel whose node is killed between
+// its first message and the command that follows it keeps its stream until it is
+// published to again.
+//
+// A new epoch begins where a stream was not there, and where Redis was started
+// again or another server took over, because it may have lost what it had
+// acknowledged and would give its numbers again. The text of the script names the
+// run, so that a new run does not know it and answers NOSCRIPT, which means
+// that nothing was done. The node then learns the epoch of the new run, and what was
+// not executed is sent again. The old epoch goes on only where nothing can have
+// been lost: the same master, with appendonly yes and appendfsync always during
+// all of the old run and now, without replicas and not promoted. Who puts an older
+// append-only file back in place deletes __pregon:run.
+//
+// A marker counts who uses a key. The first need not search, and others search the
+// stream for the message. Markers live two Ages after the key was last used; a
+// maxmemory-policy that evicts keys may evict them sooner, and then a repeat is
+// published again.
+//
+// The user of an ACL needs in addition the keys, and the commands EVALSHA, EVAL,
+// SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, GET, SET, INCR, PEXPIRE
+// and TIME. CONFIG|GET is asked and may be refused; the server then counts as not
+// durable.
 //
 // # Concurrency
 //

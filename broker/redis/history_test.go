@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -212,81 +211,6 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// A message with a Key that is published again has the receipt of the first, and
-// is delivered once.
-func TestKey(t *testing.T) {
-	onBoth(t, func(t *testing.T, o redis.Options) {
-		b, other := newBroker(t, o), newBroker(t, o)
-		feed := newFeed(t, b, "chat")
-		m := broker.Message{Channel: "chat", Data: []byte("once"), Key: "k\x00\xFF"}
-		first, err := b.Publish(guard(t), m)
-		if err != nil || first.Repeated {
-			t.Fatalf("Publish returned %+v, %v", first, err)
-		}
-		for range 40 {
-			keep(t, b, "chat", "between")
-		}
-		for _, node := range []*redis.Broker{b, other} {
-			again, err := node.Publish(guard(t), m)
-			if want := (broker.Receipt{Position: first.Position, Repeated: true}); err != nil || again != want {
-				t.Errorf("again: %+v, %v; want %+v", again, err, want)
-			}
-		}
-		m.Channel = "elsewhere"
-		if r, err := b.Publish(guard(t), m); err != nil || r.Repeated {
-			t.Errorf("the same key in another channel: %+v, %v", r, err)
-		}
-		m.Key = strings.Repeat("k", broker.MaxKey+1)
-		if _, err := b.Publish(guard(t), m); !errors.Is(err, broker.ErrKey) {
-			t.Errorf("a long key: error %v, want one that matches ErrKey", err)
-		}
-		keep(t, b, "chat", "last")
-		hear(t, feed, "chat", "once")
-		for range 40 {
-			hear(t, feed, "chat", "between")
-		}
-		hear(t, feed, "chat", "last")
-	})
-}
-
-// Of publishers that use the same Key at the same time one publishes, and all get
-// its receipt.
-func TestKeyRace(t *testing.T) {
-	onBoth(t, func(t *testing.T, o redis.Options) {
-		const rounds = 100
-		nodes := []*redis.Broker{newBroker(t, o), newBroker(t, o), newBroker(t, o)}
-		for round := range rounds {
-			m := broker.Message{Channel: "chat", Data: []byte("x"), Key: fmt.Sprint(round)}
-			receipts := make([]broker.Receipt, len(nodes))
-			var racing sync.WaitGroup
-			for i, b := range nodes {
-				racing.Go(func() {
-					var err error
-					if receipts[i], err = b.Publish(guard(t), m); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			racing.Wait()
-			first := 0
-			for _, r := range receipts {
-				if !r.Repeated {
-					first++
-				}
-				if r.Position != receipts[0].Position {
-					t.Errorf("round %d: positions %v and %v", round, r.Position, receipts[0].Position)
-				}
-			}
-			if first != 1 {
-				t.Errorf("round %d: %d of the publishers are the first", round, first)
-			}
-		}
-		if n := len(history(t, nodes[0], "chat", broker.Position{}, 1000).Messages); n != rounds {
-			t.Errorf("%d messages, want %d", n, rounds)
-		}
-	})
-}
-
 // Keys of a history expire when they are not used, and not before Age.
 func TestHistoryExpires(t *testing.T) {
 	server := redistest.Start(t)
@@ -314,66 +238,6 @@ func TestHistoryExpires(t *testing.T) {
 	server.MustDo("PERSIST", "__pregon:h:chat")
 	keep(t, b, "chat", "x")
 	check("after another start")
-}
-
-// What Redis refuses inside the script is what it is outside of it, and then
-// nothing is kept.
-func TestHistoryRefused(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		spoil []string
-		cure  []string
-		want  error
-	}{
-		{"out of memory", []string{"CONFIG", "SET", "maxmemory", "1"}, []string{"CONFIG", "SET", "maxmemory", "0"}, broker.ErrUnavailable},
-		{"read-only", []string{"REPLICAOF", "127.0.0.1", "1"}, []string{"REPLICAOF", "NO", "ONE"}, broker.ErrUnavailable},
-		{"too few replicas", []string{"CONFIG", "SET", "min-replicas-to-write", "1"}, []string{"CONFIG", "SET", "min-replicas-to-write", "0"}, broker.ErrUnavailable},
-		{"no XADD", []string{"ACL", "SETUSER", "default", "-xadd"}, []string{"ACL", "SETUSER", "default", "+xadd"}, broker.ErrDenied},
-		{"no GET", []string{"ACL", "SETUSER", "default", "-get"}, []string{"ACL", "SETUSER", "default", "+get"}, nil},
-		{"no EVALSHA", []string{"ACL", "SETUSER", "default", "-evalsha"}, []string{"ACL", "SETUSER", "default", "+evalsha"}, broker.ErrDenied},
-		{"no PUBLISH", []string{"ACL", "SETUSER", "default", "-publish"}, []string{"ACL", "SETUSER", "default", "+publish"}, broker.ErrDenied},
-		{"no channel", []string{"ACL", "SETUSER", "default", "resetchannels"}, []string{"ACL", "SETUSER", "default", "allchannels"}, broker.ErrDenied},
-		{"no key", []string{"ACL", "SETUSER", "default", "resetkeys"}, []string{"ACL", "SETUSER", "default", "allkeys"}, broker.ErrDenied},
-		{"a key in other use", []string{"SET", "__pregon:h:chat", "x"}, []string{"DEL", "__pregon:h:chat"}, broker.ErrDenied},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			server := redistest.Start(t)
-			b := newBroker(t, keeping(server.Addr()))
-			keep(t, b, "chat", "before")
-			server.MustDo(c.spoil...)
-			for _, key := range []string{"", "k"} {
-				if c.want == nil && key == "" {
-					continue // it concerns keys only
-				}
-				_, err := b.Publish(guard(t), broker.Message{Channel: "chat", Data: []byte("refused"), Key: key})
-				if !errors.Is(err, cmp.Or(c.want, broker.ErrDenied)) || errors.Is(err, broker.ErrUncertain) {
-					t.Errorf("error %v, want one that matches %v", err, c.want)
-				}
-			}
-			server.MustDo(c.cure...)
-			keep(t, b, "chat", "after")
-			for _, m := range history(t, b, "chat", broker.Position{}, 10).Messages {
-				if string(m.Data) == "refused" {
-					t.Error("what was refused is kept")
-				}
-			}
-		})
-	}
-}
-
-// A Redis that is too old is refused with a sentence that says so.
-func TestOldRedis(t *testing.T) {
-	server := startFake(t, func(args []string) string {
-		if args[0] == "info" {
-			return bulk("redis_version:6.2.14\r\nrun_id:abc\r\n")
-		}
-		return "*0\r\n"
-	})
-	b := newBroker(t, keeping(server.listener.Addr().String()))
-	_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
-	if !errors.Is(err, broker.ErrDenied) || !strings.Contains(err.Error(), "history needs Redis 7 or newer, this is 6") {
-		t.Errorf("error %v", err)
-	}
 }
 
 // Without history nothing is read, and nothing is kept.
