@@ -150,27 +150,23 @@ func (h historyReader) readAfter(ctx context.Context, after broker.Position) (br
 	return h.past.History(ctx, h.channel, broker.Query{After: after, Limit: h.limit})
 }
 
-// answer makes the answer of a page. Where the page does not say where to go on,
-// that is behind the newest position; what has come since it was asked for is
-// read then, lest it be passed over.
+// answer makes the answer of a page. Where since is no place to go on from, and
+// nothing is kept behind it, that is behind the newest message. What came after the
+// first look and before that message is known is not passed over.
 func (h historyReader) answer(ctx context.Context, page broker.Page) (historyAnswer, error) {
 	next := h.after
 	if len(page.Messages) == 0 && (h.after.IsZero() || !page.Complete) {
-		newest, err := h.newest(ctx)
+		var err error
+		if next, err = h.newest(ctx); err == nil && h.after.IsZero() && !next.IsZero() {
+			page, err = h.read(ctx)
+		}
 		if err != nil {
 			return historyAnswer{}, err
-		}
-		if next = newest; !newest.IsZero() {
-			later, err := h.readAfter(ctx, newest)
-			if err != nil {
-				return historyAnswer{}, err
-			}
-			page = broker.Page{Messages: later.Messages, More: later.More, Complete: page.Complete && later.Complete}
 		}
 	}
 	messages := make([]pastMessage, len(page.Messages))
 	for i, m := range page.Messages {
-		if (i > 0 || !next.IsZero()) && !next.Next(m.Position) { // an epoch that ended may have lost its end
+		if (i > 0 || !h.after.IsZero()) && !next.Next(m.Position) { // an epoch that ended may have lost its end
 			page.Complete = false
 		}
 		messages[i], next = pastMessageOf(h.channel, m), m.Position

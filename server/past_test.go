@@ -71,6 +71,9 @@ func (p *past) History(_ context.Context, channel string, q broker.Query) (broke
 		kept = kept[i:]
 		page.Complete = q.After.Seq == p.seq[channel] || len(kept) > 0 && q.After.Next(kept[0].Position)
 	}
+	if q.After.Compare(broker.Position{Epoch: epoch, Seq: p.seq[channel]}) > 0 {
+		kept = nil // nothing is behind the future
+	}
 	page.More = len(kept) > q.Limit
 	page.Messages = slices.Clone(kept[:min(len(kept), q.Limit)])
 	return page, p.failure
