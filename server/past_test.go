@@ -104,3 +104,26 @@ func (p *past) fail(err error) {
 	defer p.mu.Unlock()
 	p.failure = err
 }
+
+// Feed gives messages their positions: the memory broker knows of none.
+func (p *past) Feed(ctx context.Context) (broker.Feed, error) {
+	f, err := p.Broker.Feed(ctx)
+	return pastFeed{f, p}, err
+}
+
+type pastFeed struct {
+	broker.Feed
+	past *past
+}
+
+func (f pastFeed) Next() (broker.Message, error) {
+	m, err := f.Feed.Next()
+	f.past.mu.Lock()
+	defer f.past.mu.Unlock()
+	for _, kept := range f.past.kept[m.Channel] {
+		if len(m.Data) > 0 && &kept.Data[0] == &m.Data[0] { // the very same
+			m.Position = kept.Position
+		}
+	}
+	return m, err
+}
