@@ -34,12 +34,20 @@ import (
 // nobody else publishes, and has it ended by t.Cleanup. What it returns opens
 // one more node on that backend; Run closes the nodes. Messages of at least
 // 1 MiB and channel names of at least 255 bytes must be possible.
+//
+// A driver with history is run twice: with nodes that keep none, and with nodes that
+// keep at least a thousand messages (ten thousand, with WithCut) for some minutes.
+// Then all cases run on those, and those of the history besides.
 func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker, opts ...Option) {
 	var o options
 	for _, set := range opts {
 		set(&o)
 	}
+	history := keepsHistory(t, start)
 	for _, c := range cases {
+		if c.ofHistory && !history || o.historyOnly && !c.ofHistory {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Cleanup(func() {
 				if t.Failed() {
@@ -59,12 +67,29 @@ func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker
 	}
 }
 
+// keepsHistory reports whether nodes that start makes keep a history.
+func keepsHistory(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker) (keeps bool) {
+	t.Run("Start", func(t *testing.T) {
+		node := start(t)(t)
+		_, keeps = broker.HistoryOf(node)
+		if err := node.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return keeps
+}
+
 // An Option adds to what Run can test.
 type Option func(*options)
 
 type options struct {
-	cut func(t *testing.T, node broker.Broker)
+	cut         func(t *testing.T, node broker.Broker)
+	historyOnly bool
 }
+
+// HistoryOnly leaves out the cases that are not of the history. It is for the second
+// run on a backend that is slow with one.
+func HistoryOnly() Option { return func(o *options) { o.historyOnly = true } }
 
 // WithCut lets Run test that a lost link is told. The function breaks the link of
 // node to its backend, where node is what the start function of Run opened, in
@@ -81,6 +106,8 @@ var cases = []struct {
 	rule     string
 	test     func(*fixture)
 	needsCut bool
+
+	ofHistory bool // for nodes that keep one
 }{
 	{name: "Order", test: testOrder,
 		rule: "Messages that one goroutine publishes to one channel arrive in that order."},
@@ -124,6 +151,22 @@ var cases = []struct {
 		rule: "The empty channel name is an error, and an Add that fails adds nothing."},
 	{name: "Contexts", test: testContexts,
 		rule: "With a context that has ended nothing is published or added; a context that ends after the call ends nothing."},
+	{name: "HistoryOrder", test: testHistoryOrder, ofHistory: true,
+		rule: "With a history, messages of all nodes are numbered without holes, and receipts, deliveries and what is kept agree."},
+	{name: "HistoryResume", test: testHistoryResume, ofHistory: true,
+		rule: "Behind any position that is kept, page by page, comes exactly the rest."},
+	{name: "HistoryWindow", test: testHistoryWindow, ofHistory: true,
+		rule: "As many messages are kept as was promised, and what is gone is not claimed to be there."},
+	{name: "HistoryUnknown", test: testHistoryUnknown, ofHistory: true,
+		rule: "Behind a position that was never given or is of another epoch nothing is complete, and nothing goes back."},
+	{name: "HistoryNewest", test: testHistoryNewest, ofHistory: true,
+		rule: "The newest positions of any number of channels can be asked for, and the newest messages of one."},
+	{name: "HistoryPayloads", test: testHistoryPayloads, ofHistory: true,
+		rule: "What is kept comes back byte for byte, however large."},
+	{name: "HistoryKeys", test: testHistoryKeys, ofHistory: true,
+		rule: "However many publish with one key, one message is delivered, and all get its receipt."},
+	{name: "HistoryFill", test: testHistoryFill, ofHistory: true, needsCut: true,
+		rule: "What was accepted while a link was away is in the history, behind what was heard before."},
 	{name: "Histories", test: testHistories,
 		rule: "After any history of adds, removes, publications and closes, every Feed heard what it must and nothing that it must not."},
 }

@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/brokertest"
@@ -15,6 +16,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
 		bus := memory.NewBus()
+		return func(*testing.T) broker.Broker { return bus.Broker() }
+	})
+}
+
+// It does with a history, too, and keeps the contract of that.
+func TestConformanceWithHistory(t *testing.T) {
+	brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
+		bus := memory.NewBusWithHistory(broker.Retention{Messages: 1000, Age: 10 * time.Minute})
 		return func(*testing.T) broker.Broker { return bus.Broker() }
 	})
 }

@@ -45,6 +45,21 @@ func TestConformance(t *testing.T) {
 	}, brokertest.WithCut(func(*testing.T, broker.Broker) { proxy.Cut() }))
 }
 
+// With a history it keeps the contract of that.
+func TestConformanceOfHistory(t *testing.T) {
+	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
+		o := start(t).Options()
+		o.History = broker.Retention{Messages: 1000, Age: 5 * time.Minute}
+		return func(t *testing.T) broker.Broker {
+			b, err := redis.New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+	}, brokertest.HistoryOnly())
+}
+
 // miniredis:// takes the parameters of history only: every other part of the URL is refused as a bad URL.
 func TestURL(t *testing.T) {
 	for _, url := range []string{

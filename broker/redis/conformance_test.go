@@ -28,7 +28,7 @@ func TestConformanceWithHistory(t *testing.T) {
 	var server *redistest.Server
 	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
 		server = redistest.Start(t)
-		return func(t *testing.T) broker.Broker { return open(t, server.URL()+"?history=5m") }
+		return func(t *testing.T) broker.Broker { return open(t, server.URL()+"?history=5m&history-size=10000") }
 	}, brokertest.WithCut(func(t *testing.T, _ broker.Broker) {
 		server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
 	}))

@@ -1,0 +1,341 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// A past is a node's history, for tests of it.
+type past struct {
+	*fixture
+	node broker.Broker
+	kept broker.Historian
+}
+
+// past opens one more node, which must keep a history.
+func (f *fixture) past() past {
+	f.Helper()
+	node := f.node()
+	h, ok := broker.HistoryOf(node)
+	if !ok {
+		f.Fatalf("the node keeps no history")
+	}
+	return past{f, node, h}
+}
+
+// keep publishes text and returns where it is.
+func (p past) keep(channel, text string) broker.Position {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.Context(), guard)
+	defer cancel()
+	receipt, err := p.node.Publish(ctx, broker.Message{Channel: channel, Data: []byte(text)})
+	if err != nil || receipt.Position.IsZero() || receipt.Repeated {
+		p.Fatalf("publishing with history: %+v, %v", receipt, err)
+	}
+	return receipt.Position
+}
+
+func (p past) read(channel string, after broker.Position, limit int) broker.Page {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.Context(), guard)
+	defer cancel()
+	page, err := p.kept.History(ctx, channel, broker.Query{After: after, Limit: limit})
+	if err != nil {
+		p.Fatalf("History: %v", err)
+	}
+	if len(page.Messages) > limit {
+		p.Fatalf("History returned %d messages, with a limit of %d", len(page.Messages), limit)
+	}
+	return page
+}
+
+// rest reads from a position to the end, limit at a time.
+func (p past) rest(channel string, after broker.Position, limit int) []string {
+	p.Helper()
+	var texts []string
+	for {
+		page := p.read(channel, after, limit)
+		if !page.Complete {
+			p.Fatalf("behind %v, which is kept, the history is not complete", after)
+		}
+		for _, m := range page.Messages {
+			if !after.Next(m.Position) {
+				p.Fatalf("behind %v comes %v", after, m.Position)
+			}
+			after = m.Position
+			texts = append(texts, string(m.Data))
+		}
+		if !page.More {
+			return texts
+		}
+		if len(page.Messages) == 0 {
+			p.Fatalf("a page without messages says that there are more")
+		}
+	}
+}
+
+func testHistoryOrder(f *fixture) {
+	one, two := f.past(), f.past()
+	r := f.fixtureReader(one.node, "c")
+	var at []broker.Position
+	for i := range 20 {
+		from := one
+		if i%3 == 0 {
+			from = two
+		}
+		at = append(at, from.keep("c", fmt.Sprint(i)))
+	}
+	for i, want := range at {
+		m := r.message()
+		if m.Position != want || string(m.Data) != fmt.Sprint(i) || m.Key != "" {
+			f.Fatalf("heard %q at %v, published %d at %v", m.Data, m.Position, i, want)
+		}
+		if i > 0 && !at[i-1].Next(want) {
+			f.Fatalf("between %v and %v is a hole", at[i-1], want)
+		}
+	}
+	page := two.read("c", broker.Position{}, 100)
+	if len(page.Messages) != len(at) || !page.Complete || page.More {
+		f.Fatalf("%d messages are kept of %d; complete %v, more %v", len(page.Messages), len(at), page.Complete, page.More)
+	}
+	for i, m := range page.Messages {
+		if m.Position != at[i] || string(m.Data) != fmt.Sprint(i) || m.Channel != "c" {
+			f.Fatalf("kept is %q at %v, published %d at %v", m.Data, m.Position, i, at[i])
+		}
+	}
+}
+
+// fixtureReader reads a new Feed.
+func (f *fixture) fixtureReader(node broker.Broker, channels ...string) *reader {
+	f.Helper()
+	return f.read(f.feed(node, channels...))
+}
+
+func testHistoryResume(f *fixture) {
+	p := f.past()
+	const n = 40
+	var at []broker.Position
+	var texts []string
+	for i := range n {
+		texts = append(texts, fmt.Sprint(i))
+		at = append(at, p.keep("c", texts[i]))
+		p.keep("other", "x")
+	}
+	for i := range at {
+		for _, limit := range []int{1, 7, n} {
+			if got := p.rest("c", at[i], limit); !slices.Equal(got, texts[i+1:]) {
+				f.Fatalf("behind message %d of %d, %d at a time: %s", i, n, limit, brief(got))
+			}
+		}
+	}
+}
+
+func testHistoryWindow(f *fixture) {
+	p := f.past()
+	keeps := p.kept.Retention().Messages
+	if keeps > 10_000 {
+		f.Fatalf("the history is too large for this test: %d messages", keeps)
+	}
+	first := p.keep("c", "first")
+	var batch []broker.Message
+	for i := range 3*keeps + 300 {
+		batch = append(batch, broker.Message{Channel: "c", Data: []byte(fmt.Sprint(i))})
+	}
+	for chunk := range slices.Chunk(batch, 500) {
+		for _, result := range broker.PublishAll(f.Context(), p.node, chunk) {
+			if result.Err != nil {
+				f.Fatalf("publishing: %v", result.Err)
+			}
+		}
+	}
+	var texts []string
+	page := p.read("c", first, 100)
+	if page.Complete && !first.Next(page.Messages[0].Position) {
+		f.Fatalf("behind %v the history claims to be complete and begins at %v", first, page.Messages[0].Position)
+	}
+	if !page.Complete && len(page.Messages) == 0 {
+		f.Fatalf("behind a message that is gone there is nothing")
+	}
+	for after := page; ; {
+		for _, m := range after.Messages {
+			texts = append(texts, string(m.Data))
+		}
+		if !after.More {
+			break
+		}
+		after = p.read("c", after.Messages[len(after.Messages)-1].Position, 500)
+	}
+	if len(texts) < keeps || texts[len(texts)-1] != string(batch[len(batch)-1].Data) {
+		f.Fatalf("%d messages are kept, at least %d are promised", len(texts), keeps)
+	}
+}
+
+func testHistoryUnknown(f *fixture) {
+	p := f.past()
+	p.keep("c", "1")
+	last := p.keep("c", "2")
+	for _, after := range []broker.Position{
+		{Epoch: last.Epoch, Seq: last.Seq + 1}, {Epoch: last.Epoch, Seq: 1 << 62}, {Epoch: last.Epoch + 1, Seq: 0},
+	} {
+		if page := p.read("c", after, 10); page.Complete || page.More || len(page.Messages) > 0 {
+			f.Fatalf("behind a position of the future: %+v", page)
+		}
+	}
+	for _, after := range []broker.Position{{Epoch: 1, Seq: 5}, {Epoch: last.Epoch - 1, Seq: 1}, {Epoch: 0, Seq: 1}} {
+		page := p.read("c", after, 1)
+		if page.Complete || !page.More || len(page.Messages) != 1 || string(page.Messages[0].Data) != "1" {
+			f.Fatalf("behind a position of another epoch: %+v", page)
+		}
+	}
+	if page := p.read("empty", last, 10); page.Complete || page.More || len(page.Messages) > 0 {
+		f.Fatalf("in a channel without messages: %+v", page)
+	}
+	if page := p.read("empty", broker.Position{}, 10); !page.Complete || page.More || len(page.Messages) > 0 {
+		f.Fatalf("the newest of a channel without messages: %+v", page)
+	}
+}
+
+func testHistoryNewest(f *fixture) {
+	p := f.past()
+	var channels []string
+	var want []broker.Position
+	for i := range 1500 {
+		channels = append(channels, fmt.Sprint("c", i))
+		want = append(want, broker.Position{})
+		if i%100 == 0 {
+			p.keep(channels[i], "1")
+			want[i] = p.keep(channels[i], "2")
+		}
+	}
+	ctx, cancel := context.WithTimeout(f.Context(), guard)
+	defer cancel()
+	got, err := p.kept.Newest(ctx, channels...)
+	if err != nil || !slices.Equal(got, want) {
+		f.Fatalf("the newest positions of %d channels are not what was published: %v", len(channels), err)
+	}
+	for i := range 9 {
+		p.keep("c0", fmt.Sprint(i))
+	}
+	page := p.read("c0", broker.Position{}, 3)
+	var texts []string
+	for _, m := range page.Messages {
+		texts = append(texts, string(m.Data))
+	}
+	if !slices.Equal(texts, []string{"6", "7", "8"}) || !page.Complete {
+		f.Fatalf("the newest three are %q, complete %v", texts, page.Complete)
+	}
+}
+
+func testHistoryPayloads(f *fixture) {
+	p := f.past()
+	sent := []broker.Message{
+		{Data: []byte("¡Hola!")}, {Data: nil}, {Data: []byte("\x00\xff\r\n"), Binary: true}, {Data: []byte("text"), Binary: true},
+		{Data: []byte(strings.Repeat("ñ", 1<<19))}, {Data: []byte("\xFFpg1p")}, {Data: []byte("end")},
+	}
+	before := p.keep("c", "before")
+	for _, m := range sent {
+		m.Channel = "c"
+		if _, err := p.node.Publish(f.Context(), m); err != nil {
+			f.Fatalf("publishing: %v", err)
+		}
+	}
+	for i, after := 0, before; i < len(sent); {
+		page := p.read("c", after, 100)
+		if len(page.Messages) == 0 || !page.Complete {
+			f.Fatalf("after %d of %d messages the history ends", i, len(sent))
+		}
+		for _, m := range page.Messages {
+			if want := sent[i].Normal(); string(m.Data) != string(want.Data) || m.Binary != want.Binary {
+				f.Fatalf("message %d came back as %.40q, binary %v; want %.40q, %v", i, m.Data, m.Binary, want.Data, want.Binary)
+			}
+			after = m.Position
+			i++
+		}
+	}
+}
+
+func testHistoryKeys(f *fixture) {
+	nodes := []past{f.past(), f.past()}
+	r := f.fixtureReader(nodes[0].node, "c", "d")
+	say := func(p past, channel, text, key string) (broker.Receipt, error) {
+		ctx, cancel := context.WithTimeout(f.Context(), guard)
+		defer cancel()
+		return p.node.Publish(ctx, broker.Message{Channel: channel, Data: []byte(text), Key: key})
+	}
+	for round := range scaled(20) {
+		key := fmt.Sprint("key ", round)
+		const callers = 16
+		var (
+			mu    sync.Mutex
+			first int
+			at    = map[broker.Position]bool{}
+		)
+		f.begin(callers, func(i int) error {
+			receipt, err := say(nodes[i%2], "c", key, key)
+			mu.Lock()
+			defer mu.Unlock()
+			at[receipt.Position] = true
+			if !receipt.Repeated {
+				first++
+			}
+			return err
+		})()
+		if first != 1 || len(at) != 1 {
+			f.Fatalf("of %d publications with one key %d were the first, at %d positions", callers, first, len(at))
+		}
+		receipt, err := say(nodes[0], "d", key, key)
+		if err != nil || receipt.Repeated {
+			f.Fatalf("the same key in another channel: %+v, %v", receipt, err)
+		}
+		r.hear(said{"c", key}, said{"d", key})
+	}
+	if _, err := say(nodes[0], "c", "x", strings.Repeat("k", broker.MaxKey+1)); !errors.Is(err, broker.ErrKey) {
+		f.Fatalf("a key that is too long: error %v, want one that matches ErrKey", err)
+	}
+	r.hear(f.say(nodes[1].node, "c", "end"))
+}
+
+// What was accepted while the link was away is in the history, behind what was
+// heard before, and what was heard is where it says.
+func testHistoryFill(f *fixture) {
+	p, other := f.past(), f.past()
+	channels, names := []string{"left", "right"}, []string{"left-0", "right-0"}
+	r := f.fixtureReader(p.node, channels...)
+	before := map[string]broker.Position{}
+	for _, c := range channels {
+		before[c] = other.keep(c, "before")
+		r.message()
+	}
+	streams := f.stream(other.node, channels, names)
+	f.cut(p.node)
+	heard := r.untilMended(channels)
+	unsure, ends := streams.stop(f)
+	heard = r.untilEnds(heard, ends)
+	kept := map[said]broker.Position{}
+	for i, c := range channels {
+		t := newTally()
+		t.unsure = unsure
+		at := before[c]
+		for _, text := range p.rest(c, at, 100) {
+			at.Seq++ // rest has seen to that
+			kept[said{c, text}] = at
+			if err := t.message(broker.Message{Channel: c, Data: []byte(text)}); err != nil {
+				f.Fatalf("in the history: %v", err)
+			}
+		}
+		if _, ok := kept[ends[i]]; !ok {
+			f.Fatalf("the newest message of %q is not in the history", c)
+		}
+	}
+	for _, e := range heard {
+		if here := kept[said{e.m.Channel, string(e.m.Data)}]; e.err == nil && here != e.m.Position {
+			f.Fatalf("heard %q at %v, which the history has at %v", e.m.Data, e.m.Position, here)
+		}
+	}
+}
