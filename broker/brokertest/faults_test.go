@@ -12,6 +12,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/brokertest"
+	"github.com/pregon/pregon/broker/memory"
 )
 
 // faults are the ways to break a correct node, each with the cases that must
@@ -74,17 +75,33 @@ func TestFaultyDriver(t *testing.T) {
 			}
 		}))
 	}
+	for _, f := range historyFaults {
+		if f.name != *fault {
+			continue
+		}
+		brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
+			bus := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: time.Hour})
+			return func(*testing.T) broker.Broker { return breakHistory(bus.Broker(), f.corrupt) }
+		}, brokertest.HistoryOnly())
+	}
 }
 
 // Every fault is found by the cases that are there for it, which print their rule.
 func TestFaults(t *testing.T) {
+	found := map[string][]string{}
 	for _, f := range faults {
-		for _, name := range f.cases {
-			t.Run(f.name+"/"+name, func(t *testing.T) {
+		found[f.name] = f.cases
+	}
+	for _, f := range historyFaults {
+		found[f.name] = f.cases
+	}
+	for fault, cases := range found {
+		for _, name := range cases {
+			t.Run(fault+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				out, err := exec.CommandContext(ctx, os.Args[0], "-fault="+f.name, "-test.run=^TestFaultyDriver$/^"+name+"$",
+				out, err := exec.CommandContext(ctx, os.Args[0], "-fault="+fault, "-test.run=^TestFaultyDriver$/^"+name+"$",
 					"-test.short", "-rapid.checks=2000", "-rapid.nofailfile", "-rapid.shrinktime=1s").CombinedOutput()
 				if err == nil || !strings.Contains(string(out), "--- FAIL: TestFaultyDriver/"+name) || !strings.Contains(string(out), "rule: ") {
 					t.Errorf("the case did not find the fault: %v\n%s", err, out)

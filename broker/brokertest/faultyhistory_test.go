@@ -1,0 +1,102 @@
+package brokertest_test
+
+import (
+	"context"
+	"slices"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// historyFaults are the ways to break a correct history, as faults are of a node.
+var historyFaults = []struct {
+	name    string
+	cases   []string
+	corrupt func(*brokenHistory)
+}{
+	{"skips-one", []string{"HistoryOrder", "HistoryResume"}, onPage(func(_ broker.Query, p *broker.Page) {
+		if len(p.Messages) > 2 {
+			p.Messages = slices.Delete(p.Messages, 1, 2)
+		}
+	})},
+	{"backwards", []string{"HistoryOrder", "HistoryNewest"}, onPage(func(_ broker.Query, p *broker.Page) { slices.Reverse(p.Messages) })},
+	{"begins-with-after", []string{"HistoryResume"}, func(b *brokenHistory) {
+		b.query = func(q *broker.Query) { q.After.Seq = max(q.After.Seq, 1) - 1 }
+	}},
+	{"always-complete", []string{"HistoryWindow", "HistoryUnknown"}, onPage(func(_ broker.Query, p *broker.Page) { p.Complete = true })},
+	{"never-more", []string{"HistoryResume", "HistoryUnknown"}, onPage(func(_ broker.Query, p *broker.Page) { p.More = false })},
+	{"ignores-limits", []string{"HistoryResume"}, func(b *brokenHistory) { b.query = func(q *broker.Query) { q.Limit += 100 } }},
+	{"goes-back", []string{"HistoryUnknown"}, func(b *brokenHistory) {
+		b.query = func(q *broker.Query) {
+			if q.After.Seq > 100 {
+				q.After = broker.Position{Epoch: 1}
+			}
+		}
+	}},
+	{"loses-kind", []string{"HistoryPayloads"}, onPage(func(_ broker.Query, p *broker.Page) {
+		for i := range p.Messages {
+			p.Messages[i].Binary = false
+		}
+	})},
+	{"ignores-keys", []string{"HistoryKeys"}, func(b *brokenHistory) {
+		b.publish = func(m *broker.Message) { m.Key = "" }
+	}},
+	{"keys-of-all-channels", []string{"HistoryKeys"}, func(b *brokenHistory) {
+		b.publish = func(m *broker.Message) {
+			if m.Channel == "d" {
+				m.Channel = "c"
+			}
+		}
+	}},
+	{"newest-of-one", []string{"HistoryNewest"}, func(b *brokenHistory) {
+		b.newest = func(p []broker.Position) { clear(p[1:]) }
+	}},
+}
+
+// A brokenHistory is the embedded one but for the functions that are set.
+type brokenHistory struct {
+	broker.Broker
+	kept    broker.Historian
+	query   func(*broker.Query)
+	page    func(broker.Query, *broker.Page)
+	publish func(*broker.Message)
+	newest  func([]broker.Position)
+}
+
+func breakHistory(b broker.Broker, corrupt func(*brokenHistory)) broker.Broker {
+	h, _ := broker.HistoryOf(b)
+	broken := &brokenHistory{Broker: b, kept: h}
+	corrupt(broken)
+	return broken
+}
+
+func onPage(change func(broker.Query, *broker.Page)) func(*brokenHistory) {
+	return func(b *brokenHistory) { b.page = change }
+}
+
+func (b *brokenHistory) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	if b.publish != nil {
+		b.publish(&m)
+	}
+	return b.Broker.Publish(ctx, m)
+}
+
+func (b *brokenHistory) Retention() broker.Retention { return b.kept.Retention() }
+
+func (b *brokenHistory) History(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
+	if b.query != nil {
+		b.query(&q)
+	}
+	page, err := b.kept.History(ctx, channel, q)
+	if b.page != nil {
+		b.page(q, &page)
+	}
+	return page, err
+}
+
+func (b *brokenHistory) Newest(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	newest, err := b.kept.Newest(ctx, channels...)
+	if b.newest != nil {
+		b.newest(newest)
+	}
+	return newest, err
+}
