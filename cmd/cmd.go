@@ -42,6 +42,7 @@ Examples:
   pregon pub noticias "Hola mundo"              publish a message
   tail -f log | pregon pub log -                publish each line
   pregon bench --subscribers 1000               load a server and report
+  pregon doctor --broker redis://localhost      say what about a Redis would hurt
 
 "pregon serve --help" lists the flags of the server. Every flag is also an environment variable, such as PREGON_LISTEN for --listen.`
 
@@ -52,6 +53,7 @@ type commands struct {
 	Sub     subCommand        `cmd:"" help:"Print the messages of channels as they arrive."`
 	Bench   benchCommand      `cmd:"" help:"Load a server, and report how fast every message reached everybody."`
 	Floor   benchFloorCommand `cmd:"" name:"bench-floor" hidden:""`
+	Doctor  doctorCommand     `cmd:"" help:"Examine a broker, and report in plain words what would hurt."`
 	Brokers brokersCommand    `cmd:"" help:"List the brokers of this program."`
 	Version versionCommand    `cmd:"" help:"Print the version."`
 }

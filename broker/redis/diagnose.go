@@ -1,0 +1,165 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// Diagnose implements [broker.Diagnoser].
+func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err error) {
+	defer contain(&err)
+	if b.closed() {
+		return nil, fmt.Errorf("redis: diagnose: %w", broker.ErrClosed)
+	}
+	if err := b.client.Ping(ctx).Err(); err != nil {
+		return nil, fmt.Errorf("redis: diagnose: %w", outcome(err, false))
+	}
+	e := b.examine(ctx)
+	for _, look := range []func() broker.Finding{
+		e.version, e.persistence, e.eviction, e.outputBuffer, e.replication,
+	} {
+		findings = append(findings, look())
+	}
+	return findings, nil
+}
+
+// An examination is what Redis says of itself. What it does not say is empty.
+type examination struct {
+	history  bool   // is asked for
+	info     string // sections server and replication
+	embedded bool
+	settings map[string]string
+}
+
+// examine asks. Each question may be refused.
+func (b *Broker) examine(ctx context.Context) *examination {
+	e := &examination{history: b.keeper != nil, settings: map[string]string{}}
+	for _, section := range []string{"server", "replication"} {
+		text, err := b.client.Info(ctx, section).Result()
+		e.info += text + "\n"
+		e.embedded = e.embedded || err != nil && isReply(err) && strings.HasPrefix(err.Error(), "section (")
+	}
+	for _, name := range []string{"appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "client-output-buffer-limit"} {
+		for k, v := range b.client.ConfigGet(ctx, name).Val() {
+			e.settings[k] = v
+		}
+	}
+	return e
+}
+
+func (e *examination) version() broker.Finding {
+	f := broker.Finding{Severity: broker.Fine, Subject: "version"}
+	version := field(e.info, "redis_version")
+	n, err := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
+	switch {
+	case e.embedded:
+		f.Detail = "This is the embedded Redis, for demos and tests: nothing outlives the process, and no other node can use it."
+	case err != nil:
+		f.Severity, f.Detail = broker.Warn, "The server does not say its version."
+	case n < leastMajor && e.history:
+		f.Severity, f.Detail, f.Advice = broker.Bad, "Redis "+printable(version)+" is too old for a history.", "Use Redis 7 or newer."
+	case n < leastMajor:
+		f.Severity, f.Detail, f.Advice = broker.Warn, "Redis "+printable(version)+" works, but not with a history.", "Use Redis 7 or newer."
+	default:
+		f.Detail = "Redis " + printable(version) + "."
+	}
+	return f
+}
+
+func (e *examination) persistence() broker.Finding {
+	f := broker.Finding{Severity: broker.Fine, Subject: "persistence"}
+	aof, fsync := e.settings["appendonly"], e.settings["appendfsync"]
+	switch {
+	case e.embedded:
+		f.Detail = "None: a history is gone with the process."
+	case aof == "":
+		f.Severity, f.Detail, f.Advice = broker.Warn, "CONFIG GET is refused, so it is assumed that a crash may lose what was acknowledged.", "Let this user run CONFIG GET."
+	case aof == "yes" && fsync == "always":
+		f.Detail = "appendonly yes, appendfsync always: what was acknowledged survives a crash."
+	case aof == "yes":
+		f.Severity, f.Detail = broker.Warn, "appendonly yes, appendfsync "+printable(fsync)+": a crash may lose the last moments of what was acknowledged. Clients are told."
+		f.Advice = "Set appendfsync always where nothing acknowledged may be lost."
+	default:
+		f.Severity, f.Detail = broker.Warn, "appendonly no: a restart loses all or part of a history. Clients are told."
+		f.Advice = "Set appendonly yes and appendfsync always where nothing acknowledged may be lost."
+	}
+	if !e.history && f.Severity == broker.Warn && aof != "" {
+		f.Severity, f.Advice = broker.Fine, ""
+		f.Detail = "Without a history nothing is kept that could be lost."
+	}
+	return f
+}
+
+func (e *examination) eviction() broker.Finding {
+	f := broker.Finding{Severity: broker.Fine, Subject: "memory"}
+	most, policy := e.settings["maxmemory"], e.settings["maxmemory-policy"]
+	switch {
+	case most == "":
+		f.Detail = "No limit is known."
+	case most == "0":
+		f.Detail = "maxmemory is not set."
+	case policy == "noeviction":
+		f.Severity, f.Detail = broker.Warn, "maxmemory "+printable(most)+", noeviction: when that is full, publishing is answered with 503."
+		f.Advice = "Watch the memory of Redis."
+	default:
+		f.Severity, f.Detail = broker.Warn, "maxmemory "+printable(most)+", "+printable(policy)+": when that is full, Redis deletes histories, and clients are told."
+		f.Advice = "Set maxmemory-policy noeviction, or give Redis more memory."
+	}
+	return f
+}
+
+// smallBuffer is the least output buffer of subscribers, in bytes, below which a
+// node that is late for a moment is soon cut off.
+const smallBuffer = 8 << 20
+
+func (e *examination) outputBuffer() broker.Finding {
+	f := broker.Finding{Severity: broker.Fine, Subject: "subscribers"}
+	words := strings.Fields(e.settings["client-output-buffer-limit"])
+	for i := 0; i+3 < len(words); i += 4 {
+		if words[i] != "pubsub" {
+			continue
+		}
+		hard, _ := strconv.ParseInt(words[i+1], 10, 64)
+		f.Detail = fmt.Sprintf("client-output-buffer-limit pubsub %s %s %s.", words[i+1], words[i+2], words[i+3])
+		if hard > 0 && hard < smallBuffer {
+			f.Severity, f.Advice = broker.Warn, "Raise it to 32mb 8mb 60 or more."
+			f.Detail += " A node that is late for a moment is cut off, and misses what comes until it is back."
+		}
+		return f
+	}
+	f.Detail = "No limit of the output to subscribers is known."
+	return f
+}
+
+func (e *examination) replication() broker.Finding {
+	f := broker.Finding{Severity: broker.Fine, Subject: "replicas"}
+	role, replicas := field(e.info, "role"), field(e.info, "connected_slaves")
+	switch {
+	case role == "slave":
+		f.Severity, f.Detail, f.Advice = broker.Bad, "This is a replica, which takes no publications with a history.", "Name the master in the URL."
+		if !e.history {
+			f.Severity = broker.Warn
+		}
+	case replicas != "" && replicas != "0":
+		f.Severity = broker.Warn
+		f.Detail = printable(replicas) + " replicas. They are asynchronous: a failover may lose what was acknowledged. Clients are told."
+	default:
+		f.Detail = "None."
+	}
+	return f
+}
+
+// printable keeps of what a server says only what version numbers and settings
+// consist of.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '.' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' {
+			return r
+		}
+		return -1
+	}, text)
+}

@@ -1,0 +1,155 @@
+package cmd
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+)
+
+type doctorCommand struct {
+	Broker  string        `default:"miniredis://" placeholder:"URL" help:"Broker to examine, such as redis://localhost:6379. Default ${default}."`
+	Keep    historyFlags  `embed:""`
+	Timeout time.Duration `default:"10s" help:"Longest time for all of it. Default ${default}."`
+	JSON    bool          `name:"json" help:"Print an array of objects."`
+}
+
+// Validate is called by kong.
+func (c *doctorCommand) Validate() error {
+	if c.Timeout < minTime {
+		return fmt.Errorf("--timeout: must be at least %v", minTime)
+	}
+	return c.Keep.check()
+}
+
+var errDiagnosis = errors.New("the broker is not fit for use like this")
+
+// Run examines the broker and prints what would hurt. It fails where something is
+// bad.
+func (c *doctorCommand) Run(ctx context.Context, out *console) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what matters is a finding
+	b, err := c.Keep.open(ctx, c.Broker)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = b.Close() }() // nothing is left to be lost
+	findings := diagnose(ctx, b)
+	if err := c.print(out, findings); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	if slices.ContainsFunc(findings, isBad) {
+		return errDiagnosis
+	}
+	return nil
+}
+
+func isBad(f broker.Finding) bool { return f.Severity == broker.Bad }
+
+// diagnose collects what the driver says and what is tried out.
+func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
+	var findings []broker.Finding
+	if d, ok := broker.As[broker.Diagnoser](b); ok {
+		said, err := d.Diagnose(ctx)
+		if err != nil {
+			return []broker.Finding{{Severity: broker.Bad, Subject: "connection", Detail: sentence(err)}}
+		}
+		findings = said
+	}
+	findings = append(findings, tryOut(ctx, b)...)
+	if slices.ContainsFunc(findings, isBad) {
+		return findings
+	}
+	return append(findings, promises(b, findings))
+}
+
+const trials = 20 // publications, of which the median time is told
+
+// slowTrip is a time from publishing to hearing that is felt.
+const slowTrip = 5 * time.Millisecond
+
+// tryOut publishes to itself, as a server does all the time.
+func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
+	bad := func(what string, err error) []broker.Finding {
+		return []broker.Finding{{Severity: broker.Bad, Subject: what, Detail: sentence(err)}}
+	}
+	feed, err := b.Feed(ctx)
+	if err != nil {
+		return bad("subscribe", err)
+	}
+	unhook := context.AfterFunc(ctx, func() { _ = feed.Close() }) // ends Next
+	defer unhook()
+	defer func() { _ = feed.Close() }()
+	channel := "__pregon.doctor." + rand.Text()
+	if err := feed.Add(ctx, channel); err != nil {
+		return bad("subscribe", err)
+	}
+	var trips []time.Duration
+	for range trials {
+		began := time.Now()
+		if _, err := b.Publish(ctx, broker.Message{Channel: channel, Data: []byte("doctor")}); err != nil {
+			return bad("publish", err)
+		}
+		if _, err := feed.Next(); err != nil {
+			return bad("publish", errors.New("a message was accepted and not heard through the subscription in time"))
+		}
+		trips = append(trips, time.Since(began))
+	}
+	slices.Sort(trips)
+	f := broker.Finding{Severity: broker.Fine, Subject: "publish",
+		Detail: fmt.Sprintf("Heard through the own subscription after %v (median of %d).", trips[trials/2].Round(time.Microsecond), trials)}
+	if trips[trials/2] > slowTrip {
+		f.Severity, f.Advice = broker.Warn, "Run pregon nearer to its broker."
+	}
+	return []broker.Finding{f}
+}
+
+// promises says what clients can rely on with what was found.
+func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
+	f := broker.Finding{Severity: broker.Fine, Subject: "you get"}
+	_, keeps := broker.HistoryOf(b)
+	durable := !slices.ContainsFunc(findings, func(f broker.Finding) bool {
+		return f.Severity != broker.Fine && (f.Subject == "persistence" || f.Subject == "replicas" || f.Subject == "memory")
+	})
+	switch {
+	case !keeps:
+		f.Detail = "Every message once and in order while the link to the broker stands; where it was lost, clients are told. With --history they would get what they missed."
+	case durable && len(findings) > 1:
+		f.Detail = "Every acknowledged message of the window once and in order, whatever happens to links and to the processes."
+	default:
+		f.Detail = "Every message of the window once and in order, whatever happens to links; where the broker itself loses some, clients are told."
+	}
+	return f
+}
+
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+func (c *doctorCommand) print(out *console, findings []broker.Finding) error {
+	if c.JSON {
+		enc := json.NewEncoder(out.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(findings)
+	}
+	for _, f := range findings {
+		if _, err := fmt.Fprintf(out.stdout, "%-4s  %-12s  %s\n", f.Severity, f.Subject, f.Detail); err != nil {
+			return err
+		}
+		if f.Advice != "" {
+			if _, err := fmt.Fprintf(out.stdout, "%20s%s\n", "", f.Advice); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package cmd_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/redistest"
+)
+
+// The doctor says in words what about a Redis would hurt, and fails where it does
+// not work at all. It never shows a password.
+func TestDoctor(t *testing.T) {
+	const always = "--appendonly yes --appendfsync always"
+	for _, c := range []struct {
+		name, redis string
+		flags       []string
+		code        int
+		says        []string
+	}{
+		{"durable", always, []string{"--history", "5m"}, 0, []string{"ok    persistence", "ok    publish", "Every acknowledged message"}},
+		{"everysec", "--appendonly yes", []string{"--history", "5m"}, 0, []string{"warn  persistence", "appendfsync always", "clients are told"}},
+		{"no persistence", "", []string{"--history", "5m"}, 0, []string{"warn  persistence"}},
+		{"no history", "", nil, 0, []string{"ok    persistence", "With --history"}},
+		{"eviction", "--maxmemory 100mb --maxmemory-policy allkeys-lru", nil, 0, []string{"warn  memory", "allkeys-lru", "noeviction"}},
+		{"full", "--maxmemory 100mb --maxmemory-policy noeviction", nil, 0, []string{"warn  memory", "503"}},
+		{"small buffers", "--client-output-buffer-limit pubsub\x001mb\x00512kb\x005", nil, 0, []string{"warn  subscribers", "32mb 8mb 60"}},
+		{"wrong password", "--requirepass other", nil, 1, []string{"bad   connection", "password is wrong"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			words := strings.Fields(c.redis)
+			for i, w := range words {
+				words[i] = strings.ReplaceAll(w, "\x00", " ")
+			}
+			redis := redistest.Start(t, words...)
+			url := redis.URL()
+			if strings.Contains(c.redis, "requirepass") {
+				url = strings.Replace(url, "redis://", "redis://:s3cret@", 1)
+			}
+			code, stdout, stderr := run(t, "", append([]string{"doctor", "--broker", url}, c.flags...)...)
+			for _, want := range c.says {
+				if !strings.Contains(stdout, want) {
+					t.Errorf("it does not say %q:\n%s", want, stdout)
+				}
+			}
+			if code != c.code || strings.Contains(stdout+stderr, "s3cret") {
+				t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+			}
+		})
+	}
+}
+
+// What a user may not do is found by doing it.
+func TestDoctorPermissions(t *testing.T) {
+	redis := redistest.Start(t)
+	redis.MustDo("ACL", "SETUSER", "ana", "on", ">s3cret", "+@all", "-publish", "~*", "&*")
+	url := strings.Replace(redis.URL(), "redis://", "redis://ana:s3cret@", 1)
+	for _, history := range []string{"0", "5m"} {
+		code, stdout, stderr := run(t, "", "doctor", "--broker", url, "--history", history)
+		if code != 1 || !strings.Contains(stdout, "bad   publish") || !strings.Contains(stdout, "no permission") ||
+			strings.Contains(stdout+stderr, "s3cret") {
+			t.Errorf("history %s: exit %d\n%s%s", history, code, stdout, stderr)
+		}
+	}
+}
+
+// Brokers that have nothing to be asked are tried out, and nothing is called fine
+// that cannot be reached. For programs there is JSON.
+func TestDoctorOfOthers(t *testing.T) {
+	for _, url := range []string{"memory://", "miniredis://"} {
+		code, stdout, _ := run(t, "", "doctor", "--broker", url, "--json")
+		var findings []broker.Finding
+		if err := json.Unmarshal([]byte(stdout), &findings); err != nil || code != 0 || len(findings) < 2 {
+			t.Errorf("%s: exit %d, %v, %s", url, code, err, stdout)
+		}
+	}
+	if code, stdout, _ := run(t, "", "doctor", "--broker", "redis://127.0.0.1:1"); code != 1 || !strings.HasPrefix(stdout, "bad   connection") {
+		t.Errorf("exit %d, %q", code, stdout)
+	}
+	if code, _, stderr := run(t, "", "doctor", "--timeout", "0"); code != 2 || !strings.Contains(stderr, "--timeout") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
