@@ -36,7 +36,7 @@ import (
 // 1 MiB and channel names of at least 255 bytes must be possible.
 //
 // A driver with history is run twice: with nodes that keep none, and with nodes that
-// keep at least a thousand messages (ten thousand, with WithCut) for some minutes.
+// keep at least a hundred messages (ten thousand, with WithCut) for some minutes.
 // Then all cases run on those, and those of the history besides.
 func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker, opts ...Option) {
 	var o options

@@ -49,7 +49,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceOfHistory(t *testing.T) {
 	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
 		o := start(t).Options()
-		o.History = broker.Retention{Messages: 1000, Age: 5 * time.Minute}
+		o.History = broker.Retention{Messages: 100, Age: 5 * time.Minute}
 		return func(t *testing.T) broker.Broker {
 			b, err := redis.New(o)
 			if err != nil {
