@@ -26,9 +26,10 @@ type Message struct {
 	Position Position
 
 	// Key, where not empty, makes publishing it again safe: while the message
-	// is in the history of its channel, another with the same Key is not
-	// published, and the receipt is that of the first. It has at most [MaxKey]
-	// bytes, is not delivered, and has no effect where there is no history.
+	// is to be kept in the history of its channel (see Retention), another with
+	// the same Key is not published, and the receipt is that of the first. It
+	// has at most [MaxKey] bytes, is not delivered, and has no effect where
+	// there is no history.
 	Key string
 }
 

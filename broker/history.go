@@ -12,7 +12,8 @@ import (
 // A Historian is a Broker that keeps the last messages of each channel for a
 // while, so that what a reader missed can be read later. It is an optional
 // capability, found with [As]; a Historian whose Retention is zero keeps none, as
-// drivers do unless they are told to.
+// drivers do unless they are told to, and answers the other methods with
+// errors.ErrUnsupported.
 //
 // With history on, each message that Publish accepts gets a [Position], which its
 // Receipt and every delivery carry. Messages that strangers publish without going
@@ -66,8 +67,10 @@ type Page struct {
 	// position. It is false where After was deleted long ago, is of an epoch that
 	// is gone, or was never given to a message. It is true where After was zero.
 	//
-	// It says nothing about holes between Messages: where two are not
-	// neighbours (see Position.Next), something is missing there.
+	// It says nothing about holes between Messages, nor about what an epoch
+	// may have lost with its end: where two are not neighbours (see
+	// Position.Next), After and the first of Messages included, something is
+	// missing there.
 	Complete bool
 
 	// More says that there are messages behind these.

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,7 +70,7 @@ func (n *node) readable(ctx context.Context, channels ...string) (*archive, erro
 	case n.closed:
 		return nil, fmt.Errorf("memory: history: %w", broker.ErrClosed)
 	case n.bus.archive == nil:
-		return nil, fmt.Errorf("memory: history: none is kept: %w", broker.ErrDenied)
+		return nil, fmt.Errorf("memory: history: none is kept: %w", errors.ErrUnsupported)
 	}
 	return n.bus.archive, nil
 }

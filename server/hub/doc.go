@@ -16,6 +16,20 @@
 // Each session belongs to one worker for life. That alone keeps the order of
 // its messages. There is no order between channels.
 //
+// # What profiles showed
+//
+// One channel, a thousand subscribers: nearly all of the processor's time is in
+// write(2), and nearly all of that in the kernel's TCP. So the only way to be much
+// faster is to call it less often. A worker rests after a batch, for longer the
+// longer the batch took, and joins what comes meanwhile; that it leaves the
+// processor to the publisher is half of the gain. Waking a goroutine a delivery
+// doubled the cost, and a copy of the frames for each subscriber is not made.
+//
+// Two hundred channels with one subscriber each, published to over HTTP: two in
+// five samples are system calls, of the delivery and of the answer to the publisher
+// in equal parts; a quarter is net/http's reading and answering of requests; one in
+// seven is all that this project does between a request and its message's frame.
+//
 // # Interest
 //
 // Which channels the feed carries is decided by one goroutine that compares what
@@ -50,7 +64,8 @@
 //
 // All methods of a Hub may be called concurrently. A Hub owns the goroutines of
 // its reader, its reconciler, its heartbeat, its workers, and those that read a
-// history, and Close waits for them. The only lock shared by joins and the reader is held for map look-ups.
+// history, and Close waits for them. The only lock shared by joins and the reader
+// is held for map look-ups.
 // Inboxes are bounded: where a worker falls behind, the reader waits for it, and
 // the broker's own queue fills until it reports a gap. A worker never waits for
 // a client.

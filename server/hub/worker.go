@@ -19,7 +19,8 @@ const joinBytes = 64 << 10
 const (
 	minWork    = 200 * time.Microsecond // a shorter batch is not rested from
 	restFactor = 6                      // measured: 3 joins two thirds as much, at no less latency under load
-	maxRest    = 10 * time.Millisecond  // more saves little, and at half load delays for nothing
+	loneRest   = 5 * time.Millisecond   // at most, after batches of single messages: more delays at half load for nothing
+	maxRest    = 10 * time.Millisecond  // at most: more saves little
 )
 
 // A worker sends to its share of the sessions. Its goroutine alone touches what
@@ -34,6 +35,7 @@ type worker struct {
 	wheel   wheel
 	leaving pace
 	closing bool // everybody is being ended, latecomers too
+	several bool // messages of one group came together in this batch
 }
 
 func newWorker(o Options, c *counts) *worker {
@@ -57,8 +59,8 @@ func (w *worker) run(ctx context.Context) {
 	for {
 		select {
 		case <-arrived:
-			if took := w.work(); took >= minWork {
-				arrived, rested = nil, time.After(min(restFactor*took, maxRest))
+			if rest := w.work(); rest > 0 {
+				arrived, rested = nil, time.After(rest)
 			}
 		case <-rested:
 			arrived, rested = w.arrived, nil
@@ -84,9 +86,10 @@ func (w *worker) stop() {
 	}
 }
 
-// work does what waits in the inbox and returns how long that took.
-func (w *worker) work() time.Duration {
+// work does what waits in the inbox and returns how long to rest from it.
+func (w *worker) work() (rest time.Duration) {
 	began := time.Now()
+	w.several = false
 	batch := w.take(w.spare)
 	for i := range batch {
 		w.do(&batch[i])
@@ -94,7 +97,14 @@ func (w *worker) work() time.Duration {
 	w.flush()
 	clear(batch) // an idle worker keeps no messages
 	w.spare = batch
-	return time.Since(began)
+	switch took := time.Since(began); {
+	case took < minWork:
+		return 0
+	case w.several:
+		return min(restFactor*took, maxRest)
+	default:
+		return min(restFactor*took, loneRest)
+	}
 }
 
 func (w *worker) do(e *entry) {
@@ -128,6 +138,7 @@ func (w *worker) flush() {
 	for _, g := range w.dirty {
 		for rest := g.frames; len(rest) > 0; {
 			joined, left := join(rest)
+			w.several = w.several || len(rest)-len(left) > 1
 			w.send(g, joined, rest[:len(rest)-len(left)])
 			rest = left
 		}
