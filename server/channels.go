@@ -21,7 +21,10 @@ func pathChannel(r *http.Request, prefix string) (string, error) {
 		return "", notFound()
 	}
 	name, err := broker.ParseChannel(escaped)
-	return name, channelProblem(err)
+	if err != nil {
+		return "", channelProblem(err)
+	}
+	return name, nil
 }
 
 // queryChannels returns the distinct channels of the query's channel parameters.
