@@ -283,6 +283,12 @@ func TestChaosLosses(t *testing.T) {
 		{"no persistence", nil, func(s *redistest.Server) { s.Restart() }},
 		{"everysec", []string{"--appendonly", "yes", "--appendfsync", "everysec"}, func(s *redistest.Server) { s.Restart() }},
 		{"FLUSHALL", nil, func(s *redistest.Server) { s.MustDo("FLUSHALL") }},
+		{"deleted", nil, func(s *redistest.Server) { s.MustDo("DEL", "__pregon:h:c") }},
+		{"expired", nil, func(s *redistest.Server) { s.MustDo("PEXPIRE", "__pregon:h:c", "1") }},
+		{"evicted", []string{"--maxmemory-policy", "allkeys-lru"}, func(s *redistest.Server) {
+			s.MustDo("CONFIG", "SET", "maxmemory", "1")
+			s.MustDo("CONFIG", "SET", "maxmemory", "0")
+		}},
 	} {
 		t.Run(loss.name, func(t *testing.T) {
 			redis := redistest.Start(t, loss.args...)
