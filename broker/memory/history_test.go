@@ -1,0 +1,101 @@
+package memory_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/memory"
+)
+
+// What is older than Age is gone, positions go on, and a channel that was idle for
+// twice as long begins anew, in an epoch of its own.
+func TestHistoryAges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+		defer b.Close()
+		h, _ := broker.HistoryOf(b)
+		say := func(text, key string) broker.Receipt {
+			t.Helper()
+			r, err := b.Publish(t.Context(), broker.Message{Channel: "c", Data: []byte(text), Key: key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		read := func(after broker.Position) broker.Page {
+			t.Helper()
+			p, err := h.History(t.Context(), "c", broker.Query{After: after, Limit: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		first := say("1", "k").Position
+		time.Sleep(40 * time.Second)
+		second := say("2", "").Position
+		if r := say("1 again", "k"); !r.Repeated || r.Position != first {
+			t.Errorf("a key within Age: %+v", r)
+		}
+		time.Sleep(40 * time.Second)
+		if p := read(first); !p.Complete || len(p.Messages) != 1 || p.Messages[0].Position != second {
+			t.Errorf("behind what has just expired: %+v", p)
+		}
+		if r := say("3", "k"); r.Repeated || !second.Next(r.Position) {
+			t.Errorf("a key beyond Age: %+v", r)
+		}
+		time.Sleep(10 * time.Minute)
+		if r, err := b.Publish(t.Context(), broker.Message{Channel: "other"}); err != nil { // what is idle is swept
+			t.Error(r, err)
+		}
+		again := say("4", "").Position
+		if again.Epoch <= second.Epoch || again.Seq != 0 {
+			t.Errorf("after a long silence %v comes after %v", again, second)
+		}
+		if p := read(second); p.Complete || len(p.Messages) != 1 {
+			t.Errorf("behind a message of the epoch before: %+v", p)
+		}
+	})
+}
+
+// Asking for the newest position keeps a channel's epoch.
+func TestNewestKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+		defer b.Close()
+		h, _ := broker.HistoryOf(b)
+		var last broker.Position
+		for i := range 10 {
+			r, err := b.Publish(t.Context(), broker.Message{Channel: "c", Data: fmt.Append(nil, i)})
+			if err != nil || i > 0 && !last.Next(r.Position) {
+				t.Fatalf("%v after %v, %v", r.Position, last, err)
+			}
+			last = r.Position
+			for range 5 {
+				time.Sleep(time.Minute)
+				if newest, err := h.Newest(t.Context(), "c"); err != nil || newest[0] != last {
+					t.Fatal(newest, err)
+				}
+			}
+		}
+	})
+}
+
+// Without a history reading one says so.
+func TestNoHistory(t *testing.T) {
+	b := memory.New()
+	defer b.Close()
+	h, ok := broker.As[broker.Historian](b)
+	if !ok {
+		t.Fatal("no Historian")
+	}
+	if _, err := h.History(t.Context(), "c", broker.Query{Limit: 1}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	if _, err := h.Newest(t.Context(), "c"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+}
