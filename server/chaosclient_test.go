@@ -196,6 +196,9 @@ func poll(ctx context.Context, at place, c *checker) {
 			c.gap()
 		}
 		for _, m := range page.Messages {
+			if !page.Complete {
+				c.gap() // it may be before any of them
+			}
 			c.hear(m.Data)
 		}
 		cursor = page.Next
