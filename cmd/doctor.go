@@ -116,13 +116,12 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 	f := broker.Finding{Severity: broker.Fine, Subject: "you get"}
 	_, keeps := broker.HistoryOf(b)
-	durable := !slices.ContainsFunc(findings, func(f broker.Finding) bool {
-		return f.Severity != broker.Fine && (f.Subject == "persistence" || f.Subject == "replicas" || f.Subject == "memory")
-	})
+	_, asked := broker.As[broker.Diagnoser](b)
+	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.Fine })
 	switch {
 	case !keeps:
 		f.Detail = "Every message once and in order while the link to the broker stands; where it was lost, clients are told. With --history they would get what they missed."
-	case durable && len(findings) > 1:
+	case durable:
 		f.Detail = "Every acknowledged message of the window once and in order, whatever happens to links and to the processes."
 	default:
 		f.Detail = "Every message of the window once and in order, whatever happens to links; where the broker itself loses some, clients are told."

@@ -75,7 +75,7 @@ func (e *examination) persistence() broker.Finding {
 	aof, fsync := e.settings["appendonly"], e.settings["appendfsync"]
 	switch {
 	case e.embedded:
-		f.Detail = "None: a history is gone with the process."
+		f.Severity, f.Detail = broker.Warn, "None: a history is gone with the process."
 	case aof == "":
 		f.Severity, f.Detail, f.Advice = broker.Warn, "CONFIG GET is refused, so it is assumed that a crash may lose what was acknowledged.", "Let this user run CONFIG GET."
 	case aof == "yes" && fsync == "always":
@@ -87,7 +87,7 @@ func (e *examination) persistence() broker.Finding {
 		f.Severity, f.Detail = broker.Warn, "appendonly no: a restart loses all or part of a history. Clients are told."
 		f.Advice = "Set appendonly yes and appendfsync always where nothing acknowledged may be lost."
 	}
-	if !e.history && f.Severity == broker.Warn && aof != "" {
+	if !e.history && f.Severity == broker.Warn && (aof != "" || e.embedded) {
 		f.Severity, f.Advice = broker.Fine, ""
 		f.Detail = "Without a history nothing is kept that could be lost."
 	}

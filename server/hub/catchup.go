@@ -1,6 +1,11 @@
 package hub
 
-import "github.com/pregon/pregon/broker"
+import (
+	"sync/atomic"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
 
 // Bounds of what waits for a subscriber that is fed from the history. Beyond them
 // it is read from there, too.
@@ -15,15 +20,17 @@ const (
 // what the worker has kept of later messages follows, and from then on the session
 // is a member of its group: no seam, and nothing twice.
 //
-// All but session, place and answer is the worker's own.
+// All but session, place, answer and over is the worker's own.
 type catchup struct {
 	session *session
-	place   int       // in the session's places
-	answer  chan bool // the worker's to level: true where there is nothing more to be read
+	place   int         // in the session's places
+	answer  chan bool   // the worker's to level: true where there is nothing more to be read
+	over    atomic.Bool // nothing more is to be sent by the goroutine
 
 	pending []frame
 	bytes   int
 	spilled bool // something came that is not in pending
+	holed   bool // and that is not in the history either
 
 	level bool            // the goroutine is done, and the group is not beyond cut yet
 	cut   broker.Position // all up to here was sent
@@ -38,13 +45,20 @@ func (c *catchup) group() *group { return c.session.places[c.place].group }
 // keep keeps frames for later.
 func (c *catchup) keep(frames []frame) {
 	for _, f := range frames {
-		if c.spilled || len(c.pending) >= pendingFrames || c.bytes+len(f.bytes) > pendingBytes {
-			c.pending, c.bytes, c.spilled = nil, 0, true
-			return
-		}
 		c.pending = append(c.pending, f)
 		c.bytes += len(f.bytes)
+		if c.spilled || len(c.pending) > pendingFrames || c.bytes > pendingBytes {
+			c.spill()
+		}
 	}
+}
+
+// spill drops what is pending.
+func (c *catchup) spill() {
+	for _, f := range c.pending {
+		c.holed = c.holed || f.position.IsZero()
+	}
+	c.pending, c.bytes, c.spilled = nil, 0, true
 }
 
 // rest returns the frames that were not sent before: those beyond the cut, and
@@ -100,6 +114,19 @@ func (w *worker) sendBehind(g *group, frames []frame) {
 	}
 }
 
+// gapBehind does for one who is fed from the history what sendGap does for a member.
+// Where it is known between which messages the gap is, it may be for c to see in the
+// history, or be in what c has had already.
+func (w *worker) gapBehind(c *catchup, told frame) {
+	switch {
+	case !told.position.IsZero() && (!c.level || told.position.Compare(c.cut) <= 0):
+	case told.bytes == nil, c.level:
+		w.sendGap(c.session, told.bytes)
+	default:
+		c.keep([]frame{told})
+	}
+}
+
 // catchUp is called when the history was read up to cut for c.
 func (w *worker) catchUp(c *catchup, cut broker.Position) {
 	if c.session.places[c.place].behind != c {
@@ -107,7 +134,10 @@ func (w *worker) catchUp(c *catchup, cut broker.Position) {
 		return
 	}
 	if c.spilled {
-		c.spilled = false
+		if c.holed {
+			w.sendGap(c.session, c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: transport.SlowClient}))
+		}
+		c.spilled, c.holed = false, false
 		c.answer <- false
 		return
 	}

@@ -44,12 +44,12 @@ func (h *Hub) fillEach(topics []*topic, reason string) {
 		if !h.reading() {
 			return
 		}
-		fills.Go(func() { defer h.read1(); h.fill(t, reason) })
+		fills.Go(func() { defer h.doneReading(); h.fill(t, reason) })
 	}
 }
 
-// reading waits for leave to read the history, which read1 gives back. It reports
-// false when the hub closes.
+// reading waits for leave to read the history, which doneReading gives back. It
+// reports false when the hub closes.
 func (h *Hub) reading() bool {
 	select {
 	case h.reads <- struct{}{}:
@@ -59,7 +59,7 @@ func (h *Hub) reading() bool {
 	}
 }
 
-func (h *Hub) read1() { <-h.reads }
+func (h *Hub) doneReading() { <-h.reads }
 
 // newest returns the newest position of each topic, nil where that is not to be had.
 func (h *Hub) newest(topics []*topic) []broker.Position {
@@ -160,10 +160,11 @@ func (h *Hub) accept(t *topic, m broker.Message) {
 	h.deliver(t, m)
 }
 
-// miss tells that something is missing behind what was delivered last, once.
+// miss tells that something is missing behind what was delivered last: once, as long
+// as nothing comes after it.
 func (h *Hub) miss(t *topic, g transport.Gap) {
 	k := t.track
-	if !k.told {
+	if !k.told || !g.To.IsZero() {
 		h.tellGap(t, g)
 	}
 	k.fresh, k.told = true, true
@@ -251,7 +252,14 @@ func (h *Hub) finish(t *topic) {
 // somebody listens to from expiring.
 func (h *Hub) audit() {
 	for h.sleep(jitter(h.history.Retention().Age / 2)) {
-		h.fillAll(mark(h.carried()), broker.LinkLost)
+		topics := h.carried()
+		var differ []*topic
+		for i, newest := range h.newest(topics) {
+			if !topics[i].track.isLevel(newest) { // or something is on its way, which the fill will see
+				differ = append(differ, topics[i])
+			}
+		}
+		h.fillAll(mark(differ), broker.LinkLost)
 	}
 }
 

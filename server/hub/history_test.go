@@ -187,6 +187,89 @@ func TestContinue(t *testing.T) {
 	})
 }
 
+// Whoever is fed from the history is told of what is in no history, or ended where
+// there are no words: while it is behind, and while it is ahead of the others.
+func TestGapReachesThoseWhoAreFed(t *testing.T) {
+	ended := fmt.Sprintf("end %d\n", transport.EndGap)
+	t.Run("behind", func(t *testing.T) {
+		withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+			first := l.say("c", "first", false)
+			const n = 300 // more than is read at once
+			var history strings.Builder
+			for i := range n {
+				l.say("c", strconv.Itoa(i), false)
+				fmt.Fprintf(&history, "c %d\n", i)
+			}
+			told := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first})
+			untold := joinFrom(t, h, &mute{}, sockets, transport.Start{Since: true, After: first})
+			defer told.leave()
+			defer untold.leave()
+			synctest.Wait() // nobody reads yet, so neither is level
+			for range 2000 {
+				l.feed.Push(broker.Message{Channel: "c", Data: []byte("in no history")})
+			}
+			synctest.Wait()
+			if got := told.read(t, n+2); got != "subscribed c true\n"+history.String()+"gap c\n" {
+				t.Errorf("got %.80q … %.80q", got, got[len(got)-40:])
+			}
+			if got := untold.read(t, n+1); got != history.String()+ended {
+				t.Errorf("without words: got %.80q … %q", got, got[len(got)-40:])
+			}
+		})
+	})
+	t.Run("ahead", func(t *testing.T) {
+		withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+			anchor := join(t, h, &lines{}, false, "c")
+			defer anchor.leave()
+			first := l.say("c", "1", true)
+			anchor.read(t, 1)
+			l.say("c", "2", false) // which the hub does not miss yet
+			told := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first})
+			untold := joinFrom(t, h, &mute{}, sockets, transport.Start{Since: true, After: first})
+			defer told.leave()
+			defer untold.leave()
+			told.read(t, 2)
+			untold.read(t, 1)
+			synctest.Wait()
+			l.renew()
+			l.feed.Gap(broker.LinkLost, "c")
+			if got := told.read(t, 1); got != "gap c\n" {
+				t.Errorf("got %q", got)
+			}
+			if got := untold.read(t, 1); got != ended {
+				t.Errorf("without words: got %q", got)
+			}
+		})
+	})
+}
+
+// A gap that was told is not the answer to another: whoever comes later is told of
+// what is lost then.
+func TestEachGapIsTold(t *testing.T) {
+	withHistory(t, hub.Options{Linger: time.Second}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		c := join(t, h, &lines{}, false, "c")
+		l.say("c", "1", true)
+		c.read(t, 1)
+		l.renew()
+		l.feed.Gap(broker.LinkLost, "c")
+		l.feed.Gap(broker.LinkLost, "c")
+		if got := c.read(t, 1); got != "gap c\n" {
+			t.Errorf("got %q", got)
+		}
+		c.leave()
+		time.Sleep(time.Minute) // of the bubble's time: the channel is let go
+		l.say("c", "before", false)
+		later := join(t, h, &lines{}, false, "c")
+		defer later.leave()
+		l.say("c", "lost", false)
+		l.renew()
+		l.feed.Gap(broker.LinkLost, "c")
+		if got := later.read(t, 1); got != "gap c\n" {
+			t.Errorf("who came later: got %q", got)
+		}
+	})
+}
+
 // Where there is no history a client that wants to continue is told that it cannot.
 func TestContinueWithoutHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -66,7 +66,7 @@ func (h *Hub) patiently(read func() error) error {
 	if !h.reading() {
 		return broker.ErrClosed
 	}
-	defer h.read1()
+	defer h.doneReading()
 	for began, backoff := time.Now(), minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := read()
 		if err == nil || errors.Is(err, broker.ErrDenied) || time.Since(began) > fillPatience || !h.sleep(jitter(backoff)) {
@@ -184,9 +184,12 @@ func (h *Hub) caughtUp(c *catchup, upTo broker.Position) bool {
 }
 
 // send sends frames to c's client, as soon as there is room, and reports whether
-// it is still there.
+// it is still there, and still to be fed.
 func (c *catchup) send(ctx context.Context, frames []byte, messages int) bool {
 	for {
+		if c.over.Load() {
+			return false
+		}
 		_, err := c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: frames, Messages: messages})
 		if !errors.Is(err, socket.ErrSlow) {
 			return err == nil

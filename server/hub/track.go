@@ -36,7 +36,7 @@ func (k *track) begin(newest broker.Position) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.begun {
-		k.begun, k.last, k.fresh = true, newest, true
+		k.begun, k.last, k.fresh, k.told = true, newest, true, false
 	}
 }
 

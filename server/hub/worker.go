@@ -205,29 +205,24 @@ func (w *worker) disconnect(s *session) {
 	s.Socket.Cut(s.Encoding.End(transport.EndSlow))
 }
 
-// gap tells the members of g that messages may be missing, or ends them. Those who
-// are fed from the history see for themselves.
+// gap tells those who listen to g that messages may be missing, or ends them.
 func (w *worker) gap(g *group, told frame) {
-	if told.bytes != nil {
-		for i := len(g.members) - 1; i >= 0; i-- {
-			w.sendGap(g.members[i], told.bytes)
-		}
-		for _, c := range g.behind {
-			if c.level && told.position.Compare(c.cut) > 0 {
-				w.sendGap(c.session, told.bytes)
-			}
-		}
-		return
+	for i := len(g.members) - 1; i >= 0; i-- { // whoever is ended is taken out
+		w.sendGap(g.members[i], told.bytes)
 	}
-	for len(g.members) > 0 {
-		s := g.members[len(g.members)-1]
-		w.mute(s)
-		w.leaving.add(s, transport.EndGap)
+	for i := len(g.behind) - 1; i >= 0; i-- {
+		w.gapBehind(g.behind[i], told)
 	}
 }
 
-// sendGap tells s of a gap. It fits, or s goes: it must not miss that.
+// sendGap tells s of a gap, or ends it where it has no words for that. It fits, or s
+// goes: it must not miss that.
 func (w *worker) sendGap(s *session, told []byte) {
+	if told == nil {
+		w.mute(s)
+		w.leaving.add(s, transport.EndGap)
+		return
+	}
 	_, err := s.Socket.Send(&w.writer, socket.Batch{Frames: told})
 	if errors.Is(err, socket.ErrSlow) {
 		w.disconnect(s)
@@ -303,6 +298,7 @@ func (g *group) admit(s *session, i int) {
 // place.
 func (p *place) vacate() {
 	if c := p.behind; c != nil {
+		c.over.Store(true)
 		p.group.behind = slices.DeleteFunc(p.group.behind, func(other *catchup) bool { return other == c })
 		p.behind = nil
 		return
