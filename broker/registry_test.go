@@ -45,10 +45,11 @@ func TestOpen(t *testing.T) {
 // A URL that cannot be opened is an error that names its wrong part and what is
 // known instead, and wraps ErrURL.
 func TestOpenErrors(t *testing.T) {
+	known := strings.Join(broker.Drivers(), "://, ") + "://"
 	for _, c := range []struct{ raw, want string }{
-		{"", "bare://, toy://"},
-		{"toy", "bare://, toy://"},
-		{"nats://x", `unknown scheme "nats"; known are bare://, toy://`},
+		{"", "write one of " + known},
+		{"toy", "write one of " + known},
+		{"nats://x", `unknown scheme "nats"; known are ` + known},
 		{"http://x", `unknown scheme "http"`},
 		{"toy://x?sise=1", `unknown parameter "sise"; known are size, speed`},
 		{"toy://x?size=1&size=2", `"size" is given more than once`},

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
 )
 
 // A listener is a client of the model: what it joined, and what it is owed.
@@ -58,7 +60,7 @@ func TestModel(t *testing.T) {
 			m.finish(0)
 		}
 	})
-	sockets.Wait()
+	patient.Wait()
 }
 
 type model struct {
@@ -72,9 +74,13 @@ type model struct {
 
 var channels = []string{"a", "b", "c"}
 
+// patient are sockets that hold all that a run of the model can publish: nobody
+// is too slow, however long it does not read.
+var patient = socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 16, Stall: time.Hour, Linger: time.Hour})
+
 func (m *model) join(t *rapid.T) {
 	ours, peer := connection(t)
-	s := sockets.New()
+	s := patient.New()
 	s.Attach(ours)
 	l := &listener{t: t, ours: s, peer: peer, since: map[string]int{}}
 	l.channels = rapid.SliceOfNDistinct(rapid.SampledFrom(channels), 1, 3, rapid.ID[string]).Draw(t, "channels")
