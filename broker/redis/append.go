@@ -31,7 +31,10 @@ type keeper struct {
 
 	run   *run             // nil until it is needed
 	known map[string]known // by channel
-	seen  atomic.Uint64    // the highest epoch that this node has seen
+
+	accepted witness // of the newest publication
+	heard    func() []witness
+	seen     atomic.Uint64 // the highest epoch that this node has seen
 }
 
 // known is what a keeper remembers of a channel's stream. It is forgotten with the
@@ -42,7 +45,7 @@ type known struct {
 }
 
 func newKeeper(b *Broker) *keeper {
-	return &keeper{opts: b.opts, client: b.client, transmit: b.transmit, unsent: b.unsent, known: map[string]known{}}
+	return &keeper{opts: b.opts, client: b.client, transmit: b.transmit, unsent: b.unsent, known: map[string]known{}, heard: b.heard}
 }
 
 // send gives the publications their outcomes. Those to which Redis says that it
@@ -63,11 +66,13 @@ func (k *keeper) send(ctx context.Context, publications []*publication) {
 		k.prepare(publications, now)
 		k.transmit(ctx, publications)
 		k.learn(ctx, publications, now)
-		publications = unexecuted(publications)
-		if len(publications) == 0 {
+		again := unexecuted(publications)
+		if len(again) > 0 || slices.ContainsFunc(publications, (*publication).strayed) {
+			k.run = nil
+		}
+		if publications = again; len(publications) == 0 {
 			return
 		}
-		k.run = nil
 	}
 }
 
@@ -109,7 +114,8 @@ func (k *keeper) prepare(publications []*publication, now time.Time) {
 	for _, p := range publications {
 		m := p.message
 		p.err, p.before, p.expire = nil, nil, nil
-		p.main = p.call(k.script(m, now)...)
+		p.fields = broker.AppendFields(nil, m)
+		p.main = p.call(k.script(p, now)...)
 		if m.Key != "" {
 			marker, age := k.opts.markerKey(m.Channel, m.Key), k.lifetime()
 			p.before = []*call{
@@ -125,9 +131,9 @@ func (k *keeper) prepare(publications []*publication, now time.Time) {
 	}
 }
 
-// script returns the words of the command that publishes m.
-func (k *keeper) script(m broker.Message, now time.Time) []any {
-	epoch := k.run.epoch
+// script returns the words of the command that publishes p.
+func (k *keeper) script(p *publication, now time.Time) []any {
+	m, epoch := p.message, k.run.epoch
 	if s := k.known[m.Channel]; now.Sub(s.expires) < k.opts.History.Age { // not likely to be gone
 		epoch = max(epoch, s.epoch)
 	}
@@ -138,7 +144,7 @@ func (k *keeper) script(m broker.Message, now time.Time) []any {
 		words = append(words, "2", k.opts.streamKey(m.Channel), k.opts.markerKey(m.Channel, m.Key))
 	}
 	words = append(words, k.opts.Prefix+m.Channel, strconv.Itoa(k.opts.History.Messages),
-		strconv.FormatUint(epoch, 10), k.floor(), broker.AppendFields(nil, m))
+		strconv.FormatUint(epoch, 10), k.floor(), p.fields)
 	if m.Key != "" {
 		words = append(words, m.Key)
 	}
@@ -164,6 +170,7 @@ func (k *keeper) learn(ctx context.Context, publications []*publication, now tim
 		}
 		channel, epoch := p.message.Channel, p.receipt.Position.Epoch
 		k.note(p.receipt.Position)
+		k.accepted = witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, now}
 		switch {
 		case p.expire != nil && p.expire.accepted():
 			k.learned(channel, known{epoch, now})

@@ -16,6 +16,7 @@ import (
 type publication struct {
 	job     *job
 	message broker.Message
+	fields  []byte  // of the message, as they are kept
 	before  []*call // about the message's key
 	main    *call
 	expire  *call // of the stream; may be nil
@@ -35,11 +36,21 @@ func (p *publication) result() broker.Result {
 	return broker.Result{Receipt: p.receipt}
 }
 
+// refused reports whether Redis has answered p with an error of a code.
+func (p *publication) refused(code string) bool {
+	return p.err != nil && p.main != nil && p.main.answered && isReply(p.main.Err()) &&
+		strings.HasPrefix(p.main.Err().Error(), code)
+}
+
 // noScript reports whether Redis does not know the script that p is to be
 // published with.
-func (p *publication) noScript() bool {
-	return p.err != nil && p.main != nil && p.main.answered && isReply(p.main.Err()) &&
-		strings.HasPrefix(p.main.Err().Error(), "NOSCRIPT")
+func (p *publication) noScript() bool { return p.refused("NOSCRIPT") }
+
+// strayed reports whether the next publication may get to another server than the
+// ones before p, or to another life of it.
+func (p *publication) strayed() bool {
+	answered := p.main != nil && p.main.answered && (p.main.Err() == nil || isReply(p.main.Err()))
+	return p.err != nil && !answered || p.refused("READONLY")
 }
 
 // takeReceipt takes the receipt out of what the script returned.

@@ -68,7 +68,8 @@
 // other programs PUBLISH is heard as before, without a position, and is not kept.
 //
 // Streams are trimmed to about History.Messages, never to less, and expire between
-// Age and two Ages after the last message. A channel whose node is killed between
+// Age and two Ages after the last message; asking for [Broker.Newest] puts that
+// off, too. A channel whose node is killed between
 // its first message and the command that follows it keeps its stream until it is
 // published to again.
 //
@@ -79,8 +80,11 @@
 // that nothing was done. The node then learns the epoch of the new run, and what was
 // not executed is sent again. The old epoch goes on only where nothing can have
 // been lost: the same master, with appendonly yes and appendfsync always during
-// all of the old run and now, without replicas and not promoted. Who puts an older
-// append-only file back in place deletes __pregon:run.
+// all of the old run and now, without replicas and not promoted. Even then each
+// node looks whether the newest messages that it has published and heard are still
+// there: an append-only file without its end, as a failing disk leaves it, also
+// makes a new epoch. A node that knows none of the lost messages cannot see that
+// before one that does; who puts an older file back in place deletes __pregon:run.
 //
 // A marker counts who uses a key. The first need not search, and others search the
 // stream for the message. Markers live two Ages after the key was last used; a
@@ -92,12 +96,13 @@
 // and TIME. CONFIG|GET is asked and may be refused; the server then counts as not
 // durable.
 //
+// [Broker.Diagnose] says what in the settings of a server would hurt.
+//
 // # Concurrency
 //
 // A Broker runs a goroutine that sends while publications are waiting, and no
-// longer. A Feed runs one that keeps
-// the link and, while the link stands, two more: one writes, one looks after
-// silence. Close waits for them.
+// longer. A Feed runs one that keeps the link and, while the link stands, two
+// more: one writes, one looks after silence. Close waits for them.
 //
 // # go-redis' own log
 //

@@ -36,9 +36,14 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, words := []string{k.opts.Prefix + runName}, []any{s.identity, bit(s.durable), bit(s.alone), k.floor()}
+	for _, w := range k.present() {
+		keys = append(keys, w.stream)
+		words = append(words, w.position.Epoch, w.position.Seq, w.fields)
+	}
 	pipe := conn.Pipeline()
-	epoch := pipe.Eval(ctx, runScript, []string{k.opts.Prefix + runName}, s.runID, bit(s.durable), bit(s.alone), k.floor())
-	sha := pipe.ScriptLoad(ctx, publishScriptOf(s.runID))
+	epoch := pipe.Eval(ctx, runScript, keys, words...)
+	sha := pipe.ScriptLoad(ctx, publishScriptOf(s.identity))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
@@ -53,9 +58,9 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 
 // A server is what one says of itself.
 type server struct {
-	runID   string
-	durable bool // what it has acknowledged survives a crash
-	alone   bool // it is nobody's replica, has none, and took over from nobody
+	identity string // of its life, and of its time as a master within that
+	durable  bool   // what it has acknowledged survives a crash
+	alone    bool   // it is nobody's replica, has none, and took over from nobody
 }
 
 // askServer asks over conn. The embedded server of package miniredis does not know
@@ -69,7 +74,7 @@ func askServer(ctx context.Context, conn *goredis.Conn) (server, error) {
 	_, _ = pipe.Exec(ctx) // each has its own error
 	if err := about.Err(); err != nil {
 		if isReply(err) && strings.HasPrefix(err.Error(), "section (") {
-			return server{runID: "-"}, nil
+			return server{identity: "-"}, nil
 		}
 		return server{}, err
 	}
@@ -83,8 +88,8 @@ func askServer(ctx context.Context, conn *goredis.Conn) (server, error) {
 	}
 	links := replication.Val()
 	return server{
-		runID:   runID,
-		durable: appends.Val()["appendonly"] == "yes" && syncs.Val()["appendfsync"] == "always",
+		identity: runID + "/" + field(links, "master_replid"),
+		durable:  appends.Val()["appendonly"] == "yes" && syncs.Val()["appendfsync"] == "always",
 		alone: field(links, "role") == "master" && field(links, "connected_slaves") == "0" &&
 			strings.Trim(field(links, "master_replid2"), "0") == "" && field(links, "master_replid2") != "",
 	}, nil

@@ -84,6 +84,67 @@ func TestEpoch(t *testing.T) {
 	}
 }
 
+// Where the end of the append-only file is lost, a node begins a new epoch by what
+// it has published or heard itself, and the others go on in that.
+func TestEpochEndLost(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		feed bool // the node that goes on has heard the message, and has not published it
+	}{{"published", false}, {"heard", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			server := redistest.Start(t, durable...)
+			nodes := []*redis.Broker{newBroker(t, keeping(server.Addr())), newBroker(t, keeping(server.Addr()))}
+			next := nodes[0]
+			var feed broker.Feed
+			if c.feed {
+				next = nodes[1]
+				feed = newFeed(t, next, "chat")
+			}
+			keep(t, nodes[1], "chat", "1")
+			keep(t, nodes[0], "chat", "2")
+			last := keep(t, nodes[0], "chat", "3")
+			if c.feed {
+				for m, err := range broker.All(feed) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if m.Position == last {
+						break
+					}
+				}
+			}
+			server.Kill()
+			server.TruncateAOF("XADD")
+			server.Restart()
+			p := eventually(t, next, "chat", "4")
+			if p.Epoch <= last.Epoch || p.Seq != 0 {
+				t.Errorf("after %v was lost comes %v, want a new epoch", last, p)
+			}
+			for i, n := range append(nodes, newBroker(t, keeping(server.Addr()))) {
+				q := eventually(t, n, "chat", fmt.Sprint(i))
+				if !p.Next(q) {
+					t.Errorf("node %d goes on with %v after %v", i, q, p)
+				}
+				p = q
+			}
+		})
+	}
+}
+
+// What was trimmed, or has expired, is not lost.
+func TestEpochTrimmed(t *testing.T) {
+	server := redistest.Start(t, durable...)
+	b := newBroker(t, keeping(server.Addr()))
+	keep(t, b, "chat", "1")
+	last := keep(t, b, "chat", "2")
+	server.MustDo("XTRIM", "__pregon:h:chat", "MAXLEN", "0")
+	server.MustDo("XADD", "__pregon:h:chat", broker.Position{Epoch: last.Epoch, Seq: last.Seq + 1}.String(), "m", "d")
+	server.Restart()
+	if p := eventually(t, b, "chat", "3"); p.Epoch != last.Epoch {
+		t.Errorf("after %v comes %v, want the same epoch", last, p)
+	}
+}
+
 // A server whose append-only file was not synced always for all of a run does not
 // keep its epoch, even if it would now.
 func TestEpochNotAlwaysDurable(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -26,6 +27,9 @@ type Feed struct {
 	mu   sync.Mutex
 	kept map[string]struct{} // topics that every new link restores
 	link *link               // the present one, or the next to be made
+
+	newest   broker.Message // with a position that was heard
+	newestAt time.Time
 }
 
 func newFeed(o Options, forget func(*Feed)) *Feed {

@@ -169,7 +169,9 @@ func (l *link) deliver(m *goredis.Message) {
 	wanted := s != nil && s.confirmed
 	l.feed.mu.Unlock()
 	if wanted {
-		l.feed.queue.Push(broker.ParseWire(l.feed.channel(m.Channel), []byte(m.Payload)))
+		message := broker.ParseWire(l.feed.channel(m.Channel), []byte(m.Payload))
+		l.feed.hear(message)
+		l.feed.queue.Push(message)
 	}
 }
 

@@ -97,17 +97,33 @@ func publishScriptOf(runID string) string {
 	return "-- pregon 1, run " + strings.ToValidUTF8(strings.Join(strings.Fields(runID), ""), "") + publishScript
 }
 
-// runScript returns the epoch of a run, and makes a new one where the run is new
-// and the old one may have lost what was acknowledged. The record is "run epoch
-// durable".
+// runScript returns the epoch of a run, and makes a new one where the old one may
+// have lost what was acknowledged: where the run is new, unless it is durable and
+// goes on from a durable one, and where a witness is missing. That is how an
+// append-only file without its end looks, which Redis loads with a warning. The
+// record is "run epoch durable".
 //
-//	KEYS   record
-//	ARGV   run, durable (0 or 1), whether the server may be the old one (0 or 1), floor
+//	KEYS   record; the stream of each witness
+//	ARGV   run, durable (0 or 1), whether the server may be the old one (0 or 1), floor;
+//	       epoch, number and fields of each witness
+//
+// A witness before the oldest entry was trimmed. One of an epoch before that of the
+// record has made another node begin a new one already.
 const runScript = `
 local run, epoch, durable = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+) ([01])$')
 local same = run == ARGV[1]
-if same and (durable == '0' or ARGV[2] == '1') then return epoch end
-if not same and not (durable == '1' and ARGV[2] == '1' and ARGV[3] == '1') then
+local function missing(stream, id, fields)
+  local found = redis.call('XRANGE', stream, id, '+', 'COUNT', '1')[1]
+  if found and found[1] == id then return found[2][2] ~= fields end
+  return not found or #redis.call('XREVRANGE', stream, '(' .. id, '-', 'COUNT', '1') > 0
+end
+local fresh = not epoch
+for i = 2, #KEYS do
+  local at = 3 * i - 1
+  fresh = fresh or tonumber(ARGV[at]) >= tonumber(epoch) and missing(KEYS[i], ARGV[at] .. '-' .. ARGV[at + 1], ARGV[at + 2])
+end
+if not fresh and same and (durable == '0' or ARGV[2] == '1') then return epoch end
+if fresh or not same and not (durable == '1' and ARGV[2] == '1' and ARGV[3] == '1') then
   local now = redis.call('TIME')
   epoch = string.format('%.0f', math.max(now[1] * 1000000 + now[2], tonumber(epoch or '0') + 1, tonumber(ARGV[4])))
 end
