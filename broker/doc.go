@@ -33,6 +33,14 @@
 // missing. A [Queue] does the half of that which concerns readers that are too
 // slow; noticing that a link was lost is the driver's own work.
 //
+// # History
+//
+// A driver may keep the last messages of each channel: then it is a [Historian],
+// found with [HistoryOf]. Each message has a [Position] there, and positions
+// without holes are what tells a reader that nothing is missing; what the link
+// lost, it reads again. A driver that can say what in its backend's settings would
+// hurt is a [Diagnoser].
+//
 // # Concurrency
 //
 // A Broker's methods may be called from any goroutine, and so may a Feed's,

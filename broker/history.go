@@ -87,9 +87,9 @@ const (
 const (
 	DefaultHistory     = 5 * time.Minute
 	DefaultHistorySize = 1000
-	maxHistory         = 30 * 24 * time.Hour
-	minHistory         = time.Second
-	maxHistorySize     = 1_000_000
+	MinHistory         = time.Second
+	MaxHistory         = 30 * 24 * time.Hour
+	MaxHistorySize     = 1_000_000
 )
 
 // ParseRetention takes the two history parameters out of a broker URL. Either
@@ -104,14 +104,14 @@ func ParseRetention(u *url.URL) (Retention, error) {
 	r := Retention{Messages: DefaultHistorySize, Age: DefaultHistory}
 	if q.Has(ParamHistory) {
 		age, err := time.ParseDuration(q.Get(ParamHistory))
-		if err != nil || age < minHistory || age > maxHistory {
+		if err != nil || age < MinHistory || age > MaxHistory {
 			return Retention{}, fmt.Errorf("%w: %s: the parameter history is not a time such as 5m, from 1s to 720h", ErrURL, u.Scheme)
 		}
 		r.Age = age
 	}
 	if q.Has(ParamHistorySize) {
 		n, err := strconv.Atoi(q.Get(ParamHistorySize))
-		if err != nil || n < 1 || n > maxHistorySize {
+		if err != nil || n < 1 || n > MaxHistorySize {
 			return Retention{}, fmt.Errorf("%w: %s: the parameter history-size is not a number from 1 to 1000000", ErrURL, u.Scheme)
 		}
 		r.Messages = n

@@ -12,13 +12,6 @@ import (
 	"github.com/pregon/pregon/broker"
 )
 
-// Bounds of the flags of history, which are those of brokers.
-const (
-	minHistory     = time.Second
-	maxHistory     = 30 * 24 * time.Hour
-	maxHistorySize = 1_000_000
-)
-
 // A historyFlags says what is kept of each channel.
 type historyFlags struct {
 	History     time.Duration `default:"0s" placeholder:"TIME" help:"Keep messages for so long, such as 5m, so that clients which come back get what they missed; 0 keeps none. Default ${default}."`
@@ -27,9 +20,9 @@ type historyFlags struct {
 
 func (f historyFlags) check() error {
 	switch {
-	case f.History != 0 && (f.History < minHistory || f.History > maxHistory):
+	case f.History != 0 && (f.History < broker.MinHistory || f.History > broker.MaxHistory):
 		return errors.New("--history: must be 0, or from 1s to 720h")
-	case f.HistorySize < 1 || f.HistorySize > maxHistorySize:
+	case f.HistorySize < 1 || f.HistorySize > broker.MaxHistorySize:
 		return errors.New("--history-size: must be from 1 to 1000000")
 	}
 	return nil

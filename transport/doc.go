@@ -15,6 +15,14 @@
 // confirmed the channels; what is published from then on waits in the Socket
 // until the protocol's own answer (the 101, the event stream's headers) is out.
 //
+// # Where a client starts
+//
+// With a history a client may begin before the present: a [Start] says where,
+// by the cursor of the last message that it has, or by how many it wants. The
+// hub feeds it from the history until it is level, and tells it first whether
+// anything is missing ([Subscribed]). Clients whose Format has no words for that
+// are sent away with [EndUnrecovered].
+//
 // # Registry
 //
 // Protocols register themselves as brokers do: a blank import makes one known,

@@ -82,7 +82,7 @@ func (p past) rest(channel string, after broker.Position, limit int) []string {
 
 func testHistoryOrder(f *fixture) {
 	one, two := f.past(), f.past()
-	r := f.fixtureReader(one.node, "c")
+	r := f.read(f.feed(one.node, "c"))
 	var at []broker.Position
 	for i := range 20 {
 		from := one
@@ -109,12 +109,6 @@ func testHistoryOrder(f *fixture) {
 			f.Fatalf("kept is %q at %v, published %d at %v", m.Data, m.Position, i, at[i])
 		}
 	}
-}
-
-// fixtureReader reads a new Feed.
-func (f *fixture) fixtureReader(node broker.Broker, channels ...string) *reader {
-	f.Helper()
-	return f.read(f.feed(node, channels...))
 }
 
 func testHistoryResume(f *fixture) {
@@ -262,7 +256,7 @@ func testHistoryPayloads(f *fixture) {
 
 func testHistoryKeys(f *fixture) {
 	nodes := []past{f.past(), f.past()}
-	r := f.fixtureReader(nodes[0].node, "c", "d")
+	r := f.read(f.feed(nodes[0].node, "c", "d"))
 	say := func(p past, channel, text, key string) (broker.Receipt, error) {
 		ctx, cancel := context.WithTimeout(f.Context(), guard)
 		defer cancel()
@@ -306,7 +300,7 @@ func testHistoryKeys(f *fixture) {
 func testHistoryFill(f *fixture) {
 	p, other := f.past(), f.past()
 	channels, names := []string{"left", "right"}, []string{"left-0", "right-0"}
-	r := f.fixtureReader(p.node, channels...)
+	r := f.read(f.feed(p.node, channels...))
 	before := map[string]broker.Position{}
 	for _, c := range channels {
 		before[c] = other.keep(c, "before")
