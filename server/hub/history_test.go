@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,6 +134,28 @@ func TestFillWaits(t *testing.T) {
 		time.Sleep(3 * time.Second) // of the bubble's time
 		l.fail(nil)
 		if got, want := c.read(t, 2), "c 2\nc 3\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// What waited while the history could not be read, and is gone from it when it can
+// be, is delivered in its place, before what the new history has.
+func TestWhatWaitedIsNotOvertaken(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		c := join(t, h, &lines{}, false, "c")
+		defer c.leave()
+		l.say("c", "1", true)
+		c.read(t, 1)
+		l.fail(broker.ErrUnavailable)
+		l.say("c", "2", false)
+		l.say("c", "3", true)
+		synctest.Wait()
+		l.renew()
+		l.say("c", "4", false)
+		l.fail(nil)
+		l.say("c", "5", true)
+		if got, want := c.read(t, 5), "gap c\nc 3\ngap c\nc 4\nc 5\n"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})
@@ -314,6 +338,34 @@ func TestCatchUp(t *testing.T) {
 		if s := h.Stats(); s.CaughtUp == 0 || s.Disconnected != 0 {
 			t.Errorf("%d caught up, %d disconnected", s.CaughtUp, s.Disconnected)
 		}
+	})
+}
+
+// Who leaves while it is fed from the history is not fed any more, though its socket
+// is still there.
+func TestLeavingEndsCatchingUp(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		const messages = 3000
+		first := l.say("c", "0", true)
+		for i := range messages {
+			l.say("c", strconv.Itoa(i), true)
+		}
+		small := socket.NewGroup(socket.Limits{Bytes: 4096, Messages: 1 << 16, Stall: time.Hour, Linger: time.Hour})
+		c := joinFrom(t, h, &lines{}, small, transport.Start{Since: true, After: first})
+		c.read(t, 10)
+		c.session.Leave()
+		var heard atomic.Int64
+		go func() {
+			lines := bufio.NewScanner(c.peer)
+			for lines.Scan() {
+				heard.Add(1)
+			}
+		}()
+		synctest.Wait()
+		if n := heard.Load(); n > messages/2 {
+			t.Errorf("heard %d messages more after leaving", n)
+		}
+		c.leave()
 	})
 }
 
