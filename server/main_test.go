@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,13 +158,17 @@ type stream struct {
 	resp *http.Response
 }
 
-// sse opens an event stream, which has returned when it is subscribed.
-func (n *node) sse(path string) *stream {
+// sse opens an event stream, which has returned when it is subscribed. headers are
+// names and values in turn.
+func (n *node) sse(path string, headers ...string) *stream {
 	n.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.addr+path, nil)
 	if err != nil {
 		n.t.Fatal(err)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	resp, err := n.client.Do(req)
 	if err != nil {
@@ -176,7 +181,8 @@ func (n *node) sse(path string) *stream {
 	return &stream{n.t, bufio.NewReader(resp.Body), resp}
 }
 
-// event returns the lines of the next event, comments and retry left out.
+// event returns the lines of the next event, comments and retry left out. What has
+// no data is none.
 func (s *stream) event() string {
 	s.t.Helper()
 	var lines []string
@@ -187,9 +193,11 @@ func (s *stream) event() string {
 		}
 		line = strings.TrimSuffix(line, "\n")
 		switch {
-		case line == "" && len(lines) > 0:
+		case line == "" && slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "data:") }):
 			return strings.Join(lines, "\n")
-		case line != "" && line[0] != ':' && !strings.HasPrefix(line, "retry:"):
+		case line == "":
+			lines = nil
+		case line[0] != ':' && !strings.HasPrefix(line, "retry:"):
 			lines = append(lines, line)
 		}
 	}

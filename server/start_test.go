@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/redistest"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/transport"
 )
@@ -102,6 +103,47 @@ func TestSinceWithoutHistory(t *testing.T) {
 		}
 		if diff := cmp.Diff([]transport.Start{since(3)}, (<-probed).Starts); diff != "" {
 			t.Error(path, diff)
+		}
+	}
+}
+
+// An EventSource that loses its connection before it has heard anything comes back
+// with the id of the stream's first block, and hears what came meanwhile, also in a
+// channel that had no message.
+func TestEventSourceBeforeTheFirstMessage(t *testing.T) {
+	for name, url := range map[string]string{
+		"memory": "memory://" + chaosHistory, "miniredis": "miniredis://" + chaosHistory, "redis": redistest.Start(t).URL() + chaosHistory,
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := start(t, server.Options{Broker: open(t, url)})
+			for _, want := range []string{"data: first", "data: second"} {
+				id := n.firstID("/sse/c")
+				n.publish("c", strings.TrimPrefix(want, "data: "))
+				s := n.sse("/sse/c", "Last-Event-ID", id)
+				if told := s.event(); !strings.Contains(told, `"recovered":true`) {
+					t.Errorf("told %q", told)
+				}
+				if got := s.event(); !strings.HasSuffix(got, want) {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			}
+		})
+	}
+}
+
+// firstID opens an event stream, reads its first block, and returns the id in it.
+func (n *node) firstID(path string) string {
+	n.t.Helper()
+	s := n.sse(path)
+	defer s.resp.Body.Close()
+	id := ""
+	for {
+		line, err := s.ReadString('\n')
+		if err != nil || line == "\n" {
+			return id
+		}
+		if value, ok := strings.CutPrefix(line, "id: "); ok {
+			id = strings.TrimSpace(value)
 		}
 	}
 }

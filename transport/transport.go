@@ -102,6 +102,12 @@ type Start struct {
 type Session interface {
 	// Heard notes that something came from the client just now.
 	Heard()
+	// Began returns the position behind which all messages of the first channel
+	// are sent, for a client that can remember it, should its connection be lost
+	// before the first message: an Outset where there is none. It is zero where
+	// there is no history, and for Subscribers with Starts, who know where they
+	// began.
+	Began() broker.Position
 	// Leave ends the Session. Nothing is sent to its Socket any more once
 	// what is under way is done. The Socket is not closed. Leaving again does
 	// nothing.

@@ -19,22 +19,29 @@ func (h *Hub) resume(c *catchup, start transport.Start) {
 		h.sendLast(c, start.Last)
 		return
 	}
-	newest, recovered := h.recoverable(c.channel(), start.After)
-	told := c.session.Encoding.Subscribed(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: newest})
-	switch {
-	case told == nil && !recovered:
-		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndUnrecovered})
+	if at, ok := transport.OutsetTime(start.After); ok {
+		h.resumeOutset(c, at)
 		return
-	case told != nil:
-		if !c.send(h.ctx, told, 0) {
-			return
-		}
 	}
-	if recovered {
+	newest, recovered := h.recoverable(c.channel(), start.After)
+	switch {
+	case !h.answer(c, newest, recovered):
+	case recovered:
 		h.feed(c, start.After)
-	} else {
+	default:
 		h.caughtUp(c, broker.Position{})
 	}
+}
+
+// answer tells c's client whether it is recovered. It returns false where nothing
+// more is to be sent.
+func (h *Hub) answer(c *catchup, newest broker.Position, recovered bool) bool {
+	told := c.session.Encoding.Subscribed(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: newest})
+	if told == nil && !recovered {
+		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndUnrecovered})
+		return false
+	}
+	return told == nil || c.send(h.ctx, told, 0)
 }
 
 func (c *catchup) channel() string { return c.group().topic.name }
@@ -77,27 +84,36 @@ func (h *Hub) patiently(read func() error) error {
 
 // sendLast sends the newest n messages, and goes on from there.
 func (h *Hub) sendLast(c *catchup, n int) {
-	var after broker.Position
-	if h.history != nil {
-		var page broker.Page
-		err := h.patiently(func() (err error) {
-			page, err = h.readHistory(c.channel(), broker.Position{}, n)
-			return err
-		})
-		if err != nil {
-			h.lose(c, after)
-			return
-		}
-		var ok bool
-		if after, ok = h.sendPage(c, after, page); !ok {
-			return
-		}
-	}
-	if after.IsZero() {
-		h.caughtUp(c, after)
+	page, err := h.newestPage(c.channel(), n)
+	if err != nil {
+		h.lose(c, broker.Position{})
 		return
 	}
-	h.feed(c, after)
+	h.goOn(c, page)
+}
+
+// newestPage reads the newest n messages, or as many as there are.
+func (h *Hub) newestPage(channel string, n int) (page broker.Page, err error) {
+	if h.history == nil {
+		return broker.Page{Complete: true}, nil
+	}
+	err = h.patiently(func() (err error) {
+		page, err = h.readHistory(channel, broker.Position{}, n)
+		return err
+	})
+	return page, err
+}
+
+// goOn sends a page of the newest messages, and what comes after it.
+func (h *Hub) goOn(c *catchup, page broker.Page) {
+	after, ok := h.sendPage(c, broker.Position{}, page)
+	switch {
+	case !ok:
+	case after.IsZero():
+		h.caughtUp(c, after)
+	default:
+		h.feed(c, after)
+	}
 }
 
 // feed sends what comes after a position, at the pace of the client, until it is

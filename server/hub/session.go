@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -18,6 +19,7 @@ type session struct {
 	worker *worker
 	heard  atomic.Int64 // seconds since 1970
 	left   bool         // guarded by the hub's lock
+	began  broker.Position
 
 	places []place // its groups; the indexes are the worker's own
 
@@ -46,6 +48,7 @@ func (h *Hub) Join(ctx context.Context, sub transport.Subscriber) (transport.Ses
 		return nil, err
 	}
 	catchups := s.start(sub.Starts)
+	began := h.outset(sub, topics)
 	// From here on the worker has it: what comes between the broker's
 	// confirmation and our return is not lost.
 	if !s.worker.post(entry{kind: attach, session: s}) {
@@ -58,6 +61,7 @@ func (h *Hub) Join(ctx context.Context, sub transport.Subscriber) (transport.Ses
 			return nil, err
 		}
 	}
+	s.began = began()
 	for i, c := range catchups {
 		h.spawn(func() { h.resume(c, sub.Starts[i]) })
 	}

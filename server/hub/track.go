@@ -18,7 +18,8 @@ const (
 type track struct {
 	mu    sync.Mutex
 	begun bool            // last is known
-	last  broker.Position // of the newest message delivered, zero for none
+	first broker.Position // of the newest message before the subscription, zero for none
+	last  broker.Position // of the newest message delivered, or first
 	fresh bool            // nothing was delivered since the subscription, or since a gap was told: whatever comes next follows
 	told  bool            // a gap was told behind last
 
@@ -36,8 +37,23 @@ func (k *track) begin(newest broker.Position) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.begun {
-		k.begun, k.last, k.fresh, k.told = true, newest, true, false
+		k.begun, k.first, k.last, k.fresh, k.told = true, newest, newest, true, false
 	}
+}
+
+// reached returns the position behind which messages are still to be delivered, and
+// false where that is not known yet.
+func (k *track) reached() (at broker.Position, known bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.last, k.begun
+}
+
+// beginning returns what begin was given.
+func (k *track) beginning() broker.Position {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.first
 }
 
 // reset forgets all, for a topic that is not subscribed any more.

@@ -24,12 +24,14 @@
 //
 // The stream has no end of its own: it lasts until either side closes the
 // connection, and EventSource then comes back after the time that the first
-// event, retry, has told it.
+// block, retry, has told it.
 //
 // # Coming back
 //
 // EventSource keeps the last id and sends it as Last-Event-ID when it comes back,
-// so a page continues where it was without a line of code. As the header cannot
+// so a page continues where it was without a line of code, and the first block
+// has an id already, so that it does even if it lost its connection before the first
+// message. As the header cannot
 // be changed by the page, the server answers whatever is in it with a stream:
 // EventSource gives up for good after any error status. An id is the cursor of
 // one channel; a stream of several channels continues in that one, and is told of

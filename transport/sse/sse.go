@@ -82,7 +82,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 		return fmt.Errorf("sse: take over the connection: %w", err)
 	}
 	s.Attach(conn)
-	if _, err := s.Write(head(w.Header())); err == nil {
+	if _, err := s.Write(head(w.Header(), transport.Cursor(wanted.Channels[0], session.Began()))); err == nil {
 		s.Open()
 	} // else the client has gone, as its reader will find
 	go t.read(s, session)
@@ -90,8 +90,8 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 }
 
 // head is the response up to the first event, with the headers that were set
-// before.
-func head(set http.Header) []byte {
+// before. It sets the client's last id, which may be empty.
+func head(set http.Header, id string) []byte {
 	h := set.Clone()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -101,7 +101,11 @@ func head(set http.Header) []byte {
 	b.WriteString("HTTP/1.1 200 OK\r\n")
 	_ = h.Write(&b) // a Builder takes everything
 	retry := minRetry + rand.N(maxRetry-minRetry)
-	fmt.Fprintf(&b, "\r\nretry: %d\n\n", retry.Milliseconds())
+	fmt.Fprintf(&b, "\r\nretry: %d\n", retry.Milliseconds())
+	if id != "" {
+		fmt.Fprintf(&b, "id: %s\n", id)
+	}
+	b.WriteByte('\n')
 	return []byte(b.String())
 }
 

@@ -25,8 +25,11 @@ func (c capture) Join(_ context.Context, s transport.Subscriber) (transport.Sess
 
 type stay struct{}
 
-func (stay) Heard() {}
-func (stay) Leave() {}
+func (stay) Heard()                 {}
+func (stay) Leave()                 {}
+func (stay) Began() broker.Position { return began }
+
+var began = broker.Position{Epoch: 7, Seq: 3}
 
 // join connects a client for the time of the test, and returns what it became.
 func join(t *testing.T, format string, starts []transport.Start) transport.Subscriber {

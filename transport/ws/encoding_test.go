@@ -32,8 +32,9 @@ func (c capture) Join(_ context.Context, s transport.Subscriber) (transport.Sess
 
 type stay struct{}
 
-func (stay) Heard() {}
-func (stay) Leave() {}
+func (stay) Heard()                 {}
+func (stay) Leave()                 {}
+func (stay) Began() broker.Position { return broker.Position{} }
 
 // A site serves one transport.
 type site struct {

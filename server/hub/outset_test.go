@@ -1,0 +1,79 @@
+package hub_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
+)
+
+// A client that has heard nothing yet can be continued from where it began, also in
+// a channel that had no message: it hears all that came meanwhile, or is told.
+func TestContinueFromTheBeginning(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		before    bool // there were messages
+		meanwhile func(l *ledger)
+		want      string
+	}{
+		{"nothing came", true, func(*ledger) {}, "subscribed c true\nc live\n"},
+		{"nothing came to an empty channel", false, func(*ledger) {}, "subscribed c true\nc live\n"},
+		{"some came", true, func(l *ledger) { l.say("c", "1", true); l.say("c", "2", true) }, "subscribed c true\nc 1\nc 2\nc live\n"},
+		{"some came to an empty channel", false, func(l *ledger) { l.say("c", "1", true); l.say("c", "2", true) }, "subscribed c true\nc 1\nc 2\nc live\n"},
+		{"the first is gone", false, func(l *ledger) { l.say("c", "1", true); l.say("c", "2", true); l.forget("c", 1) }, "subscribed c false\nc live\n"},
+		{"too many came", false, func(l *ledger) {
+			for i := range 1200 {
+				l.say("c", strconv.Itoa(i), true)
+			}
+		}, "subscribed c false\nc live\n"},
+		{"they may have come and gone", false, func(*ledger) { time.Sleep(2 * time.Hour) }, "subscribed c false\nc live\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+				if c.before {
+					l.say("c", "before", true)
+				}
+				first := join(t, h, &lines{}, false, "c")
+				began := first.session.Began()
+				if _, isOutset := transport.OutsetTime(began); isOutset == c.before {
+					t.Errorf("began at %v", began)
+				}
+				first.leave()
+				c.meanwhile(l)
+				synctest.Wait()
+				again := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: began})
+				defer again.leave()
+				l.say("c", "live", true)
+				if got := again.read(t, strings.Count(c.want, "\n")); got != c.want {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+				if p := again.session.Began(); !p.IsZero() {
+					t.Errorf("a client that said where it is began at %v", p)
+				}
+			})
+		})
+	}
+}
+
+// Where a client began is behind what was delivered before it came.
+func TestBeganBehindTheOthers(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		first := join(t, h, &lines{}, false, "c")
+		defer first.leave()
+		var last broker.Position
+		for i := range 3 {
+			last = l.say("c", strconv.Itoa(i), true)
+		}
+		first.read(t, 3)
+		second := join(t, h, &lines{}, false, "c")
+		defer second.leave()
+		if p := second.session.Began(); p != last {
+			t.Errorf("began at %v, want %v", p, last)
+		}
+	})
+}
