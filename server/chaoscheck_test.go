@@ -1,8 +1,12 @@
 package server_test
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
+	"testing"
 )
 
 // A checker is what one client has heard, beside what it must hear. Messages are
@@ -17,6 +21,7 @@ type checker struct {
 	seen   map[int]int // by publisher, gaps told before the newest number
 	errs   []string
 	closes int // connections that the server ended
+	heard  int // messages
 }
 
 func newChecker(name string, accepted func(publisher, n int) bool) *checker {
@@ -28,11 +33,12 @@ func newChecker(name string, accepted func(publisher, n int) bool) *checker {
 func (c *checker) hear(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var publisher, n int
-	if _, err := fmt.Sscanf(text, "%d %d", &publisher, &n); err != nil {
+	publisher, n, err := parseSaid(text)
+	if err != nil {
 		c.fail("heard %q, which nobody published", text)
 		return
 	}
+	c.heard++
 	last, known := c.last[publisher]
 	switch {
 	case n <= last:
@@ -46,6 +52,14 @@ func (c *checker) hear(text string) {
 		}
 	}
 	c.last[publisher], c.seen[publisher] = n, c.gaps
+}
+
+// parseSaid takes a message apart.
+func parseSaid(text string) (publisher, n int, err error) {
+	who, number, _ := strings.Cut(text, " ")
+	publisher, err1 := strconv.Atoi(who)
+	n, err2 := strconv.Atoi(number)
+	return publisher, n, errors.Join(err1, err2)
 }
 
 // gap notes that the client was told that something may be missing.
@@ -72,16 +86,24 @@ func (c *checker) fail(format string, args ...any) {
 	c.errs = append(c.errs, fmt.Sprintf(format, args...))
 }
 
-// has reports whether the client has heard all up to what ends says.
-func (c *checker) has(ends map[int]int) bool {
+// has reports whether the client has heard all up to ends, which are the numbers of
+// publishers from first on.
+func (c *checker) has(first int, ends []int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for publisher, n := range ends {
-		if c.last[publisher] < n {
+	for i, n := range ends {
+		if c.last[first+i] < n {
 			return false
 		}
 	}
 	return true
+}
+
+// count returns how many messages were heard.
+func (c *checker) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
 }
 
 // report returns what was wrong, and the first few details.
@@ -93,4 +115,43 @@ func (c *checker) report() (gaps, closes int, errs []string) {
 		errs = append(errs[:5:5], fmt.Sprintf("and %d more", len(c.errs)-5))
 	}
 	return c.gaps, c.closes, errs
+}
+
+// The checker finds what it is there for: a message that is missing and was
+// accepted, comes twice, comes late, or was never published; and nothing else.
+func TestChaosChecker(t *testing.T) {
+	const gap, closed = "gap", "closed"
+	for _, c := range []struct {
+		name  string
+		heard []string
+		errs  int
+	}{
+		{"all", []string{"0 1", "0 2", "1 1", "0 3"}, 0},
+		{"begun in the middle", []string{"0 7", "0 8"}, 0},
+		{"missing", []string{"0 1", "0 3"}, 1},
+		{"missing and told", []string{"0 1", gap, "0 3"}, 0},
+		{"missing and told of another place", []string{gap, "0 1", "0 3"}, 1},
+		{"missing after it was told", []string{"0 1", gap, "0 3", "0 5"}, 1},
+		{"missing and never accepted", []string{"2 1", "2 3"}, 0},
+		{"missing over a close", []string{"0 1", closed, "0 3"}, 1},
+		{"twice", []string{"0 1", "0 1"}, 1},
+		{"twice after a gap", []string{"0 1", gap, "0 1"}, 1},
+		{"late", []string{"0 1", "0 2", "0 4", "0 3"}, 2},
+		{"nobody's", []string{"", "x", "0", "0 x"}, 4},
+	} {
+		ch := newChecker(c.name, func(publisher, _ int) bool { return publisher < 2 })
+		for _, h := range c.heard {
+			switch h {
+			case gap:
+				ch.gap()
+			case closed:
+				ch.closed()
+			default:
+				ch.hear(h)
+			}
+		}
+		if _, _, errs := ch.report(); len(errs) != c.errs {
+			t.Errorf("%s: %q, want %d errors", c.name, errs, c.errs)
+		}
+	}
 }

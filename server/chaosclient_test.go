@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -15,8 +14,15 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// A site is where clients connect: one of the nodes that run.
-type place interface{ address() string }
+// A visitor is a client of one channel.
+type visitor struct {
+	*checker
+	chaos   *chaos
+	channel int
+}
+
+// path returns the path of the channel behind a route.
+func (v *visitor) path(route string) string { return route + channelName(v.channel) }
 
 // stay says for how long a client keeps a connection before it drops it; 0 is for
 // as long as the server does.
@@ -28,9 +34,11 @@ func forever() time.Duration { return 0 }
 func hopping() time.Duration { return time.Duration(50+rand.IntN(450)) * time.Millisecond }
 
 // between waits a little before a client comes back.
-func between(ctx context.Context) {
+func between(ctx context.Context) { pause(ctx, time.Duration(5+rand.IntN(20))*time.Millisecond) }
+
+func pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-time.After(time.Duration(5+rand.IntN(20)) * time.Millisecond):
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }
@@ -46,15 +54,15 @@ func (s stay) limited(ctx context.Context) (context.Context, context.CancelFunc)
 // listenWS hears the channel over WebSockets in a format. In json it continues
 // where it was, and in text it begins anew each time, which the checker counts as
 // told: it has no cursor.
-func listenWS(ctx context.Context, at place, format string, s stay, c *checker) {
+func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 	cursor := ""
-	for ctx.Err() == nil {
-		conn, resp, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+at.address()+"/ws/c?format="+format+andSince(cursor), nil)
+	dialer := websocket.Dialer{NetDialContext: v.chaos.dial}
+	for ; ctx.Err() == nil; between(ctx) {
+		conn, resp, err := dialer.DialContext(ctx, "ws://"+v.chaos.address()+v.path("/ws/")+"?format="+format+andSince(cursor), nil)
 		if err != nil {
 			if resp != nil && resp.StatusCode < 500 {
-				c.failf("the server answered %s", resp.Status)
+				v.failf("the server answered %s", resp.Status)
 			}
-			between(ctx)
 			continue
 		}
 		visit, end := s.limited(ctx)
@@ -62,19 +70,18 @@ func listenWS(ctx context.Context, at place, format string, s stay, c *checker) 
 		for err == nil {
 			var p []byte
 			if _, p, err = conn.ReadMessage(); err == nil {
-				cursor = hearFrame(c, format, p, cursor)
+				cursor = v.hearFrame(format, p, cursor)
 			}
 		}
 		if visit.Err() == nil {
-			c.closed()
+			v.closed()
 		}
 		if format != "json" {
-			c.gap()
+			v.gap()
 		}
 		unhook()
 		end()
 		_ = conn.Close()
-		between(ctx)
 	}
 }
 
@@ -92,21 +99,21 @@ type object struct {
 }
 
 // hearFrame returns the newest cursor.
-func hearFrame(c *checker, format string, p []byte, cursor string) string {
+func (v *visitor) hearFrame(format string, p []byte, cursor string) string {
 	if format != "json" {
-		c.hear(strings.TrimPrefix(string(p), "[c] "))
+		v.hear(strings.TrimPrefix(string(p), "["+channelName(v.channel)+"] "))
 		return cursor
 	}
 	var o object
 	if err := json.Unmarshal(p, &o); err != nil {
-		c.failf("read %.80q: %v", p, err)
+		v.failf("read %.80q: %v", p, err)
 		return cursor
 	}
 	switch {
 	case o.Type == "message":
-		c.hear(o.Data)
+		v.hear(o.Data)
 	case o.Type == "gap", o.Type == "subscribed" && !*o.Recovered:
-		c.gap()
+		v.gap()
 		return "" // where the message after it is, is not known yet
 	}
 	if o.ID != "" && o.Type == "message" {
@@ -116,40 +123,49 @@ func hearFrame(c *checker, format string, p []byte, cursor string) string {
 }
 
 // listenSSE hears the channel as EventSource does, which continues by itself.
-func listenSSE(ctx context.Context, at place, s stay, c *checker) {
+func (v *visitor) listenSSE(ctx context.Context, s stay) {
 	cursor := ""
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; between(ctx) {
 		visit, end := s.limited(ctx)
-		err := readStream(visit, at, c, &cursor)
+		err := v.readStream(visit, &cursor)
 		if visit.Err() == nil && err == nil {
-			c.closed()
+			v.closed()
 		}
 		end()
-		between(ctx)
 	}
 }
 
-// readStream returns nil where the stream was there and has ended.
-func readStream(ctx context.Context, at place, c *checker, cursor *string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.address()+"/sse/c", nil)
+// get makes a request of its own connection.
+func (v *visitor) get(ctx context.Context, path, lastID string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.chaos.address()+path, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if *cursor != "" {
-		req.Header.Set("Last-Event-ID", *cursor)
+	if lastID != "" {
+		req.Header.Set("Last-Event-ID", lastID)
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	defer transport.CloseIdleConnections()
+	transport := &http.Transport{DialContext: v.chaos.dial, DisableKeepAlives: true}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close()
+		return nil, errors.New(resp.Status)
+	}
+	return resp, nil
+}
+
+// readStream returns nil where the stream was there and has ended.
+func (v *visitor) readStream(ctx context.Context, cursor *string) error {
+	resp, err := v.get(ctx, v.path("/sse/"), *cursor)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
-	}
 	in := bufio.NewReader(resp.Body)
-	var name, data, id string
+	var name, data string
+	id := *cursor
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
@@ -164,42 +180,36 @@ func readStream(ctx context.Context, at place, c *checker, cursor *string) error
 		case "id":
 			id = value
 		case "":
-			hearEvent(c, name, data)
-			if id != "" {
-				*cursor = id
-			}
-			name, data, id = "", "", ""
+			v.hearEvent(name, data)
+			name, data, *cursor = "", "", id
 		}
 	}
 }
 
-func hearEvent(c *checker, name, data string) {
+func (v *visitor) hearEvent(name, data string) {
 	switch {
 	case name == "gap", name == "subscribed" && strings.Contains(data, `"recovered":false`):
-		c.gap()
+		v.gap()
 	case name == "" && data != "":
-		c.hear(data)
+		v.hear(data)
 	}
 }
 
-// poll hears the channel by long polls of its history.
-func poll(ctx context.Context, at place, c *checker) {
-	cursor := ""
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for ctx.Err() == nil {
-		page, err := getPage(ctx, client, "http://"+at.address()+"/history/c?limit=500&wait=2s"+andSince(cursor))
+// poll hears the channel by long polls of its history, now and then.
+func (v *visitor) poll(ctx context.Context) {
+	for cursor := ""; ctx.Err() == nil; pause(ctx, hopping()) {
+		page, err := v.getPage(ctx, v.path("/history/")+"?limit=500&wait=2s"+andSince(cursor))
 		if err != nil {
-			between(ctx)
 			continue
 		}
 		if !page.Complete {
-			c.gap()
+			v.gap()
 		}
 		for _, m := range page.Messages {
 			if !page.Complete {
-				c.gap() // it may be before any of them
+				v.gap() // it may be before any of them
 			}
-			c.hear(m.Data)
+			v.hear(m.Data)
 		}
 		cursor = page.Next
 	}
@@ -211,23 +221,11 @@ type page struct {
 	Next     string
 }
 
-func getPage(ctx context.Context, client *http.Client, target string) (page, error) {
-	var p page
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return p, err
-	}
-	resp, err := client.Do(req)
+func (v *visitor) getPage(ctx context.Context, path string) (p page, err error) {
+	resp, err := v.get(ctx, path, "")
 	if err != nil {
 		return p, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return p, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return p, errors.New(resp.Status)
-	}
-	return p, json.Unmarshal(body, &p)
+	return p, json.NewDecoder(resp.Body).Decode(&p)
 }

@@ -114,7 +114,7 @@ func TestEpochEndLost(t *testing.T) {
 				}
 			}
 			server.Kill()
-			server.TruncateAOF("XADD")
+			server.TruncateAOF("XADD", 1)
 			server.Restart()
 			p := eventually(t, next, "chat", "4")
 			if p.Epoch <= last.Epoch || p.Seq != 0 {

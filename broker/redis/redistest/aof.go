@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 )
 
-// TruncateAOF cuts the append-only file of a server that is down before the last
-// command that has word in it: that command and what was written after it are
-// lost, as with a disk that did not write what it said it had. Redis starts with
-// such a file, with a warning.
-func (s *Server) TruncateAOF(word string) {
+// TruncateAOF cuts the append-only file of a server that is down, so that the last
+// n commands that have word in them are lost, and what was written between and
+// after them, as with a disk that did not write what it said it had. Redis starts
+// with such a file, with a warning.
+func (s *Server) TruncateAOF(word string, n int) {
 	s.t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.incr.aof"))
 	if err != nil || len(files) == 0 {
@@ -21,11 +21,14 @@ func (s *Server) TruncateAOF(word string) {
 	if err != nil {
 		s.t.Fatalf("redistest: append-only file: %v", err)
 	}
-	end := bytes.LastIndex(content, []byte(word))
-	if end < 0 {
-		s.t.Fatalf("redistest: no %s in the append-only file", word)
+	for range n {
+		end := bytes.LastIndex(content, []byte(word))
+		if end < 0 {
+			s.t.Fatalf("redistest: fewer than %d times %s in the append-only file", n, word)
+		}
+		content = content[:end]
 	}
-	if err := os.Truncate(newest, int64(end)); err != nil {
+	if err := os.Truncate(newest, int64(len(content))); err != nil {
 		s.t.Fatalf("redistest: append-only file: %v", err)
 	}
 }

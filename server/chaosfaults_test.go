@@ -1,0 +1,236 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pregon/pregon/broker/redis/redistest"
+	"github.com/pregon/pregon/server"
+)
+
+// onRedis starts nodes on a Redis, with history.
+func onRedis(t *testing.T, nodes int, url string) (addresses []string) {
+	t.Helper()
+	for range nodes {
+		addresses = append(addresses, start(t, server.Options{Broker: open(t, url+chaosHistory)}).addr)
+	}
+	return addresses
+}
+
+// aMoment passes before a fault, which comes at any moment.
+func aMoment() { time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) }
+
+// Redis is killed again and again, and publishers repeat what had no answer: each
+// client, staying or coming back, hears every number once and in order, is told no
+// gap, and is never sent away.
+func TestChaosKills(t *testing.T) {
+	redis := redistest.Start(t, durable...)
+	c := newChaos(t, onRedis(t, 2, redis.URL())...)
+	n := longForm(*chaosClients, 30)
+	c.steady(n - n/4)
+	c.hopping(n / 4)
+	c.publish(true)
+	for range faults(30) {
+		c.goesOn()
+		aMoment()
+		c.outage(redis.Restart)
+	}
+	c.goesOn()
+	c.finish(true, true)
+}
+
+// Clients drop their connections every 50 to 500 ms and continue where they were,
+// while Redis is killed now and then: no seam, and nothing twice.
+func TestChaosResume(t *testing.T) {
+	redis := redistest.Start(t, durable...)
+	c := newChaos(t, onRedis(t, 2, redis.URL())...)
+	c.hopping(longForm(*chaosClients, 30))
+	c.publish(true)
+	for until := time.Now().Add(longForm(*chaosTime, 5*time.Second)); time.Now().Before(until); {
+		time.Sleep(2 * time.Second)
+		c.goesOn()
+		c.outage(redis.Restart)
+	}
+	c.goesOn()
+	c.finish(true, true)
+}
+
+// The links of subscribers are cut again and again, or go silent: what is lost is
+// filled in, and nobody is told anything.
+func TestChaosLinks(t *testing.T) {
+	redis := redistest.Start(t)
+	proxy := redistest.StartProxy(t, redis.Addr())
+	n := start(t, server.Options{Broker: open(t, proxy.URL()+chaosHistory)})
+	c := newChaos(t, n.addr)
+	c.steady(longForm(*chaosClients, 20))
+	c.hopping(5)
+	c.publish(true)
+	for i := range faults(20) {
+		c.goesOn()
+		switch {
+		case i%10 == 9:
+			proxy.Silence()
+			n.awaitReady(http.StatusServiceUnavailable)
+			proxy.Restore()
+		case i%2 == 0:
+			redis.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
+		default:
+			proxy.Cut()
+		}
+		c.goesOn()
+		c.heard()
+	}
+	c.finish(true, true)
+}
+
+// Where Redis loses what it has acknowledged, every client is told, at that place,
+// and none is told that it recovered what it did not.
+func TestChaosLosses(t *testing.T) {
+	restart := func(s *redistest.Server) { s.Restart() }
+	streams := func(s *redistest.Server, command string, args ...string) {
+		for i := range chaosChannels {
+			s.MustDo(append([]string{command, "__pregon:h:" + channelName(i)}, args...)...)
+		}
+	}
+	for _, loss := range []struct {
+		name string
+		args []string
+		make func(*redistest.Server)
+	}{
+		{"no persistence", nil, restart},
+		{"everysec", []string{"--appendonly", "yes", "--appendfsync", "everysec"}, restart},
+		{"end of the file", durable, func(s *redistest.Server) { s.Kill(); s.TruncateAOF("XADD", 3*chaosChannels); s.Restart() }},
+		{"FLUSHALL", nil, func(s *redistest.Server) { s.MustDo("FLUSHALL") }},
+		{"deleted", nil, func(s *redistest.Server) { streams(s, "DEL") }},
+		{"expired", nil, func(s *redistest.Server) { streams(s, "PEXPIRE", "1") }},
+		{"evicted", []string{"--maxmemory-policy", "allkeys-lru"}, func(s *redistest.Server) {
+			s.MustDo("CONFIG", "SET", "maxmemory", "1")
+			s.MustDo("CONFIG", "SET", "maxmemory", "0")
+		}},
+	} {
+		t.Run(loss.name, func(t *testing.T) {
+			redis := redistest.Start(t, loss.args...)
+			c := newChaos(t, onRedis(t, 1, redis.URL())...)
+			c.steady(longForm(*chaosClients, 6))
+			c.hopping(5)
+			c.publish(false)
+			for range faults(5) {
+				c.goesOn()
+				c.heard()
+				loss.make(redis)
+			}
+			c.goesOn()
+			if c.finish(false, false) == 0 {
+				t.Error("nobody was told anything")
+			}
+		})
+	}
+}
+
+// A channel whose history has a hole of its own, or has lost its end, is told one
+// gap, and goes on.
+func TestChaosHole(t *testing.T) {
+	for _, hole := range []struct {
+		name string
+		make func(t *testing.T, s *redistest.Server)
+		want []string // what comes before the next message
+	}{
+		{"skipped", skipIDs, []string{`"gap"`, `"by hand"`}},
+		{"the end of the file is lost", func(_ *testing.T, s *redistest.Server) {
+			s.Kill()
+			s.TruncateAOF("XADD", 1)
+			s.Restart()
+		}, []string{`"gap"`}},
+	} {
+		t.Run(hole.name, func(t *testing.T) {
+			redis := redistest.Start(t, durable...)
+			n := start(t, server.Options{Broker: open(t, redis.URL()+chaosHistory)})
+			c := n.ws("/ws/c?format=json")
+			for i := range 3 {
+				text := fmt.Sprint(i)
+				n.publish("c", text)
+				if got := read(t, c); !strings.Contains(got, text) {
+					t.Fatal(got)
+				}
+			}
+			hole.make(t, redis)
+			n.awaitPublish("c", "next")
+			n.publish("c", "last")
+			for _, want := range append(hole.want, `"next"`, `"last"`) {
+				if got := read(t, c); !strings.Contains(got, want) {
+					t.Errorf("got %s, want something with %s", got, want)
+				}
+			}
+		})
+	}
+}
+
+// skipIDs adds an entry that is not the next.
+func skipIDs(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	entry := s.MustDo("XREVRANGE", "__pregon:h:c", "+", "-", "COUNT", "1")
+	var epoch, seq uint64
+	if _, err := fmt.Sscanf(entry, "%d-%d", &epoch, &seq); err != nil {
+		t.Fatalf("no entry in %q: %v", entry, err)
+	}
+	s.MustDo("XADD", "__pregon:h:c", fmt.Sprintf("%d-%d", epoch, seq+5), "m", "d"+"by hand")
+}
+
+// awaitPublish publishes until that is accepted.
+func (n *node) awaitPublish(channel, text string) {
+	n.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		status, body := n.post("/publish/"+channel, "text/plain", text)
+		if status == http.StatusOK {
+			return
+		}
+		if status != http.StatusServiceUnavailable || time.Now().After(deadline) {
+			n.t.Fatalf("publish: %d %s", status, body)
+		}
+	}
+}
+
+// Nodes are stopped and replaced, one after the other, under load: each exits with 0,
+// and clients come back to another and miss nothing.
+func TestChaosRollingRestart(t *testing.T) {
+	const nodes = 3
+	redis := redistest.Start(t)
+	program := buildPregon(t)
+	var running []*process
+	c := newChaos(t)
+	for range nodes {
+		running = append(running, startPregon(t, program, redis.URL()))
+		c.nodes = append(c.nodes, running[len(running)-1].addr)
+	}
+	n := longForm(*chaosClients, 20)
+	c.hopping(n / 2)
+	for i := range n - n/2 {
+		if i%2 == 0 {
+			c.add("ws json", func(ctx context.Context, v *visitor) { v.listenWS(ctx, "json", forever) })
+		} else {
+			c.add("sse", func(ctx context.Context, v *visitor) { v.listenSSE(ctx, forever) })
+		}
+	}
+	c.publish(true)
+	for i := range faults(6) {
+		c.goesOn()
+		fresh := startPregon(t, program, redis.URL())
+		c.replace(i%nodes, fresh.addr)
+		running[i%nodes].terminate()
+		running[i%nodes] = fresh
+		c.heard()
+	}
+	c.finish(true, false)
+}
+
+// replace has clients go to another node in place of one.
+func (c *chaos) replace(i int, addr string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes[i] = addr
+}

@@ -1,0 +1,78 @@
+package server_test
+
+import (
+	"bufio"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A process is a node in a process of its own.
+type process struct {
+	t    *testing.T
+	addr string
+	cmd  *exec.Cmd
+	rest chan struct{} // closed when its output has ended
+	over bool
+}
+
+// buildPregon builds the program.
+func buildPregon(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "pregon")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "../cmd/pregon")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
+}
+
+// startPregon starts a node on a Redis, with history. It does not outlive the test.
+func startPregon(t *testing.T, program, redis string) *process {
+	t.Helper()
+	p := &process{t: t, rest: make(chan struct{}), cmd: exec.Command(program, "--listen", "127.0.0.1:0", "--broker", redis,
+		"--history", "5m", "--history-size", "10000", "--drain-time", "200ms", "--log-level", "error")}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // where the test has ended before
+		if !p.over {
+			_ = p.cmd.Process.Kill()
+			<-p.rest
+			_ = p.cmd.Wait()
+		}
+	})
+	lines := bufio.NewReader(stdout)
+	first, err := lines.ReadString('\n')
+	go func() {
+		defer close(p.rest)
+		_, _ = io.Copy(io.Discard, lines)
+	}()
+	address, ok := strings.CutPrefix(strings.TrimSpace(first), "pregon is listening on http://")
+	if err != nil || !ok {
+		t.Fatalf("the node printed %q: %v", first, err)
+	}
+	p.addr = address
+	return p
+}
+
+// terminate asks the process to end, and fails the test where it does not exit with
+// 0.
+func (p *process) terminate() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	<-p.rest
+	p.over = true
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Error("a node that was asked to end:", err)
+	}
+}
