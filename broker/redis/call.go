@@ -53,6 +53,9 @@ func (p *publication) strayed() bool {
 	return p.err != nil && !answered || p.refused("READONLY")
 }
 
+// atReplica reports whether p failed because the server is a replica.
+func (p *publication) atReplica() bool { return errors.Is(p.err, errReplica) }
+
 // takeReceipt takes the receipt out of what the script returned.
 func (p *publication) takeReceipt() error {
 	bad := fmt.Errorf("%w: %w", errBadReply, broker.ErrUncertain)

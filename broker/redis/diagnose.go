@@ -24,12 +24,16 @@ func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err e
 	} {
 		findings = append(findings, look())
 	}
+	if b.sentinels != nil {
+		findings = append(findings, b.sentinels.finding(ctx))
+	}
 	return findings, nil
 }
 
 // An examination is what Redis says of itself. What it does not say is empty.
 type examination struct {
 	history  bool   // is asked for
+	watched  bool   // by Sentinels
 	info     string // sections server and replication
 	embedded bool
 	settings map[string]string
@@ -37,7 +41,7 @@ type examination struct {
 
 // examine asks. Each question may be refused.
 func (b *Broker) examine(ctx context.Context) *examination {
-	e := &examination{history: b.keeper != nil, settings: map[string]string{}}
+	e := &examination{history: b.keeper != nil, watched: b.sentinels != nil, settings: map[string]string{}}
 	for _, section := range []string{"server", "replication"} {
 		text, err := b.client.Info(ctx, section).Result()
 		e.info += text + "\n"
@@ -147,8 +151,35 @@ func (e *examination) replication() broker.Finding {
 	case replicas != "" && replicas != "0":
 		f.Severity = broker.Warn
 		f.Detail = printable(replicas) + " replicas. They are asynchronous: a failover may lose what was acknowledged. Clients are told."
+	case e.watched:
+		f.Severity, f.Detail = broker.Warn, "None: the Sentinels have no server to replace this one with."
 	default:
 		f.Detail = "None."
+	}
+	return f
+}
+
+// fewSentinels is how many Sentinels are too few: of two, none may fail.
+const fewSentinels = 2
+
+// finding says whether the Sentinels are there and of one mind.
+func (s *sentinels) finding(ctx context.Context) broker.Finding {
+	f := broker.Finding{Severity: broker.Fine, Subject: "sentinels"}
+	votes, most := map[string]int{}, 0
+	for addr, err := range s.answers(ctx) {
+		if err == nil {
+			votes[addr]++
+			most = max(most, votes[addr])
+		}
+	}
+	f.Detail = fmt.Sprintf("%d of %d Sentinels name the same master.", most, len(s.addrs))
+	switch {
+	case most < len(s.addrs):
+		f.Severity = broker.Warn
+		f.Advice = "Look after the others: without a majority there is no failover."
+	case most <= fewSentinels:
+		f.Severity = broker.Warn
+		f.Advice = "Run three or more, and name them all in the URL, so that one may fail."
 	}
 	return f
 }

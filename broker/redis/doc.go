@@ -16,7 +16,7 @@
 // the channel chat.
 //
 // The parameters history=5m and history-size=1000 of [broker.ParseRetention] turn
-// history on.
+// history on. With master=NAME the host is a Sentinel; see Sentinel.
 //
 // [New] takes the same settings as typed [Options].
 //
@@ -49,7 +49,36 @@
 // silent without being closed is noticed within twice [Options.Heartbeat].
 //
 // The user of an ACL needs the commands PUBLISH, SUBSCRIBE, UNSUBSCRIBE and PING,
-// and the channels.
+// with Sentinels also ROLE, and the channels. That of a Sentinel needs the command
+// SENTINEL|GET-MASTER-ADDR-BY-NAME.
+//
+// # Sentinel
+//
+// A server that Sentinels watch over is given by its name and by their addresses:
+//
+//	redis://[[user]:password@]sentinel[:port][/db]?master=NAME[&sentinels=host:port,host:port]
+//
+// The port of the first Sentinel is 26379 unless the URL says otherwise. User,
+// password and database are the server's; Sentinels that want a password of their
+// own are for [Options]. With rediss the Sentinels are asked over TLS, too, and
+// each certificate must be valid for the name or number by which its owner is
+// called, which for a server is what the Sentinels say.
+//
+// Before every connection, and every [Options.Heartbeat], all Sentinels are asked
+// at once. What counts is what more than half of them say, and where so many do
+// not answer within half of [Options.DialTimeout], more than half of those that
+// do; so all should be named. A new connection is used only if the server says
+// itself, by ROLE, that it is the master. When another server is the master, all
+// connections to the old one are closed, even if it goes on as a master: channels
+// are reported in a [broker.GapError], and publications that were under way match
+// [broker.ErrUncertain]. None is repeated. Where a server answers READONLY, which
+// means that nothing was done, the next publication goes by a new connection.
+//
+// Sentinel does not fence off the old master. Until a node has noticed, for a
+// Heartbeat and the time of asking, it may publish there: that is accepted, and
+// the nodes that have noticed before neither hear it nor report a gap for it. What
+// the old master has accepted in its history and not replicated is lost;
+// min-replicas-to-write bounds that. The history then has a new epoch.
 //
 // # History
 //
@@ -101,8 +130,9 @@
 // # Concurrency
 //
 // A Broker runs a goroutine that sends while publications are waiting, and no
-// longer. A Feed runs one that keeps the link and, while the link stands, two
-// more: one writes, one looks after silence. Close waits for them.
+// longer, and with Sentinels one that asks them, with one for each while it does.
+// A Feed runs one that keeps the link and, while the link stands, two more: one
+// writes, one looks after silence. Close waits for them.
 //
 // # go-redis' own log
 //

@@ -25,7 +25,15 @@ var (
 	errSilent     = errors.New("the connection went silent")
 	errReconnect  = errors.New("the connection belongs to one link")
 	errUnexpected = errors.New("the server confirmed what was not asked for")
+	errNotMaster  = errors.New("the server is not the master")
+	errMoved      = errors.New("the Sentinels name another master")
+	errDisagree   = errors.New("the Sentinels do not agree on the master")
+	errNoMaster   = fmt.Errorf("it knows no master of that name: %w", broker.ErrDenied)
 )
+
+// errReplica is broker.ErrUnavailable where that is because the server is a
+// read-only replica.
+var errReplica = fmt.Errorf("%w", broker.ErrUnavailable)
 
 // replies says what Redis' error replies mean, by how they begin. In all of them
 // the command was not executed.
@@ -37,7 +45,7 @@ var replies = []struct {
 	{"LOADING", "it is loading its data", broker.ErrUnavailable},
 	{"OOM", "it is out of memory", broker.ErrUnavailable},
 	{"MISCONF", "it cannot save its data", broker.ErrUnavailable},
-	{"READONLY", "it is a read-only replica", broker.ErrUnavailable},
+	{"READONLY", "it is a read-only replica", errReplica},
 	{"CLUSTERDOWN", "its cluster is down", broker.ErrUnavailable},
 	{"BUSY", "it is busy with a script", broker.ErrUnavailable},
 	{"TRYAGAIN", "it asks to try again", broker.ErrUnavailable},
@@ -71,6 +79,8 @@ func outcome(err error, sent bool) error {
 		return fmt.Errorf("%w: %w", cause(err), broker.ErrUncertain)
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
+	case errors.Is(err, broker.ErrDenied), errors.Is(err, broker.ErrUnavailable):
+		return err // what became of asking a Sentinel
 	case errors.Is(err, errNotRedis), isTLS(err):
 		return fmt.Errorf("%w: %w", cause(err), broker.ErrDenied)
 	default:
@@ -118,7 +128,8 @@ func cause(err error) error {
 	case isTLS(err), errors.As(err, &network), errors.As(err, &errno),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
 		errors.Is(err, net.ErrClosed), errors.Is(err, goredis.ErrPoolTimeout),
-		errors.Is(err, errSilent), errors.Is(err, errUnexpected):
+		errors.Is(err, errSilent), errors.Is(err, errUnexpected),
+		errors.Is(err, errNotMaster), errors.Is(err, errMoved), errors.Is(err, errDisagree):
 		return err
 	default:
 		return errBadReply

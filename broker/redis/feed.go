@@ -18,6 +18,7 @@ import (
 type Feed struct {
 	opts   Options
 	queue  *broker.Queue
+	dial   func(context.Context) (*conn, error)
 	forget func(*Feed) // tells the Broker
 
 	ctx    context.Context // ends with Close
@@ -32,11 +33,12 @@ type Feed struct {
 	newestAt time.Time
 }
 
-func newFeed(o Options, forget func(*Feed)) *Feed {
+func newFeed(b *Broker) *Feed {
 	f := &Feed{
-		opts:   o,
+		opts:   b.opts,
 		queue:  broker.NewQueue(),
-		forget: forget,
+		dial:   b.connect,
+		forget: b.forget,
 		done:   make(chan struct{}),
 		kept:   map[string]struct{}{},
 	}

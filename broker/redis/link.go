@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -30,8 +29,6 @@ type link struct {
 	conn   *conn
 	client *goredis.Client
 	pubsub *goredis.PubSub
-
-	failure atomic.Pointer[error] // why we closed conn ourselves
 }
 
 func newLink(f *Feed) *link {
@@ -46,7 +43,7 @@ func (l *link) open(ctx context.Context) error {
 	opts := l.feed.opts
 	ctx, cancel := context.WithTimeout(ctx, opts.DialTimeout)
 	defer cancel()
-	c, err := opts.dial(ctx)
+	c, err := l.feed.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -106,16 +103,7 @@ func (l *link) serve(ctx context.Context, restored func()) error {
 	cancel()
 	l.conn.Close()
 	helpers.Wait()
-	if failure := l.failure.Load(); failure != nil {
-		return *failure
-	}
-	return err
-}
-
-// fail ends the link because of err.
-func (l *link) fail(err error) {
-	l.failure.CompareAndSwap(nil, &err)
-	l.conn.Close()
+	return l.conn.reason(err)
 }
 
 // begin asks for all that the Feed carries and then lets new channels in.
@@ -211,7 +199,7 @@ func (l *link) write(ctx context.Context) {
 		}
 		for _, c := range l.take() {
 			if err := l.send(c); err != nil {
-				l.fail(err)
+				l.conn.fail(err)
 				return
 			}
 		}
@@ -254,7 +242,7 @@ func (l *link) watch(ctx context.Context) {
 			return
 		}
 		if l.conn.heard.Load() == before {
-			l.fail(errSilent)
+			l.conn.fail(errSilent)
 			return
 		}
 	}

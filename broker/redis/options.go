@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -22,14 +23,31 @@ const (
 // Options are the settings of a Broker. Only Addr is needed.
 type Options struct {
 	Network string // "tcp", the default, or "unix"
-	Addr    string // "host:port", or the path of a socket
+	Addr    string // "host:port", or the path of a socket; with Master, a Sentinel
+
+	// Master, where not empty, is the name by which Sentinels know the server:
+	// those at Addr and at Sentinels, each a "host:port". Then the server's
+	// address is what they say. Name them all: most of them are to agree. The
+	// Sentinels must not be changed after New.
+	Master    string
+	Sentinels []string
+
+	// SentinelUsername and SentinelPassword are what the Sentinels want, as
+	// Username and Password are what the server wants.
+	SentinelUsername string
+	SentinelPassword string
+
+	// SentinelTLS, where not nil, is used on every connection to a Sentinel, as
+	// TLS on those to the server.
+	SentinelTLS *tls.Config
 
 	Username string // empty for Redis' default user
 	Password string
 	DB       int // at least 0; pub/sub is the same in all databases
 
-	// TLS, where not nil, is used on every connection. A ServerName that is
-	// empty is taken from Addr. It must not be changed after New.
+	// TLS, where not nil, is used on every connection to the server. A ServerName
+	// that is empty is taken from Addr, or from what the Sentinels say. It must
+	// not be changed after New.
 	TLS *tls.Config
 
 	// Prefix stands before every channel name on Redis.
@@ -40,7 +58,8 @@ type Options struct {
 	History broker.Retention
 
 	// DialTimeout bounds one attempt to connect, TLS included, and for a Feed
-	// also the authentication that follows. Zero means DefaultDialTimeout.
+	// also the authentication that follows. Asking the Sentinels is a part of it
+	// and takes no more than half. Zero means DefaultDialTimeout.
 	DialTimeout time.Duration
 
 	// Timeout bounds the wait of a publication for its turn, each write and each
@@ -48,8 +67,9 @@ type Options struct {
 	Timeout time.Duration
 
 	// Heartbeat is how long a Feed's connection may be silent before Redis is
-	// asked for a sign of life, and then how long that may take. Zero means
-	// DefaultHeartbeat.
+	// asked for a sign of life, and then how long that may take. It is also how
+	// often the Sentinels are asked whether the master is still the same. Zero
+	// means DefaultHeartbeat.
 	Heartbeat time.Duration
 
 	// Logger gets one line when a Feed's link is lost and one when it is
@@ -62,6 +82,12 @@ func (o Options) complete() (Options, error) {
 	switch {
 	case o.Addr == "":
 		return o, errors.New("redis: Options.Addr is empty")
+	case o.Master == "" && len(o.Sentinels) > 0:
+		return o, errors.New("redis: Options.Sentinels without Options.Master")
+	case o.Master != "" && o.Network != "" && o.Network != "tcp":
+		return o, errors.New("redis: Options.Master needs the Network tcp")
+	case slices.Contains(o.Sentinels, ""):
+		return o, errors.New("redis: an address in Options.Sentinels is empty")
 	case o.DB < 0:
 		return o, errors.New("redis: Options.DB is negative")
 	case o.DialTimeout < 0, o.Timeout < 0, o.Heartbeat < 0:
@@ -87,10 +113,19 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
+// logger returns Logger, with what tells one Broker from another.
+func (o Options) logger() *slog.Logger {
+	l := o.Logger.With("address", o.Addr)
+	if o.Master != "" {
+		l = l.With("master", o.Master)
+	}
+	return l
+}
+
 // client returns what go-redis is told for publishing and for links alike: speak
 // RESP2, send nothing but what we ask for, try everything once.
 func (o Options) client(dial dialFunc) *goredis.Options {
-	return &goredis.Options{
+	settings := &goredis.Options{
 		Network:               o.Network,
 		Addr:                  o.Addr,
 		Dialer:                dial,
@@ -111,4 +146,8 @@ func (o Options) client(dial dialFunc) *goredis.Options {
 			Mode: maintnotifications.ModeDisabled,
 		},
 	}
+	if o.Master != "" {
+		settings.OnConnect = demandMaster
+	}
+	return settings
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -100,6 +101,9 @@ func (b *Broker) send(ctx context.Context, jobs []*job) {
 		b.keeper.send(ctx, publications)
 	default:
 		b.transmit(ctx, publications)
+	}
+	if b.sentinels != nil && slices.ContainsFunc(publications, (*publication).atReplica) {
+		b.sentinels.demoted() // before anybody publishes on such a connection again
 	}
 	for _, j := range jobs {
 		close(j.done)

@@ -18,21 +18,23 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// A Broker publishes to one Redis and opens Feeds from it. It implements
-// [broker.Broker], [broker.BatchPublisher] and [broker.Historian].
+// A Broker publishes to one Redis, or to the master that Sentinels name, and opens
+// Feeds from it. It implements [broker.Broker], [broker.BatchPublisher] and
+// [broker.Historian].
 type Broker struct {
 	opts   Options
 	client *goredis.Client
 
-	batcher *batcher
-	keeper  *keeper // nil without history
+	batcher   *batcher
+	keeper    *keeper    // nil without history
+	sentinels *sentinels // nil without Options.Master
 
-	closing context.Context // ends dials when the Broker is closed
+	closing context.Context // ends what is running when the Broker is closed
 	close   context.CancelFunc
 
-	mu    sync.Mutex
-	feeds map[*Feed]struct{}
-	dials sync.WaitGroup
+	mu      sync.Mutex
+	feeds   map[*Feed]struct{}
+	running sync.WaitGroup // dials, and the watch of the Sentinels
 }
 
 // New returns a Broker. It checks the options and does not wait for Redis. The
@@ -45,12 +47,18 @@ func New(o Options) (*Broker, error) {
 	b := &Broker{opts: o, feeds: map[*Feed]struct{}{}}
 	b.closing, b.close = context.WithCancel(context.Background())
 	settings := o.client(b.dial)
-	settings.OnConnect = greet
+	if settings.OnConnect == nil {
+		settings.OnConnect = greet
+	}
 	b.client = goredis.NewClient(settings)
 	if !o.History.IsZero() {
 		b.keeper = newKeeper(b)
 	}
 	b.batcher = newBatcher(o.Timeout, b.closing.Done(), b.send)
+	if o.Master != "" {
+		b.sentinels = newSentinels(o)
+		b.running.Go(func() { b.sentinels.watch(b.closing) })
+	}
 	return b, nil
 }
 
@@ -66,19 +74,27 @@ func (b *Broker) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		b.mu.Unlock()
 		return nil, broker.ErrClosed
 	}
-	b.dials.Add(1)
+	b.running.Add(1)
 	b.mu.Unlock()
-	defer b.dials.Done()
+	defer b.running.Done()
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(b.closing, cancel)
 	defer stop()
-	c, err := b.opts.dial(ctx)
+	c, err := b.connect(ctx)
 	if err != nil {
 		return unreachable{fmt.Errorf("%w", err)}, nil // go-redis unwraps once
 	}
 	return c.pooled(), nil
+}
+
+// connect makes a connection for the pool or for a link.
+func (b *Broker) connect(ctx context.Context) (*conn, error) {
+	if b.sentinels != nil {
+		return b.sentinels.connect(ctx)
+	}
+	return b.opts.dial(ctx, b.opts.Addr, b.opts.TLS)
 }
 
 func (b *Broker) closed() bool { return b.closing.Err() != nil }
@@ -90,7 +106,7 @@ func (b *Broker) Feed(context.Context) (broker.Feed, error) {
 	if b.closed() {
 		return nil, fmt.Errorf("redis: feed: %w", broker.ErrClosed)
 	}
-	f := newFeed(b.opts, b.forget)
+	f := newFeed(b)
 	b.feeds[f] = struct{}{}
 	return f, nil
 }
@@ -116,6 +132,6 @@ func (b *Broker) Close() error {
 	}
 	b.client.Close() // twice is harmless
 	b.batcher.close()
-	b.dials.Wait()
+	b.running.Wait()
 	return nil
 }

@@ -21,7 +21,7 @@ func (f *Feed) supervise() {
 	defer close(f.done)
 	var (
 		pause backoff
-		log   = report{log: f.opts.Logger.With("address", f.opts.Addr)}
+		log   = report{log: f.opts.logger()}
 	)
 	for l := f.link; ; l = f.link { // only this goroutine replaces it
 		err := l.open(f.ctx)

@@ -10,11 +10,22 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/pregon/pregon/broker"
 )
 
-const defaultPort = "6379"
+// Ports where a URL has none.
+const (
+	defaultPort  = "6379"
+	sentinelPort = "26379"
+)
+
+// Parameters of Sentinel.
+const (
+	paramMaster    = "master"
+	paramSentinels = "sentinels"
+)
 
 func init() {
 	for _, scheme := range []string{"redis", "rediss", "unix"} {
@@ -36,11 +47,11 @@ func open(_ context.Context, u *url.URL) (broker.Broker, error) {
 // reads no file but the one that the parameter ca names. Its errors wrap
 // [broker.ErrURL], name the part that is wrong, and repeat none of the URL.
 func ParseURL(u *url.URL) (Options, error) {
-	parse, known := parseTCP, []string{"prefix"}
+	parse, known := parseTCP, []string{"prefix", paramMaster, paramSentinels}
 	switch u.Scheme {
 	case "redis":
 	case "rediss":
-		parse, known = parseTLS, []string{"prefix", "ca"}
+		parse, known = parseTLS, append(known, "ca")
 	case "unix":
 		parse, known = parseUnix, []string{"prefix", "db"}
 	default:
@@ -64,13 +75,17 @@ func ParseURL(u *url.URL) (Options, error) {
 
 func parseTCP(u *url.URL, o *Options) (err error) {
 	host, port := u.Hostname(), u.Port()
-	if port == "" {
+	switch {
+	case port != "":
+	case u.Query().Has(paramMaster):
+		port = sentinelPort
+	default:
 		port = defaultPort
 	}
 	if host == "" {
 		return urlError(u, "the host is missing")
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+	if !isPort(port) {
 		return urlError(u, "the port is not between 1 and 65535")
 	}
 	if len(u.Path) > 1 {
@@ -79,14 +94,55 @@ func parseTCP(u *url.URL, o *Options) (err error) {
 		}
 	}
 	o.Network, o.Addr = "tcp", net.JoinHostPort(host, port)
+	return parseSentinel(u, o)
+}
+
+// parseSentinel takes the parameters that make the host a Sentinel.
+func parseSentinel(u *url.URL, o *Options) error {
+	query := u.Query()
+	o.Master = query.Get(paramMaster)
+	switch {
+	case query.Has(paramMaster) && o.Master == "":
+		return urlError(u, "the parameter master is empty")
+	case !query.Has(paramSentinels):
+		return nil
+	case o.Master == "":
+		return urlError(u, "the parameter sentinels needs the parameter master")
+	}
+	o.Sentinels = strings.Split(query.Get(paramSentinels), ",")
+	for _, addr := range o.Sentinels {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil || !isHost(host) || !isPort(port) {
+			return urlError(u, "the parameter sentinels is not host:port,host:port and so on")
+		}
+	}
 	return nil
 }
 
+// isHost reports whether text may be the name or number of a host: it is repeated
+// in errors.
+func isHost(text string) bool {
+	const name = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+	const longest = 253
+	return text != "" && len(text) <= longest && strings.Trim(text, name+":%") == ""
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
+}
+
+// parseTLS sets TLS for the Sentinels, too: who could forge their answer would be
+// told the password by a certificate of his own.
 func parseTLS(u *url.URL, o *Options) error {
 	if err := parseTCP(u, o); err != nil {
 		return err
 	}
 	o.TLS = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+	if o.Master != "" {
+		o.TLS.ServerName = "" // each has its own
+		o.SentinelTLS = o.TLS
+	}
 	if !u.Query().Has("ca") {
 		return nil
 	}

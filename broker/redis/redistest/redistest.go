@@ -6,6 +6,7 @@
 //
 // A [Server] is a real redis-server process: it can be killed, paused and started
 // again. A [Proxy] stands between a client and a server and breaks the network.
+// [Sentinels] watch over a server with a replica.
 //
 // The package needs the program redis-server on PATH (Debian and Ubuntu:
 // apt-get install redis-server; macOS: brew install redis). Where it is missing,
@@ -18,6 +19,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,12 +38,13 @@ const startTimeout = 20 * time.Second
 // logged if the test failed. Its methods are for the test's goroutine, one at a
 // time.
 type Server struct {
-	t    testing.TB
-	dir  string
-	port int
-	args []string
-	log  output
-	run  *process // nil while it is down
+	t     testing.TB
+	dir   string
+	port  int
+	first []string // arguments before those that every server has
+	args  []string // after them
+	log   output
+	run   *process // nil while it is down
 }
 
 // A process is one life of a server.
@@ -56,13 +59,18 @@ type process struct {
 // redis-server.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
+	return launch(t, &Server{t: t, dir: t.TempDir(), args: args})
+}
+
+// launch gives s a port and starts it.
+func launch(t testing.TB, s *Server) *Server {
+	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal(missing)
 		}
 		t.Skip(missing)
 	}
-	s := &Server{t: t, dir: t.TempDir(), args: args}
 	t.Cleanup(s.end)
 	const attempts = 5 // somebody else may take the port first
 	for range attempts {
@@ -120,10 +128,10 @@ func (s *Server) signal(sig syscall.Signal) {
 // start reports whether the server answers; if not, it has ended.
 func (s *Server) start() bool {
 	s.t.Helper()
-	args := []string{
+	args := append(slices.Clone(s.first),
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--dir", s.dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no",
-	}
+	)
 	cmd := exec.Command("redis-server", append(args, s.args...)...)
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	cmd.SysProcAttr = orphanAttr()

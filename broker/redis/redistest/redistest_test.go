@@ -174,3 +174,30 @@ func quiet(t *testing.T, c net.Conn) bool {
 	_, err := c.Read(make([]byte, 1))
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
+
+// Sentinels name the master, and the other server after a failover, which somebody
+// asks for or which they begin when the master is killed.
+func TestSentinels(t *testing.T) {
+	for name, fail := range map[string]func(s *redistest.Sentinels){
+		"asked for":     (*redistest.Sentinels).Failover,
+		"master killed": func(s *redistest.Sentinels) { s.Master().Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := redistest.StartSentinels(t, 3)
+			first, second := s.Servers[0], s.Servers[1]
+			if s.Master() != first {
+				t.Fatal("the master is not the first server")
+			}
+			fail(s)
+			for deadline := time.Now().Add(30 * time.Second); s.Master() != second; {
+				if time.Now().After(deadline) {
+					t.Fatal("the second server does not become the master")
+				}
+				time.Sleep(10 * time.Millisecond) // between attempts
+			}
+			if role := second.MustDo("ROLE"); !strings.HasPrefix(role, "master") {
+				t.Errorf("the new master says that it is a %q", role)
+			}
+		})
+	}
+}
