@@ -26,6 +26,7 @@ const (
 type keeper struct {
 	opts     Options
 	client   *goredis.Client
+	record   string // its key
 	transmit func(context.Context, []*publication)
 	unsent   func(error) error // the outcome of what was not sent because of an error
 
@@ -45,7 +46,7 @@ type known struct {
 }
 
 func newKeeper(b *Broker) *keeper {
-	return &keeper{opts: b.opts, client: b.client, transmit: b.transmit, unsent: b.unsent, known: map[string]known{}, heard: b.heard}
+	return &keeper{opts: b.opts, client: b.client, record: b.opts.Prefix + runName, transmit: b.transmit, unsent: b.unsent, known: map[string]known{}, heard: b.heard}
 }
 
 // send gives the publications their outcomes. Those to which Redis says that it
@@ -137,11 +138,11 @@ func (k *keeper) script(p *publication, now time.Time) []any {
 	if s := k.known[m.Channel]; now.Sub(s.expires) < k.opts.History.Age { // not likely to be gone
 		epoch = max(epoch, s.epoch)
 	}
-	words := append(make([]any, 0, 11), "evalsha", k.run.sha)
+	words := append(make([]any, 0, 12), "evalsha", k.run.sha)
 	if m.Key == "" {
-		words = append(words, "1", k.opts.streamKey(m.Channel))
+		words = append(words, "2", k.opts.streamKey(m.Channel), k.record)
 	} else {
-		words = append(words, "2", k.opts.streamKey(m.Channel), k.opts.markerKey(m.Channel, m.Key))
+		words = append(words, "3", k.opts.streamKey(m.Channel), k.record, k.opts.markerKey(m.Channel, m.Key))
 	}
 	words = append(words, k.opts.Prefix+m.Channel, strconv.Itoa(k.opts.History.Messages),
 		strconv.FormatUint(epoch, 10), k.floor(), p.fields)
@@ -170,7 +171,7 @@ func (k *keeper) learn(ctx context.Context, publications []*publication, now tim
 		}
 		channel, epoch := p.message.Channel, p.receipt.Position.Epoch
 		k.note(p.receipt.Position)
-		k.accepted = witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, now}
+		k.accepted = witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, time.Now()}
 		switch {
 		case p.expire != nil && p.expire.accepted():
 			k.learned(channel, known{epoch, now})

@@ -76,9 +76,10 @@
 //
 // Sentinel does not fence off the old master. Until a node has noticed, for a
 // Heartbeat and the time of asking, it may publish there: that is accepted, and
-// the nodes that have noticed before neither hear it nor report a gap for it. What
-// the old master has accepted in its history and not replicated is lost;
-// min-replicas-to-write bounds that. The history then has a new epoch.
+// the nodes that have noticed before do not hear it. Without a history they do not
+// hear of it either. With one, what the old master has accepted and not replicated
+// is a reason for a new epoch, whenever it was (see History).
+// min-replicas-to-write bounds how much that can be.
 //
 // # History
 //
@@ -109,11 +110,15 @@
 // that nothing was done. The node then learns the epoch of the new run, and what was
 // not executed is sent again. The old epoch goes on only where nothing can have
 // been lost: the same master, with appendonly yes and appendfsync always during
-// all of the old run and now, without replicas and not promoted. Even then each
-// node looks whether the newest messages that it has published and heard are still
-// there: an append-only file without its end, as a failing disk leaves it, also
-// makes a new epoch. A node that knows none of the lost messages cannot see that
-// before one that does; who puts an older file back in place deletes __pregon:run.
+// all of the old run and now, without replicas and not promoted.
+//
+// Even then each node looks whether the newest messages that it has published and
+// heard are still there, whenever it has had to connect again. Where one is not, as
+// after a disk has lost the end of the append-only file, or where a master has
+// accepted it that was replaced by then, the node makes a new epoch for all. A node
+// that knows none of the lost messages cannot see that before one that does; who puts
+// an older file back in place deletes __pregon:run. Clocks of nodes and servers should
+// agree: by them a node knows whether another has seen to the loss already.
 //
 // A marker counts who uses a key. The first need not search, and others search the
 // stream for the message. Markers live two Ages after the key was last used; a

@@ -36,10 +36,10 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, words := []string{k.opts.Prefix + runName}, []any{s.identity, bit(s.durable), bit(s.alone), k.floor()}
+	keys, words := []string{k.record}, []any{s.identity, bit(s.durable), bit(s.alone), k.floor()}
 	for _, w := range k.present() {
 		keys = append(keys, w.stream)
-		words = append(words, w.position.Epoch, w.position.Seq, w.fields)
+		words = append(words, w.position.Epoch, w.position.Seq, w.fields, w.seen.UnixMicro())
 	}
 	pipe := conn.Pipeline()
 	epoch := pipe.Eval(ctx, runScript, keys, words...)

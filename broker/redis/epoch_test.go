@@ -294,3 +294,65 @@ func isOver(quit chan struct{}) bool {
 		return false
 	}
 }
+
+// What a master has accepted after another had taken its place is lost. The node
+// that published it finds out, and begins a new epoch for all, so that everybody is
+// told who was on the new master before.
+func TestEpochLateOnOldMaster(t *testing.T) {
+	before, after := redistest.Start(t, "--repl-diskless-sync-delay", "0"), redistest.Start(t)
+	host, port, _ := strings.Cut(before.Addr(), ":")
+	after.MustDo("REPLICAOF", host, port)
+	watch := []*sentinel{startSentinel(t, before.Addr()), startSentinel(t, before.Addr())}
+	var nodes []*redis.Broker
+	for _, w := range watch {
+		o := keeping(w.addr())
+		o.Master, o.Heartbeat = "main", 50*time.Millisecond
+		nodes = append(nodes, newBroker(t, o))
+	}
+	first := keep(t, nodes[0], "chat", "first")
+	eventuallyTrue(t, "the replica does not get the stream", func() bool { return after.MustDo("EXISTS", "__pregon:h:chat") == "1" })
+	after.MustDo("REPLICAOF", "NO", "ONE")
+	watch[0].name(after.Addr())
+	var moved broker.Position
+	eventuallyTrue(t, "the first node does not move", func() bool {
+		moved = attempt(t, nodes[0], "moved")
+		return moved.Epoch > first.Epoch
+	})
+	late := keep(t, nodes[1], "chat", "late")
+	if late.Epoch != first.Epoch {
+		t.Fatalf("the second node has moved: %v", late)
+	}
+	watch[1].name(after.Addr())
+	var found broker.Position
+	eventuallyTrue(t, "the second node does not move", func() bool {
+		found = attempt(t, nodes[1], "found")
+		return !found.IsZero() && found.Epoch != first.Epoch
+	})
+	if found.Epoch <= moved.Epoch {
+		t.Errorf("%v was lost, and after %v comes %v, want a new epoch", late, moved, found)
+	}
+	if p := keep(t, nodes[0], "news", "of all channels"); p.Epoch < found.Epoch {
+		t.Errorf("the first node goes on with %v after %v", p, found)
+	}
+}
+
+// attempt publishes once. Connections may be ended meanwhile: then the position is
+// zero.
+func attempt(t *testing.T, b broker.Broker, text string) broker.Position {
+	t.Helper()
+	r, err := b.Publish(guard(t), broker.Message{Channel: "chat", Data: []byte(text)})
+	if err != nil && !errors.Is(err, broker.ErrUnavailable) && !errors.Is(err, broker.ErrUncertain) {
+		t.Fatal(err)
+	}
+	return r.Position
+}
+
+// eventuallyTrue waits for something that comes about by itself.
+func eventuallyTrue(t *testing.T, otherwise string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(otherwise)
+		}
+	}
+}

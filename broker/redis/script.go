@@ -29,12 +29,13 @@ func (o Options) markerKey(channel, key string) string {
 // two would be a transaction in the append-only file, which a crash can cut in
 // the middle. So it is XADD that numbers, and not a counter.
 //
-//	KEYS   stream; marker, where the message has a key
+//	KEYS   stream; record of runScript; marker, where the message has a key
 //	ARGV   topic, most entries, hint, floor, fields; key, where it has one
 //
-// The hint is the epoch in which the message is to be numbered, or a lower one
-// than the stream has reached: then it is the stream's. A stream that is not there
-// begins with an epoch of its own, at least floor, because it may have been there.
+// The message is numbered in the highest of the epochs of the record, of the stream
+// and the hint, which is what the caller knows of the stream. So a new epoch that
+// one node makes is every node's. A stream that is not there begins with an epoch
+// of its own, at least floor, because it may have been there.
 //
 // It returns the position, and 1 where the message was published before. Errors
 // begin with a code of replies where nothing was written.
@@ -43,7 +44,7 @@ local stream, topic, most, hint, floor, fields, key = KEYS[1], ARGV[1], ARGV[2],
 if redis.acl_check_cmd and not redis.acl_check_cmd('PUBLISH', topic, '') then
   return redis.error_reply('NOPERM no permission for the channel')
 end
-if key and redis.call('GET', KEYS[2]) ~= '1' then
+if key and redis.call('GET', KEYS[3]) ~= '1' then
   local from = '+'
   repeat
     local page = redis.call('XREVRANGE', stream, from, '-', 'COUNT', '32')
@@ -56,6 +57,8 @@ if key and redis.call('GET', KEYS[2]) ~= '1' then
     if #page == 32 then from = '(' .. page[32][1] end
   until #page < 32
 end
+local epoch = string.match(redis.call('GET', KEYS[2]) or '', '^%S+ (%d+)')
+if epoch and tonumber(epoch) > tonumber(hint) then hint = epoch end
 local words = {'m', fields}
 if key then words[3], words[4] = 'k', key end
 local id = redis.pcall('XADD', stream, 'NOMKSTREAM', 'MAXLEN', '~', most, hint .. '-*', unpack(words))
@@ -74,7 +77,7 @@ elseif type(id) == 'table' and string.sub(id.err, 1, 4) == 'ERR ' then
       if info[i] == 'last-generated-id' then newest = info[i + 1] end
     end
   end
-  local epoch = newest and string.match(newest, '^%d+')
+  epoch = newest and string.match(newest, '^%d+')
   if epoch then id = redis.pcall('XADD', stream, 'MAXLEN', '~', most, epoch .. '-*', unpack(words)) end
 end
 if type(id) == 'table' then
@@ -105,10 +108,12 @@ func publishScriptOf(runID string) string {
 //
 //	KEYS   record; the stream of each witness
 //	ARGV   run, durable (0 or 1), whether the server may be the old one (0 or 1), floor;
-//	       epoch, number and fields of each witness
+//	       epoch, number, fields of each witness, and when it was seen, in microseconds
 //
-// A witness before the oldest entry was trimmed. One of an epoch before that of the
-// record has made another node begin a new one already.
+// A witness before the oldest entry was trimmed. One of an earlier epoch than the
+// record's that was seen before that began has been told of by the node that made
+// it. One that was seen later is what a master has accepted that was replaced by
+// then.
 const runScript = `
 local run, epoch, durable = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+) ([01])$')
 local same = run == ARGV[1]
@@ -119,8 +124,9 @@ local function missing(stream, id, fields)
 end
 local fresh = not epoch
 for i = 2, #KEYS do
-  local at = 3 * i - 1
-  fresh = fresh or tonumber(ARGV[at]) >= tonumber(epoch) and missing(KEYS[i], ARGV[at] .. '-' .. ARGV[at + 1], ARGV[at + 2])
+  local at = 4 * i - 3
+  local told = fresh or math.max(tonumber(ARGV[at]), tonumber(ARGV[at + 3])) < tonumber(epoch)
+  fresh = fresh or not told and missing(KEYS[i], ARGV[at] .. '-' .. ARGV[at + 1], ARGV[at + 2])
 end
 if not fresh and same and (durable == '0' or ARGV[2] == '1') then return epoch end
 if fresh or not same and not (durable == '1' and ARGV[2] == '1' and ARGV[3] == '1') then
