@@ -17,9 +17,17 @@ import (
 func onRedis(t *testing.T, nodes int, url string) (addresses []string) {
 	t.Helper()
 	for range nodes {
-		addresses = append(addresses, start(t, server.Options{Broker: open(t, url+chaosHistory)}).addr)
+		addresses = append(addresses, start(t, server.Options{Broker: open(t, withHistory(url))}).addr)
 	}
 	return addresses
+}
+
+// withHistory adds chaosHistory to a broker URL.
+func withHistory(url string) string {
+	if strings.Contains(url, "?") {
+		return url + "&" + strings.TrimPrefix(chaosHistory, "?")
+	}
+	return url + chaosHistory
 }
 
 // aMoment passes before a fault, which comes at any moment.
@@ -51,8 +59,9 @@ func TestChaosResume(t *testing.T) {
 	c := newChaos(t, onRedis(t, 2, redis.URL())...)
 	c.hopping(longForm(*chaosClients, 30))
 	c.publish(true)
-	for until := time.Now().Add(longForm(*chaosTime, 5*time.Second)); time.Now().Before(until); {
-		time.Sleep(2 * time.Second)
+	lasts := longForm(*chaosTime, 5*time.Second)
+	for until := time.Now().Add(lasts); time.Now().Before(until); {
+		time.Sleep(max(2*time.Second, lasts/60))
 		c.goesOn()
 		c.outage(redis.Restart)
 	}
@@ -130,6 +139,38 @@ func TestChaosLosses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The replica takes over, because the master is dead or because somebody wants it:
+// publishing goes on there, clients stay, and whoever has missed something that the
+// old master accepted is told.
+func TestChaosFailover(t *testing.T) {
+	s := redistest.StartSentinels(t, 3)
+	c := newChaos(t, onRedis(t, 2, s.URL())...)
+	c.steady(longForm(*chaosClients, 6))
+	c.hopping(5)
+	c.publish(false)
+	for i := range faults(2) {
+		c.goesOn()
+		c.heard()
+		aMoment()
+		old := s.Master()
+		c.outage(func() {
+			if i%2 == 0 {
+				s.Failover()
+			} else {
+				old.Kill()
+			}
+			c.until("no other server becomes the master", func() bool { return s.Master() != old })
+		})
+		c.goesOn()
+		if i%2 == 1 {
+			old.Restart()
+		}
+		s.Await()
+	}
+	c.goesOn()
+	c.finish(false, false)
 }
 
 // A channel whose history has a hole of its own, or has lost its end, is told one

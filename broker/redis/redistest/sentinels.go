@@ -41,10 +41,17 @@ func StartSentinels(t testing.TB, n int, args ...string) *Sentinels {
 	for i := range n {
 		s.Watch = append(s.Watch, startSentinel(t, master, 600*time.Millisecond+time.Duration(i)*300*time.Millisecond))
 	}
+	s.Await()
+	return s
+}
+
+// Await returns when another failover would succeed: the Sentinels know each other,
+// and one of the servers follows the other. Both are to run.
+func (s *Sentinels) Await() {
+	s.t.Helper()
 	s.pace("200", "200")
 	s.wait("the Sentinels know each other and the replica", s.ready)
 	s.pace("10000", "2000") // as usual: their patience with a failover is a multiple
-	return s
 }
 
 // startSentinel starts one that watches master and takes it for dead after a time.
