@@ -58,7 +58,8 @@
 // A client that continues where it was, wants the last messages first, or with
 // [Options.CatchUp] was too slow, is fed from the history by a goroutine of its own
 // until it is level. Its worker meanwhile keeps what comes, and joins both ends by
-// position: no seam, nothing twice.
+// position: no seam, nothing twice. A session knows where it began, so that a client
+// which can remember that is continued even if it has heard nothing.
 //
 // # Concurrency
 //
