@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"math"
-	"time"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -58,16 +57,6 @@ func ParseCursor(channel, cursor string) (broker.Position, error) {
 
 func channelSum(channel string) uint32 { return crc32.ChecksumIEEE([]byte(channel)) }
 
-// Outset is the position of a client in a channel that had no message at a time,
-// to the microsecond, as far as is kept: before the first. No message has it.
-func Outset(at time.Time) broker.Position {
-	return broker.Position{Epoch: uint64(at.UnixMicro()), Seq: math.MaxUint64}
-}
-
-// OutsetTime returns the time of an Outset, and reports whether p is one.
-func OutsetTime(p broker.Position) (at time.Time, ok bool) {
-	if p.Seq != math.MaxUint64 || p.Epoch > math.MaxInt64 {
-		return time.Time{}, false
-	}
-	return time.UnixMicro(int64(p.Epoch)), true
-}
+// Outset is the position of a client that began in a channel which had no message:
+// before the first. No message has it.
+var Outset = broker.Position{Epoch: math.MaxUint64, Seq: math.MaxUint64}

@@ -104,7 +104,7 @@ type Session interface {
 	Heard()
 	// Began returns the position behind which all messages of the first channel
 	// are sent, for a client that can remember it, should its connection be lost
-	// before the first message: an Outset where there is none. It is zero where
+	// before the first message: Outset where there is none. It is zero where
 	// there is no history, and for Subscribers with Starts, who know where they
 	// began.
 	Began() broker.Position

@@ -59,7 +59,7 @@
 // [Options.CatchUp] was too slow, is fed from the history by a goroutine of its own
 // until it is level. Its worker meanwhile keeps what comes, and joins both ends by
 // position: no seam, nothing twice. A session knows where it began, so that a client
-// which can remember that is continued even if it has heard nothing.
+// which can remember that goes on from there even if it has heard nothing.
 //
 // # Concurrency
 //

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	maxReads     = 16               // of the history at a time, so that a blip is not followed by a storm
-	pageMessages = 512              // of one reading
-	readTimeout  = 5 * time.Second  // of one reading
-	fillPatience = 15 * time.Second // with a history that cannot be read; then a gap is told
-	jitterAbove  = 64               // topics that lost their link together: nodes then do not read in step
+	maxReads     = 16              // of the history at a time, so that a blip is not followed by a storm
+	pageMessages = 512             // of one reading
+	readTimeout  = 5 * time.Second // of one reading
+	fillPatience = time.Minute     // with a history that cannot be read, as while Redis loads it; then a gap is told
+	jitterAbove  = 64              // topics that lost their link together: nodes then do not read in step
 	maxJitter    = 100 * time.Millisecond
 )
 
@@ -80,7 +80,7 @@ func (h *Hub) fill(t *topic, reason string) {
 		more, err := h.fillPage(t)
 		switch {
 		case err == nil && (more || !h.level(t)):
-			backoff = minBackoff
+			began, backoff = time.Now(), minBackoff
 			continue
 		case err == nil, h.ctx.Err() != nil:
 			return

@@ -1,14 +1,12 @@
 package hub
 
 import (
-	"time"
-
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
 
-// outsetMessages is the most messages for which a client that began before the first
-// is continued.
+// outsetMessages is the most messages that a client gets which began before the
+// first.
 const outsetMessages = 1000
 
 // outset says, once the broker has confirmed the channels, where a session that is
@@ -26,7 +24,7 @@ func (h *Hub) outset(sub transport.Subscriber, topics []*topic) func() broker.Po
 			at = track.beginning()
 		}
 		if at.IsZero() {
-			at = transport.Outset(time.Now())
+			at = transport.Outset
 		}
 		return at
 	}
@@ -35,21 +33,20 @@ func (h *Hub) outset(sub transport.Subscriber, topics []*topic) func() broker.Po
 // Began implements transport.Session.
 func (s *session) Began() broker.Position { return s.began }
 
-// resumeOutset continues c from before the first message of a channel that had none
-// at a time. That is possible where the first message of all is still there, and
-// none before it can have come and gone since: that takes a retention's time.
-func (h *Hub) resumeOutset(c *catchup, at time.Time) {
-	page, err := h.newestPage(c.channel(), outsetMessages)
-	recovered := err == nil && h.history != nil && begins(page) && time.Since(at) < h.history.Retention().Age
+// resumeOutset sends c all that the channel has, which had no message when the
+// client began. It is not recovered: nothing proves that no message has come and
+// gone since, and the history with it.
+func (h *Hub) resumeOutset(c *catchup) {
+	page, err := h.newestPage(c, outsetMessages)
 	var newest broker.Position
 	if n := len(page.Messages); n > 0 {
 		newest = page.Messages[n-1].Position
 	}
 	switch {
-	case !h.answer(c, newest, recovered):
-	case recovered:
-		h.goOn(c, page)
-	default:
+	case !h.answer(c, newest, false):
+	case err != nil:
 		h.caughtUp(c, broker.Position{})
+	default:
+		h.goOn(c, page)
 	}
 }

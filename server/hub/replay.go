@@ -19,11 +19,11 @@ func (h *Hub) resume(c *catchup, start transport.Start) {
 		h.sendLast(c, start.Last)
 		return
 	}
-	if at, ok := transport.OutsetTime(start.After); ok {
-		h.resumeOutset(c, at)
+	if start.After == transport.Outset {
+		h.resumeOutset(c)
 		return
 	}
-	newest, recovered := h.recoverable(c.channel(), start.After)
+	newest, recovered := h.recoverable(c, start.After)
 	switch {
 	case !h.answer(c, newest, recovered):
 	case recovered:
@@ -46,20 +46,20 @@ func (h *Hub) answer(c *catchup, newest broker.Position, recovered bool) bool {
 
 func (c *catchup) channel() string { return c.group().topic.name }
 
-// recoverable reports whether all that was published to channel after a position
+// recoverable reports whether all that was published to c's channel after a position
 // is still there, and returns the newest position, zero where it is not known.
-func (h *Hub) recoverable(channel string, after broker.Position) (newest broker.Position, recovered bool) {
+func (h *Hub) recoverable(c *catchup, after broker.Position) (newest broker.Position, recovered bool) {
 	if h.history == nil || after.IsZero() {
 		return newest, false
 	}
-	err := h.patiently(func() error {
+	err := h.patiently(c, func() error {
 		ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
 		defer cancel()
-		all, err := h.history.Newest(ctx, channel)
+		all, err := h.history.Newest(ctx, c.channel())
 		if err != nil {
 			return err
 		}
-		page, err := h.readHistory(channel, after, 1)
+		page, err := h.readHistory(c.channel(), after, 1)
 		newest, recovered = all[0], page.Complete
 		return err
 	})
@@ -68,13 +68,17 @@ func (h *Hub) recoverable(channel string, after broker.Position) (newest broker.
 }
 
 // patiently calls read until it succeeds, or for so long that nobody would wait for
-// longer.
-func (h *Hub) patiently(read func() error) error {
+// longer. Nothing is read for a client that has gone while it waited for its turn:
+// otherwise clients that come and go faster than that would never be served.
+func (h *Hub) patiently(c *catchup, read func() error) error {
 	if !h.reading() {
 		return broker.ErrClosed
 	}
 	defer h.doneReading()
 	for began, backoff := time.Now(), minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		if c.over.Load() {
+			return broker.ErrClosed
+		}
 		err := read()
 		if err == nil || errors.Is(err, broker.ErrDenied) || time.Since(began) > fillPatience || !h.sleep(jitter(backoff)) {
 			return err
@@ -84,7 +88,7 @@ func (h *Hub) patiently(read func() error) error {
 
 // sendLast sends the newest n messages, and goes on from there.
 func (h *Hub) sendLast(c *catchup, n int) {
-	page, err := h.newestPage(c.channel(), n)
+	page, err := h.newestPage(c, n)
 	if err != nil {
 		h.lose(c, broker.Position{})
 		return
@@ -93,12 +97,12 @@ func (h *Hub) sendLast(c *catchup, n int) {
 }
 
 // newestPage reads the newest n messages, or as many as there are.
-func (h *Hub) newestPage(channel string, n int) (page broker.Page, err error) {
+func (h *Hub) newestPage(c *catchup, n int) (page broker.Page, err error) {
 	if h.history == nil {
 		return broker.Page{Complete: true}, nil
 	}
-	err = h.patiently(func() (err error) {
-		page, err = h.readHistory(channel, broker.Position{}, n)
+	err = h.patiently(c, func() (err error) {
+		page, err = h.readHistory(c.channel(), broker.Position{}, n)
 		return err
 	})
 	return page, err
@@ -124,7 +128,7 @@ func (h *Hub) feed(c *catchup, after broker.Position) {
 			return
 		}
 		var page broker.Page
-		err := h.patiently(func() (err error) {
+		err := h.patiently(c, func() (err error) {
 			page, err = h.readHistory(c.channel(), after, replayMessages)
 			return err
 		})

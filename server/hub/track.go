@@ -79,11 +79,11 @@ func (k *track) step(p broker.Position) step {
 	switch {
 	case p.IsZero(): // it has no place in the history
 		return follows
+	case p == k.last, p.Before(k.last): // also behind a gap that was told
+		return repeats
 	case k.fresh, k.last.Next(p):
 		k.last, k.fresh, k.told = p, false, false
 		return follows
-	case p == k.last, p.Before(k.last):
-		return repeats
 	default:
 		return jumps
 	}
