@@ -29,6 +29,7 @@ type keeper struct {
 	record   string // its key
 	transmit func(context.Context, []*publication)
 	unsent   func(error) error // the outcome of what was not sent because of an error
+	dials    func() int64      // how often a connection was made
 
 	run   *run             // nil until it is needed
 	known map[string]known // by channel
@@ -46,7 +47,11 @@ type known struct {
 }
 
 func newKeeper(b *Broker) *keeper {
-	return &keeper{opts: b.opts, client: b.client, record: b.opts.Prefix + runName, transmit: b.transmit, unsent: b.unsent, known: map[string]known{}, heard: b.heard}
+	return &keeper{
+		opts: b.opts, client: b.client, record: b.opts.Prefix + runName,
+		transmit: b.transmit, unsent: b.unsent, dials: b.dials.Load, heard: b.heard,
+		known: map[string]known{},
+	}
 }
 
 // send gives the publications their outcomes. Those to which Redis says that it
@@ -54,7 +59,7 @@ func newKeeper(b *Broker) *keeper {
 // that was started again. Nothing else is ever repeated.
 func (k *keeper) send(ctx context.Context, publications []*publication) {
 	for range maxRuns {
-		if k.run == nil {
+		if k.run == nil || k.run.dials != k.dials() {
 			r, err := k.acquire(ctx)
 			if err != nil {
 				fail(publications, k.unsent(outcome(err, false)))
@@ -171,7 +176,9 @@ func (k *keeper) learn(ctx context.Context, publications []*publication, now tim
 		}
 		channel, epoch := p.message.Channel, p.receipt.Position.Epoch
 		k.note(p.receipt.Position)
-		k.accepted = witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, time.Now()}
+		if m := p.message; testifies(broker.Message{Channel: m.Channel, Position: p.receipt.Position}) {
+			k.accepted = witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, time.Now()}
+		}
 		switch {
 		case p.expire != nil && p.expire.accepted():
 			k.learned(channel, known{epoch, now})

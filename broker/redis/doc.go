@@ -112,13 +112,20 @@
 // been lost: the same master, with appendonly yes and appendfsync always during
 // all of the old run and now, without replicas and not promoted.
 //
-// Even then each node looks whether the newest messages that it has published and
-// heard are still there, whenever it has had to connect again. Where one is not, as
+// Even then each node looks, whenever it has connected again, whether the newest
+// messages that it has published and heard are still there. Where one is not, as
 // after a disk has lost the end of the append-only file, or where a master has
 // accepted it that was replaced by then, the node makes a new epoch for all. A node
 // that knows none of the lost messages cannot see that before one that does; who puts
-// an older file back in place deletes __pregon:run. Clocks of nodes and servers should
-// agree: by them a node knows whether another has seen to the loss already.
+// an older file back in place deletes __pregon:run. By the clocks of nodes and servers
+// a node knows whether another has seen to a loss already, so they should agree.
+//
+// Two things can go unnoticed. A server that was replaced and is the master again in
+// one life still knows its scripts: what a node publishes first on its first
+// connection to it may be numbered as before (a node that serves clients publishes a
+// heartbeat each second). And other programs may add entries to a stream, but not
+// make one that has been deleted: its numbers would begin again. A Redis Cluster
+// keeps no history.
 //
 // A marker counts who uses a key. The first need not search, and others search the
 // stream for the message. Markers live two Ages after the key was last used; a
@@ -126,8 +133,8 @@
 // published again.
 //
 // The user of an ACL needs in addition the keys, and the commands EVALSHA, EVAL,
-// SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, GET, SET, INCR, PEXPIRE
-// and TIME. CONFIG|GET is asked and may be refused; the server then counts as not
+// SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, GET, SET, INCR, EXISTS,
+// PEXPIRE and TIME. CONFIG|GET is asked and may be refused; the server then counts as not
 // durable.
 //
 // [Broker.Diagnose] says what in the settings of a server would hurt.

@@ -24,6 +24,7 @@ const maxFloor = 1<<53 - 1
 type run struct {
 	epoch uint64 // which the server's streams have at least, or begin
 	sha   string // of the publishScript that only this run knows
+	dials int64  // when it was asked: a connection that was made later may be to another
 }
 
 // acquire asks the server for its run, and makes it know the script. All of it is
@@ -39,7 +40,7 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 	keys, words := []string{k.record}, []any{s.identity, bit(s.durable), bit(s.alone), k.floor()}
 	for _, w := range k.present() {
 		keys = append(keys, w.stream)
-		words = append(words, w.position.Epoch, w.position.Seq, w.fields, w.seen.UnixMicro())
+		words = append(words, w.words(k.opts.History.Age)...)
 	}
 	pipe := conn.Pipeline()
 	epoch := pipe.Eval(ctx, runScript, keys, words...)
@@ -53,7 +54,7 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 		return nil, errBadReply
 	}
 	k.note(broker.Position{Epoch: n})
-	return &run{epoch: n, sha: sha.Val()}, nil
+	return &run{epoch: n, sha: sha.Val(), dials: k.dials()}, nil
 }
 
 // A server is what one says of itself.
@@ -88,7 +89,7 @@ func askServer(ctx context.Context, conn *goredis.Conn) (server, error) {
 	}
 	links := replication.Val()
 	return server{
-		identity: runID + "/" + field(links, "master_replid"),
+		identity: runID + "/" + field(links, "master_replid2"), // which changes with a promotion
 		durable:  appends.Val()["appendonly"] == "yes" && syncs.Val()["appendfsync"] == "always",
 		alone: field(links, "role") == "master" && field(links, "connected_slaves") == "0" &&
 			strings.Trim(field(links, "master_replid2"), "0") == "" && field(links, "master_replid2") != "",

@@ -88,29 +88,39 @@ func TestEpoch(t *testing.T) {
 // it has published or heard itself, and the others go on in that.
 func TestEpochEndLost(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		feed bool // the node that goes on has heard the message, and has not published it
-	}{{"published", false}, {"heard", true}} {
+		name  string
+		heard bool          // the node that goes on has heard the message, and has not published it
+		ahead bool          // the stream has an epoch of the future
+		idle  time.Duration // in which the stream is only asked for
+	}{
+		{name: "published"},
+		{name: "heard", heard: true},
+		{name: "heard, in an epoch of the future", heard: true, ahead: true},
+		{name: "long ago", idle: 1200 * time.Millisecond},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := redistest.Start(t, durable...)
-			nodes := []*redis.Broker{newBroker(t, keeping(server.Addr())), newBroker(t, keeping(server.Addr()))}
+			o := keeping(server.Addr())
+			o.History.Age = time.Second
+			nodes := []*redis.Broker{newBroker(t, o), newBroker(t, o)}
 			next := nodes[0]
+			if c.ahead {
+				server.MustDo("XADD", "__pregon:h:chat", "4000000000000000-0", "m", "d")
+			}
 			var feed broker.Feed
-			if c.feed {
+			if c.heard {
 				next = nodes[1]
 				feed = newFeed(t, next, "chat")
 			}
 			keep(t, nodes[1], "chat", "1")
 			keep(t, nodes[0], "chat", "2")
 			last := keep(t, nodes[0], "chat", "3")
-			if c.feed {
-				for m, err := range broker.All(feed) {
-					if err != nil {
-						t.Fatal(err)
-					}
-					if m.Position == last {
-						break
-					}
+			if c.heard {
+				hearUpTo(t, feed, last)
+			}
+			for until := time.Now().Add(c.idle); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+				if _, err := next.Newest(guard(t), "chat"); err != nil {
+					t.Fatal(err)
 				}
 			}
 			server.Kill()
@@ -120,7 +130,7 @@ func TestEpochEndLost(t *testing.T) {
 			if p.Epoch <= last.Epoch || p.Seq != 0 {
 				t.Errorf("after %v was lost comes %v, want a new epoch", last, p)
 			}
-			for i, n := range append(nodes, newBroker(t, keeping(server.Addr()))) {
+			for i, n := range append(nodes, newBroker(t, o)) {
 				q := eventually(t, n, "chat", fmt.Sprint(i))
 				if !p.Next(q) {
 					t.Errorf("node %d goes on with %v after %v", i, q, p)
@@ -128,6 +138,31 @@ func TestEpochEndLost(t *testing.T) {
 				p = q
 			}
 		})
+	}
+}
+
+// hearUpTo reads f up to a position.
+func hearUpTo(t *testing.T, f broker.Feed, p broker.Position) {
+	t.Helper()
+	for m, err := range broker.All(f) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Position == p {
+			return
+		}
+	}
+}
+
+// A first replica changes nothing.
+func TestEpochFirstReplica(t *testing.T) {
+	server, replica := redistest.Start(t, "--repl-diskless-sync-delay", "0"), redistest.Start(t)
+	last := keep(t, newBroker(t, keeping(server.Addr())), "chat", "1")
+	host, port, _ := strings.Cut(server.Addr(), ":")
+	replica.MustDo("REPLICAOF", host, port)
+	eventuallyTrue(t, "the replica does not get the stream", func() bool { return replica.MustDo("EXISTS", "__pregon:h:chat") == "1" })
+	if p := keep(t, newBroker(t, keeping(server.Addr())), "chat", "2"); !last.Next(p) {
+		t.Errorf("after %v comes %v, want the next", last, p)
 	}
 }
 

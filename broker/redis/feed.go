@@ -20,6 +20,7 @@ type Feed struct {
 	queue  *broker.Queue
 	dial   func(context.Context) (*conn, error)
 	forget func(*Feed) // tells the Broker
+	keeper *keeper     // nil without history
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -29,7 +30,7 @@ type Feed struct {
 	kept map[string]struct{} // topics that every new link restores
 	link *link               // the present one, or the next to be made
 
-	newest   broker.Message // with a position that was heard
+	newest   broker.Message // that was heard and may be a witness
 	newestAt time.Time
 }
 
@@ -39,6 +40,7 @@ func newFeed(b *Broker) *Feed {
 		queue:  broker.NewQueue(),
 		dial:   b.connect,
 		forget: b.forget,
+		keeper: b.keeper,
 		done:   make(chan struct{}),
 		kept:   map[string]struct{}{},
 	}

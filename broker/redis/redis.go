@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -29,6 +30,7 @@ type Broker struct {
 	keeper    *keeper    // nil without history
 	sentinels *sentinels // nil without Options.Master
 
+	dials   atomic.Int64    // for the pool
 	closing context.Context // ends what is running when the Broker is closed
 	close   context.CancelFunc
 
@@ -76,6 +78,7 @@ func (b *Broker) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	b.running.Add(1)
 	b.mu.Unlock()
+	b.dials.Add(1)
 	defer b.running.Done()
 
 	ctx, cancel := context.WithCancel(ctx)

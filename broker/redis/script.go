@@ -108,7 +108,8 @@ func publishScriptOf(runID string) string {
 //
 //	KEYS   record; the stream of each witness
 //	ARGV   run, durable (0 or 1), whether the server may be the old one (0 or 1), floor;
-//	       epoch, number, fields of each witness, and when it was seen, in microseconds
+//	       epoch, number and fields of each witness, when it was seen, in microseconds,
+//	       and whether it may have expired (0 or 1)
 //
 // A witness before the oldest entry was trimmed. One of an earlier epoch than the
 // record's that was seen before that began has been told of by the node that made
@@ -117,21 +118,24 @@ func publishScriptOf(runID string) string {
 const runScript = `
 local run, epoch, durable = string.match(redis.call('GET', KEYS[1]) or '', '^(%S+) (%d+) ([01])$')
 local same = run == ARGV[1]
-local function missing(stream, id, fields)
+local function missing(stream, id, fields, old)
   local found = redis.call('XRANGE', stream, id, '+', 'COUNT', '1')[1]
   if found and found[1] == id then return found[2][2] ~= fields end
-  return not found or #redis.call('XREVRANGE', stream, '(' .. id, '-', 'COUNT', '1') > 0
+  if found then return #redis.call('XREVRANGE', stream, '(' .. id, '-', 'COUNT', '1') > 0 end
+  return old == '0' or redis.call('EXISTS', stream) == 1
 end
-local fresh = not epoch
+local fresh, floor = not epoch, tonumber(ARGV[4])
 for i = 2, #KEYS do
-  local at = 4 * i - 3
-  local told = fresh or math.max(tonumber(ARGV[at]), tonumber(ARGV[at + 3])) < tonumber(epoch)
-  fresh = fresh or not told and missing(KEYS[i], ARGV[at] .. '-' .. ARGV[at + 1], ARGV[at + 2])
+  local at = 5 * i - 5
+  local theirs, seen = tonumber(ARGV[at]), tonumber(ARGV[at + 3])
+  floor = math.max(floor, theirs + 1)
+  local told = fresh or math.max(theirs, seen) < tonumber(epoch)
+  fresh = fresh or not told and missing(KEYS[i], ARGV[at] .. '-' .. ARGV[at + 1], ARGV[at + 2], ARGV[at + 4])
 end
 if not fresh and same and (durable == '0' or ARGV[2] == '1') then return epoch end
 if fresh or not same and not (durable == '1' and ARGV[2] == '1' and ARGV[3] == '1') then
   local now = redis.call('TIME')
-  epoch = string.format('%.0f', math.max(now[1] * 1000000 + now[2], tonumber(epoch or '0') + 1, tonumber(ARGV[4])))
+  epoch = string.format('%.0f', math.max(now[1] * 1000000 + now[2], tonumber(epoch or '0') + 1, floor))
 end
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. epoch .. ' ' .. ARGV[2])
 return epoch

@@ -106,7 +106,7 @@ func (s *sentinels) vote(ctx context.Context) (string, error) {
 	votes, voters := map[string]int{}, 0
 	for addr, err := range s.answers(ctx) {
 		if err != nil {
-			if failure == nil || errors.Is(err, broker.ErrDenied) { // which waiting does not mend
+			if failure == nil || errors.Is(failure, broker.ErrDenied) { // which waiting mends if another is only away
 				failure = err
 			}
 			continue

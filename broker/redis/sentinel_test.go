@@ -106,7 +106,8 @@ func TestSentinelAnswers(t *testing.T) {
 		{"two disagree", []int{right, wrong}, broker.ErrUnavailable},
 		{"all are dead", []int{dead, dead}, broker.ErrUnavailable},
 		{"all are silent", []int{silent}, broker.ErrUnavailable},
-		{"none knows the name", []int{ignorant, dead}, broker.ErrDenied},
+		{"none knows the name", []int{ignorant, ignorant}, broker.ErrDenied},
+		{"none that answers knows the name", []int{ignorant, dead}, broker.ErrUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var addrs []string

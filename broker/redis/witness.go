@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pregon/pregon/broker"
@@ -16,16 +18,22 @@ type witness struct {
 	seen     time.Time
 }
 
-// present are the witnesses of what this node has published and heard, except
-// those that may have expired.
+// present are the witnesses of what this node has published and heard.
 func (k *keeper) present() []witness {
-	var present []witness
-	for _, w := range append(k.heard(), k.accepted) {
-		if !w.position.IsZero() && time.Since(w.seen) < k.opts.History.Age {
-			present = append(present, w)
-		}
-	}
-	return present
+	return slices.DeleteFunc(append(k.heard(), k.accepted), func(w witness) bool { return w.position.IsZero() })
+}
+
+// words are the witness's among the arguments of runScript. What is older than Age
+// may have expired.
+func (w witness) words(age time.Duration) []any {
+	return []any{w.position.Epoch, w.position.Seq, w.fields, w.seen.UnixMicro(), bit(time.Since(w.seen) >= age)}
+}
+
+// testifies reports whether m may be a witness: it has a position, and is not one of
+// the messages to themselves that nodes publish all the time, of which it harms
+// nobody to lose one.
+func testifies(m broker.Message) bool {
+	return !m.Position.IsZero() && !strings.HasPrefix(m.Channel, "__")
 }
 
 // heard are the witnesses of what the Feeds have heard.
@@ -49,9 +57,10 @@ func (f *Feed) witness() witness {
 
 // hear notes what is heard.
 func (f *Feed) hear(m broker.Message) {
-	if m.Position.IsZero() {
+	if f.keeper == nil || !testifies(m) {
 		return
 	}
+	f.keeper.note(m.Position)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.newest, f.newestAt = m, time.Now()
