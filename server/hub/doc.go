@@ -45,7 +45,9 @@
 // and delivered in its place, while newer messages wait behind it, bounded, and
 // the clients notice nothing. A bounded number of channels is read at a time. Now
 // and then all channels are compared with the history, in case the newest message
-// of one was lost without a word.
+// of one was lost without a word. In a channel without any message there is nothing to
+// see a loss by: that histories have begun anew is seen by the heartbeats, which have
+// positions, too.
 //
 // What cannot be had any more, and without a history whatever may be missing, is a
 // gap: each subscriber of the channel is told at that very place. Those whose

@@ -252,7 +252,7 @@ func (h *Hub) finish(t *topic) {
 // somebody listens to from expiring.
 func (h *Hub) audit() {
 	for h.sleep(jitter(h.history.Retention().Age / 2)) {
-		topics := h.carried()
+		topics := h.tracked()
 		var differ []*topic
 		for i, newest := range h.newest(topics) {
 			if !topics[i].track.isLevel(newest) { // or something is on its way, which the fill will see
@@ -263,13 +263,13 @@ func (h *Hub) audit() {
 	}
 }
 
-// carried returns the topics that the feed carries and that are tracked.
-func (h *Hub) carried() []*topic {
+// tracked returns the topics that the feed carries and that have a history.
+func (h *Hub) tracked() []*topic {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	var topics []*topic
 	for _, t := range h.topics {
-		if t.there && t.listen == nil {
+		if t.there && t.track != nil {
 			topics = append(topics, t)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
 )
 
 // heartbeatPrefix begins the name of the channel on which a hub hears itself.
@@ -27,6 +28,8 @@ type heartbeat struct {
 	topic   *topic
 	settled chan struct{} // closed when the last word came back
 	once    sync.Once     // closes it
+
+	epoch uint64 // of the newest, 0 without a history; the reader's own
 
 	mu      sync.Mutex
 	heard   time.Time     // when one came back last
@@ -101,10 +104,34 @@ func (b *heartbeat) hear(m broker.Message) {
 	if string(m.Data) == lastWord {
 		b.once.Do(func() { close(b.settled) })
 	}
+	before := b.note()
+	if e := m.Position.Epoch; e != 0 {
+		if b.epoch != 0 && b.epoch != e {
+			b.hub.begunAnew(before)
+		}
+		b.epoch = e
+	}
+}
+
+// note notes that one came back, and returns when the one before did.
+func (b *heartbeat) note() (before time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	before = b.heard
 	b.heard, b.problem = time.Now(), nil
 	b.tell()
+	return before
+}
+
+// begunAnew tells of a gap in channels that had no message when the heartbeat before
+// this one came back: histories have begun anew since, and what may have been lost of
+// these left nothing to see that by.
+func (h *Hub) begunAnew(since time.Time) {
+	for _, t := range h.tracked() {
+		if t.track.wasEmpty(since) {
+			h.tellGap(t, transport.Gap{Channel: t.name, Reason: transport.NewEpoch})
+		}
+	}
 }
 
 // failed notes why heartbeats cannot come back.

@@ -63,8 +63,12 @@ func (l *ledger) fail(err error) { l.mu.Lock(); defer l.mu.Unlock(); l.down = er
 
 // Publish is for the hub's heartbeat.
 func (l *ledger) Publish(_ context.Context, m broker.Message) (broker.Receipt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m.Position = broker.Position{Epoch: l.epoch, Seq: l.seq[m.Channel]}
+	l.seq[m.Channel]++
 	l.feed.Push(m)
-	return broker.Receipt{}, nil
+	return broker.Receipt{Position: m.Position}, nil
 }
 
 func (l *ledger) Feed(context.Context) (broker.Feed, error) { return ledgerFeed{l.feed}, nil }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub"
@@ -71,4 +72,30 @@ func TestBeganBehindTheOthers(t *testing.T) {
 			t.Errorf("began at %v, want %v", p, last)
 		}
 	})
+}
+
+// In a channel that had no message nothing is left to see a loss by: where histories
+// have begun anew its clients are told, by the next heartbeat, whether a message came
+// since or not. Others see it by their next message.
+func TestLossInAnEmptyChannel(t *testing.T) {
+	for name, heard := range map[string]bool{"nothing came since": false, "a message came since": true} {
+		t.Run(name, func(t *testing.T) {
+			withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+				c := join(t, h, &lines{}, false, "c")
+				defer c.leave()
+				time.Sleep(4500 * time.Millisecond) // of the bubble's time: between heartbeats
+				l.say("c", "lost", false)
+				l.renew()
+				l.feed.Gap(broker.LinkLost, "c")
+				want := "gap c\n"
+				if heard {
+					l.say("c", "new", true)
+					want = "c new\ngap c\n"
+				}
+				if got := c.read(t, strings.Count(want, "\n")); got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			})
+		})
+	}
 }

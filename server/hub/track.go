@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -20,6 +21,7 @@ type track struct {
 	begun bool            // last is known
 	first broker.Position // of the newest message before the subscription, zero for none
 	last  broker.Position // of the newest message delivered, or first
+	woke  time.Time       // when the first message was delivered in a channel that had none
 	fresh bool            // nothing was delivered since the subscription, or since a gap was told: whatever comes next follows
 	told  bool            // a gap was told behind last
 
@@ -56,6 +58,13 @@ func (k *track) beginning() broker.Position {
 	return k.first
 }
 
+// wasEmpty reports whether the channel had no message at a time.
+func (k *track) wasEmpty(at time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.begun && (k.last.IsZero() || !k.woke.Before(at))
+}
+
 // reset forgets all, for a topic that is not subscribed any more.
 func (k *track) reset() {
 	k.mu.Lock()
@@ -82,6 +91,9 @@ func (k *track) step(p broker.Position) step {
 	case p == k.last, p.Before(k.last): // also behind a gap that was told
 		return repeats
 	case k.fresh, k.last.Next(p):
+		if k.last.IsZero() {
+			k.woke = time.Now()
+		}
 		k.last, k.fresh, k.told = p, false, false
 		return follows
 	default:
