@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -128,38 +127,71 @@ func (c *chaos) goesOn() {
 func (c *chaos) heard() {
 	c.t.Helper()
 	ends := c.load.newest()
+	var behind []*checker
+	if await(func() bool { behind = c.behind(ends); return len(behind) == 0 }) {
+		return
+	}
+	for _, ch := range behind {
+		c.t.Errorf("%s does not hear all that was published: %s", ch.name, ch.state())
+	}
+	c.t.FailNow()
+}
+
+// behind are the clients that have not heard all up to ends, which are the numbers of
+// publishers.
+func (c *chaos) behind(ends []int) (behind []*checker) {
 	for i, ch := range c.checkers {
 		first := i % chaosChannels * eachChannel
-		c.until(ch.name+" does not hear all that was published", func() bool { return ch.has(first, ends[first:first+eachChannel]) })
+		if !ch.has(first, ends[first:first+eachChannel]) {
+			behind = append(behind, ch)
+		}
 	}
+	return behind
 }
 
 func (c *chaos) until(what string, done func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatal(what)
-		}
+	if !await(done) {
+		c.t.Fatal(what)
 	}
 }
 
-// finish ends all, and reports what was wrong: gaps and closes, too, where the test
-// allows none.
+// await reports whether something is done before patience ends.
+func await(done func() bool) bool {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// finish ends all, and reports what was wrong.
 func (c *chaos) finish(lossless, staying bool) (gaps int) {
 	c.t.Helper()
 	c.heard()
+	c.end()
+	gaps, wrong := c.verdict(lossless, staying)
+	for _, w := range wrong {
+		c.t.Error(w)
+	}
+	c.t.Logf("%d clients heard %d messages and were told of %d gaps; %s", len(c.checkers), c.heardInAll(), gaps, c.load.summary(c.down))
+	return gaps
+}
+
+// end ends publishers and clients.
+func (c *chaos) end() {
 	c.load.stop()
 	c.leave()
 	c.listening.Wait()
+}
+
+// verdict returns how many gaps were told, and what was wrong: gaps and closes, too,
+// where the test allows none.
+func (c *chaos) verdict(lossless, staying bool) (gaps int, wrong []string) {
 	for _, ch := range c.checkers {
 		told, closes, errs := ch.report()
-		if strings.Contains(ch.name, "text") {
-			told-- // each end of a connection counts as one, the last is our own
-		}
 		gaps += told
-		if strings.Contains(ch.name, "text") {
-			told -= closes
-		}
 		if lossless && told > 0 {
 			errs = append(errs, fmt.Sprintf("%d gaps were told", told))
 		}
@@ -167,11 +199,10 @@ func (c *chaos) finish(lossless, staying bool) (gaps int) {
 			errs = append(errs, fmt.Sprintf("%d connections were closed", closes))
 		}
 		for _, e := range errs {
-			c.t.Errorf("%s: %s", ch.name, e)
+			wrong = append(wrong, ch.name+": "+e)
 		}
 	}
-	c.t.Logf("%d clients heard %d messages and were told of %d gaps; %s", len(c.checkers), c.heardInAll(), gaps, c.load.summary(c.down))
-	return gaps
+	return gaps, wrong
 }
 
 func (c *chaos) heardInAll() (n int) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A checker is what one client has heard, beside what it must hear. Messages are
@@ -16,20 +17,27 @@ type checker struct {
 	accepted func(publisher, n int) bool // a number that was not may be missing
 
 	mu     sync.Mutex
+	joins  int         // connections
 	last   map[int]int // by publisher, the newest number heard
 	gaps   int         // told so far
-	seen   map[int]int // by publisher, gaps told before the newest number
+	breaks int         // places where numbers may be missing: gaps, and where it began anew
+	seen   map[int]int // by publisher, breaks before the newest number
 	errs   []string
 	closes int // connections that the server ended
 	heard  int // messages
+
+	heardAt, joinedAt, refusedAt time.Time // the last time
+	refusal                      error
 }
+
+const clock = "15:04:05.000" // as in the logs of Redis
 
 func newChecker(name string, accepted func(publisher, n int) bool) *checker {
 	return &checker{name: name, accepted: accepted, last: map[int]int{}, seen: map[int]int{}}
 }
 
-// hear checks one message: new, in order, and with nothing missing before it that
-// was not told.
+// hear checks one message: new, in order, and with nothing missing before it,
+// from the first number on, that was not told.
 func (c *checker) hear(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,19 +47,20 @@ func (c *checker) hear(text string) {
 		return
 	}
 	c.heard++
-	last, known := c.last[publisher]
+	c.heardAt = time.Now()
+	last := c.last[publisher]
 	switch {
 	case n <= last:
 		c.fail("heard %d of publisher %d after %d", n, publisher, last)
 		return
-	case known && c.gaps == c.seen[publisher]:
+	case c.breaks == c.seen[publisher]:
 		for missing := last + 1; missing < n; missing++ {
 			if c.accepted(publisher, missing) {
 				c.fail("%d of publisher %d is missing between %d and %d, and no gap was told", missing, publisher, last, n)
 			}
 		}
 	}
-	c.last[publisher], c.seen[publisher] = n, c.gaps
+	c.last[publisher], c.seen[publisher] = n, c.breaks
 }
 
 // parseSaid takes a message apart.
@@ -67,6 +76,29 @@ func (c *checker) gap() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gaps++
+	c.breaks++
+}
+
+// anew notes that the client has no place to go on from and does not ask for what it
+// may have missed.
+func (c *checker) anew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.breaks++
+}
+
+// join notes that the client hears what is published from now on.
+func (c *checker) join() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.joins++
+	c.joinedAt = time.Now()
+}
+
+func (c *checker) joined() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.joins > 0
 }
 
 // closed notes that the server ended a connection that was to stay.
@@ -82,8 +114,9 @@ func (c *checker) failf(format string, args ...any) {
 	c.fail(format, args...)
 }
 
+// fail says when, for comparison with the logs of nodes and Redis.
 func (c *checker) fail(format string, args ...any) {
-	c.errs = append(c.errs, fmt.Sprintf(format, args...))
+	c.errs = append(c.errs, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...))
 }
 
 // has reports whether the client has heard all up to ends, which are the numbers of
@@ -97,6 +130,21 @@ func (c *checker) has(first int, ends []int) bool {
 		}
 	}
 	return true
+}
+
+// state says what the client is doing.
+func (c *checker) state() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprintf("heard up to %v by publisher, last at %s; connected %d times, last at %s; refused last at %s: %v",
+		c.last, c.heardAt.Format(clock), c.joins, c.joinedAt.Format(clock), c.refusedAt.Format(clock), c.refusal)
+}
+
+// refused notes why the client could not connect.
+func (c *checker) refused(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refusal, c.refusedAt = err, time.Now()
 }
 
 // count returns how many messages were heard.
@@ -120,20 +168,23 @@ func (c *checker) report() (gaps, closes int, errs []string) {
 // The checker finds what it is there for: a message that is missing and was
 // accepted, comes twice, comes late, or was never published; and nothing else.
 func TestChaosChecker(t *testing.T) {
-	const gap, closed = "gap", "closed"
+	const gap, closed, anew = "gap", "closed", "anew"
 	for _, c := range []struct {
 		name  string
 		heard []string
 		errs  int
 	}{
 		{"all", []string{"0 1", "0 2", "1 1", "0 3"}, 0},
-		{"begun in the middle", []string{"0 7", "0 8"}, 0},
+		{"begun in the middle", []string{anew, "0 7", "0 8"}, 0},
+		{"missing at the beginning", []string{"0 1", "1 3"}, 2},
 		{"missing", []string{"0 1", "0 3"}, 1},
 		{"missing and told", []string{"0 1", gap, "0 3"}, 0},
 		{"missing and told of another place", []string{gap, "0 1", "0 3"}, 1},
 		{"missing after it was told", []string{"0 1", gap, "0 3", "0 5"}, 1},
 		{"missing and never accepted", []string{"2 1", "2 3"}, 0},
 		{"missing over a close", []string{"0 1", closed, "0 3"}, 1},
+		{"missing before it began anew", []string{"0 1", anew, "0 3"}, 0},
+		{"twice after it began anew", []string{"0 1", anew, "0 1"}, 1},
 		{"twice", []string{"0 1", "0 1"}, 1},
 		{"twice after a gap", []string{"0 1", gap, "0 1"}, 1},
 		{"late", []string{"0 1", "0 2", "0 4", "0 3"}, 2},
@@ -146,6 +197,8 @@ func TestChaosChecker(t *testing.T) {
 				ch.gap()
 			case closed:
 				ch.closed()
+			case anew:
+				ch.anew()
 			default:
 				ch.hear(h)
 			}

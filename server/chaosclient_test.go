@@ -52,19 +52,20 @@ func (s stay) limited(ctx context.Context) (context.Context, context.CancelFunc)
 }
 
 // listenWS hears the channel over WebSockets in a format. In json it continues
-// where it was, and in text it begins anew each time, which the checker counts as
-// told: it has no cursor.
+// where it was, and in text, without a cursor, it begins anew each time.
 func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 	cursor := ""
 	dialer := websocket.Dialer{NetDialContext: v.chaos.dial}
 	for ; ctx.Err() == nil; between(ctx) {
 		conn, resp, err := dialer.DialContext(ctx, "ws://"+v.chaos.address()+v.path("/ws/")+"?format="+format+andSince(cursor), nil)
 		if err != nil {
+			v.refused(err)
 			if resp != nil && resp.StatusCode < 500 {
 				v.failf("the server answered %s", resp.Status)
 			}
 			continue
 		}
+		v.join()
 		visit, end := s.limited(ctx)
 		unhook := context.AfterFunc(visit, func() { _ = conn.Close() })
 		for err == nil {
@@ -76,8 +77,11 @@ func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 		if visit.Err() == nil {
 			v.closed()
 		}
-		if format != "json" {
+		if websocket.IsCloseError(err, 4001) {
 			v.gap()
+		}
+		if cursor == "" {
+			v.anew()
 		}
 		unhook()
 		end()
@@ -128,8 +132,14 @@ func (v *visitor) listenSSE(ctx context.Context, s stay) {
 	for ; ctx.Err() == nil; between(ctx) {
 		visit, end := s.limited(ctx)
 		err := v.readStream(visit, &cursor)
+		if err != nil && visit.Err() == nil {
+			v.refused(err)
+		}
 		if visit.Err() == nil && err == nil {
 			v.closed()
+		}
+		if cursor == "" && err == nil {
+			v.anew()
 		}
 		end()
 	}
@@ -163,6 +173,7 @@ func (v *visitor) readStream(ctx context.Context, cursor *string) error {
 		return err
 	}
 	defer resp.Body.Close()
+	v.join()
 	in := bufio.NewReader(resp.Body)
 	var name, data string
 	id := *cursor
@@ -197,13 +208,18 @@ func (v *visitor) hearEvent(name, data string) {
 
 // poll hears the channel by long polls of its history, now and then.
 func (v *visitor) poll(ctx context.Context) {
+	v.join() // the first page has what came before it
 	for cursor := ""; ctx.Err() == nil; pause(ctx, hopping()) {
 		page, err := v.getPage(ctx, v.path("/history/")+"?limit=500&wait=2s"+andSince(cursor))
 		if err != nil {
+			v.refused(err)
 			continue
 		}
 		if !page.Complete {
 			v.gap()
+		}
+		if cursor == "" {
+			v.anew() // only the newest are in it
 		}
 		for _, m := range page.Messages {
 			if !page.Complete {

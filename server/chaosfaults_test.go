@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -17,9 +18,17 @@ import (
 func onRedis(t *testing.T, nodes int, url string) (addresses []string) {
 	t.Helper()
 	for range nodes {
-		addresses = append(addresses, start(t, server.Options{Broker: open(t, withHistory(url))}).addr)
+		addresses = append(addresses, start(t, onHistory(t, url)).addr)
 	}
 	return addresses
+}
+
+// onHistory are the options of a node on a Redis, with history. What the node calls
+// an error is seen beside what the test does.
+func onHistory(t *testing.T, url string) server.Options {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+	return server.Options{Broker: open(t, withHistory(url)), Logger: log}
 }
 
 // withHistory adds chaosHistory to a broker URL.
@@ -43,8 +52,12 @@ func TestChaosKills(t *testing.T) {
 	c.steady(n - n/4)
 	c.hopping(n / 4)
 	c.publish(true)
-	for range faults(30) {
+	kills := faults(30)
+	for i := range kills {
 		c.goesOn()
+		if i < kills/2 { // and later ones find nodes that have not recovered from the one before
+			c.heard()
+		}
 		aMoment()
 		c.outage(redis.Restart)
 	}
@@ -74,7 +87,7 @@ func TestChaosResume(t *testing.T) {
 func TestChaosLinks(t *testing.T) {
 	redis := redistest.Start(t)
 	proxy := redistest.StartProxy(t, redis.Addr())
-	n := start(t, server.Options{Broker: open(t, proxy.URL()+chaosHistory)})
+	n := start(t, onHistory(t, proxy.URL()))
 	c := newChaos(t, n.addr)
 	c.steady(longForm(*chaosClients, 20))
 	c.hopping(5)
@@ -131,7 +144,7 @@ func TestChaosLosses(t *testing.T) {
 			for range faults(5) {
 				c.goesOn()
 				c.heard()
-				loss.make(redis)
+				c.outage(func() { loss.make(redis) })
 			}
 			c.goesOn()
 			if c.finish(false, false) == 0 {

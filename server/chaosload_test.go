@@ -56,9 +56,12 @@ func newLoad(c *chaos) *load {
 
 func channelName(i int) string { return fmt.Sprint("c", i) }
 
-// publish starts the publishers. Where again is set they repeat a publication with
+// publish starts the publishers as soon as every client is there. Where again is set they repeat a publication with
 // its key until it is accepted; otherwise each goes on with a new number.
 func (c *chaos) publish(again bool) {
+	for _, ch := range c.checkers {
+		c.until(ch.name+" is not connected", ch.joined)
+	}
 	l := c.load
 	l.again, l.began = again, time.Now()
 	for _, p := range l.publishers {
@@ -127,6 +130,9 @@ func (l *load) post(p *publisher, n int) error {
 		req.Header.Set("Idempotency-Key", text)
 	}
 	resp, err := l.client.Do(req)
+	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
+		return errRefused // it has not come as far as a node
+	}
 	if err != nil {
 		return errUnknown
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker/redis/redistest"
-	"github.com/pregon/pregon/server"
 )
 
 // insideNetwork is set in the environment of a test program that has a network of its
@@ -40,7 +39,7 @@ func TestChaosNetworkDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := startOn(t, l, server.Options{Broker: open(t, redis.URL()+chaosHistory)})
+	n := startOn(t, l, onHistory(t, redis.URL()))
 	c := newChaos(t, "node")
 	c.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", l.Addr().String())
