@@ -54,8 +54,9 @@ type chaos struct {
 	leave     context.CancelFunc
 	listening sync.WaitGroup
 
-	load *load
-	down time.Duration // in which Redis did not run
+	load     *load
+	faithful bool          // publishers stay with one node each
+	down     time.Duration // in which Redis did not run
 }
 
 func newChaos(t *testing.T, nodes ...string) *chaos {
@@ -63,6 +64,16 @@ func newChaos(t *testing.T, nodes ...string) *chaos {
 	c.ctx, c.leave = context.WithCancel(context.Background())
 	c.load = newLoad(c)
 	return c
+}
+
+// addressFor is that of the node that a publisher uses.
+func (c *chaos) addressFor(publisher int) string {
+	if !c.faithful {
+		return c.address()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes[publisher%len(c.nodes)]
 }
 
 // address is that of any node.

@@ -122,7 +122,7 @@ var (
 
 func (l *load) post(p *publisher, n int) error {
 	text := fmt.Sprintf("%d %d", p.id, n)
-	req, err := http.NewRequest(http.MethodPost, "http://"+l.chaos.address()+"/publish/"+p.channel, strings.NewReader(text))
+	req, err := http.NewRequest(http.MethodPost, "http://"+l.chaos.addressFor(p.id)+"/publish/"+p.channel, strings.NewReader(text))
 	if err != nil {
 		return err
 	}
