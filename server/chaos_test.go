@@ -85,6 +85,9 @@ func (c *chaos) address() string {
 
 // add adds a client, which hears one of the channels.
 func (c *chaos) add(name string, listen func(ctx context.Context, v *visitor)) {
+	if len(c.checkers) == 0 {
+		c.load.begin()
+	}
 	i := len(c.checkers)
 	ch := newChecker(fmt.Sprint(name, " ", i), c.load.accepted)
 	c.checkers = append(c.checkers, ch)
@@ -180,6 +183,7 @@ func await(done func() bool) bool {
 // finish ends all, and reports what was wrong.
 func (c *chaos) finish(lossless, staying bool) (gaps int) {
 	c.t.Helper()
+	c.load.stop()
 	c.heard()
 	c.end()
 	gaps, wrong := c.verdict(lossless, staying)
@@ -190,9 +194,8 @@ func (c *chaos) finish(lossless, staying bool) (gaps int) {
 	return gaps
 }
 
-// end ends publishers and clients.
+// end ends the clients.
 func (c *chaos) end() {
-	c.load.stop()
 	c.leave()
 	c.listening.Wait()
 }

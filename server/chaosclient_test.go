@@ -182,17 +182,19 @@ func (v *visitor) readStream(ctx context.Context, cursor *string) error {
 		if err != nil {
 			return nil
 		}
-		field, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		switch field {
-		case "event":
-			name = value
-		case "data":
-			data = value
-		case "id":
-			id = value
-		case "":
+		line = strings.TrimSuffix(line, "\n")
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case line == "":
 			v.hearEvent(name, data)
 			name, data, *cursor = "", "", id
+		case field == "event":
+			name = value
+		case field == "data":
+			data = value // messages have one line
+		case field == "id":
+			id = value
 		}
 	}
 }

@@ -81,6 +81,7 @@ func TestChaosFindsLies(t *testing.T) {
 			c.steady(3)
 			c.publish(false)
 			c.until("too little is published", func() bool { return slices.Min(c.load.newest()) > 6 })
+			c.load.stop()
 			c.heard()
 			c.end()
 			_, wrong := c.verdict(true, true)

@@ -38,7 +38,8 @@ type publisher struct {
 
 	mu       sync.Mutex
 	accepted []bool // by number, from 1
-	count    int64  // of those
+	newest   int    // of those
+	count    int64
 }
 
 func newLoad(c *chaos) *load {
@@ -66,6 +67,16 @@ func (c *chaos) publish(again bool) {
 	l.again, l.began = again, time.Now()
 	for _, p := range l.publishers {
 		l.running.Go(func() { l.run(p) })
+	}
+}
+
+// begin publishes number 0 to each channel, so that none is empty: who comes back to
+// a channel that was is told that it may have missed something.
+func (l *load) begin() {
+	for _, p := range l.publishers {
+		if err := l.post(p, 0); err != nil {
+			l.chaos.t.Fatal("the first message of a channel:", err)
+		}
 	}
 }
 
@@ -162,6 +173,7 @@ func (p *publisher) accept(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.accepted[n] = true
+	p.newest = n
 	p.count++
 }
 
@@ -173,12 +185,12 @@ func (l *load) accepted(publisher, n int) bool {
 	return n < len(p.accepted) && p.accepted[n]
 }
 
-// newest returns the newest number of each publisher that is done with.
+// newest returns the newest number of each publisher that was accepted, 0 for none.
 func (l *load) newest() []int {
 	newest := make([]int, len(l.publishers))
 	for i, p := range l.publishers {
 		p.mu.Lock()
-		newest[i] = max(0, len(p.accepted)-1)
+		newest[i] = p.newest
 		p.mu.Unlock()
 	}
 	return newest
