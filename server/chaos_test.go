@@ -181,7 +181,7 @@ func await(done func() bool) bool {
 }
 
 // finish ends all, and reports what was wrong.
-func (c *chaos) finish(lossless, staying bool) (gaps int) {
+func (c *chaos) finish(lossless, staying bool) {
 	c.t.Helper()
 	c.load.stop()
 	c.heard()
@@ -191,7 +191,6 @@ func (c *chaos) finish(lossless, staying bool) (gaps int) {
 		c.t.Error(w)
 	}
 	c.t.Logf("%d clients heard %d messages and were told of %d gaps; %s", len(c.checkers), c.heardInAll(), gaps, c.load.summary(c.down))
-	return gaps
 }
 
 // end ends the clients.
@@ -217,6 +216,15 @@ func (c *chaos) verdict(lossless, staying bool) (gaps int, wrong []string) {
 		}
 	}
 	return gaps, wrong
+}
+
+// told returns how many gaps clients were told so far.
+func (c *chaos) told() (n int) {
+	for _, ch := range c.checkers {
+		gaps, _, _ := ch.report()
+		n += gaps
+	}
+	return n
 }
 
 func (c *chaos) heardInAll() (n int) {
