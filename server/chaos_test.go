@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +41,10 @@ const chaosHistory = "?history=5m&history-size=10000"
 
 // durable makes Redis keep what it has acknowledged.
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+// compacting has it write its file anew often, too: so faults come in the middle of
+// that, and a start after many of them does not take ever longer.
+var compacting = append(slices.Clone(durable), "--auto-aof-rewrite-min-size", "1mb")
 
 // A chaos is nodes, publishers and clients that check what they hear.
 type chaos struct {

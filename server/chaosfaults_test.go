@@ -46,7 +46,7 @@ func aMoment() { time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) }
 // client, staying or coming back, hears every number once and in order, is told no
 // gap, and is never sent away.
 func TestChaosKills(t *testing.T) {
-	redis := redistest.Start(t, durable...)
+	redis := redistest.Start(t, compacting...)
 	c := newChaos(t, onRedis(t, 2, redis.URL())...)
 	n := longForm(*chaosClients, 30)
 	c.steady(n - n/4)
@@ -68,7 +68,7 @@ func TestChaosKills(t *testing.T) {
 // Clients drop their connections every 50 to 500 ms and continue where they were,
 // while Redis is killed now and then: no seam, and nothing twice.
 func TestChaosResume(t *testing.T) {
-	redis := redistest.Start(t, durable...)
+	redis := redistest.Start(t, compacting...)
 	c := newChaos(t, onRedis(t, 2, redis.URL())...)
 	c.hopping(longForm(*chaosClients, 30))
 	c.publish(true)
