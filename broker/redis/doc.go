@@ -99,9 +99,8 @@
 //
 // Streams are trimmed to about History.Messages, never to less, and expire between
 // Age and two Ages after the last message; asking for [Broker.Newest] puts that
-// off, too. A channel whose node is killed between
-// its first message and the command that follows it keeps its stream until it is
-// published to again.
+// off, too. A channel whose node is killed between its first message and the
+// command that follows it keeps its stream until it is published to again.
 //
 // A new epoch begins where a stream was not there, and where Redis was started
 // again or another server took over, because it may have lost what it had
@@ -134,8 +133,8 @@
 //
 // The user of an ACL needs in addition the keys, and the commands EVALSHA, EVAL,
 // SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, GET, SET, INCR, EXISTS,
-// PEXPIRE and TIME. CONFIG|GET is asked and may be refused; the server then counts as not
-// durable.
+// PEXPIRE and TIME. CONFIG|GET is asked and may be refused; the server then counts
+// as not durable.
 //
 // [Broker.Diagnose] says what in the settings of a server would hurt.
 //

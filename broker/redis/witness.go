@@ -33,7 +33,7 @@ func (w witness) words(age time.Duration) []any {
 // the messages to themselves that nodes publish all the time, of which it harms
 // nobody to lose one.
 func testifies(m broker.Message) bool {
-	return !m.Position.IsZero() && !strings.HasPrefix(m.Channel, "__")
+	return !m.Position.IsZero() && !strings.HasPrefix(m.Channel, broker.ReservedPrefix)
 }
 
 // heard are the witnesses of what the Feeds have heard.

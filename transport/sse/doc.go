@@ -29,11 +29,12 @@
 // # Coming back
 //
 // EventSource keeps the last id and sends it as Last-Event-ID when it comes back,
-// so a page continues where it was without a line of code, and the first block
-// has an id already, so that it does even if it lost its connection before the first
-// message. As the header cannot
-// be changed by the page, the server answers whatever is in it with a stream:
-// EventSource gives up for good after any error status. An id is the cursor of
+// so a page continues where it was without a line of code. The first block has an
+// id already, so that it does even if it lost its connection before the first
+// message; in a channel that had none until then it is told that it was not
+// recovered, as nothing proves that. As the header cannot be changed by the page,
+// the server answers whatever is in it with a stream: EventSource gives up for good
+// after any error status. An id is the cursor of
 // one channel; a stream of several channels continues in that one, and is told of
 // the others that they were not recovered.
 package sse
