@@ -112,13 +112,16 @@ func (s *Sentinels) Master() *Server {
 }
 
 // Failover has the first Sentinel that is up begin to make the replica the master,
-// as an operator does, and does not wait for it. The old master goes on as one
-// until the Sentinels make it a replica some moments later.
+// as an operator does, as soon as it can, and does not wait for the end. The old
+// master goes on as one until the Sentinels make it a replica some moments later.
 func (s *Sentinels) Failover() {
 	s.t.Helper()
 	for _, w := range s.Watch {
 		if w.run != nil {
-			w.MustDo("SENTINEL", "FAILOVER", MasterName)
+			s.wait("a Sentinel begins a failover", func() bool {
+				_, err := w.Do("SENTINEL", "FAILOVER", MasterName) // it may have no recent news of the replica
+				return err == nil
+			})
 			return
 		}
 	}
