@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/pregon/pregon/broker"
@@ -32,8 +33,9 @@ type catchup struct {
 	spilled bool // something came that is not in pending
 	holed   bool // and that is not in the history either
 
-	level bool            // the goroutine is done, and the group is not beyond cut yet
+	level bool            // the goroutine is done, and nothing beyond cut has come yet
 	cut   broker.Position // all up to here was sent
+	told  bool            // of a gap behind cut
 }
 
 func newCatchup(s *session, place int) *catchup {
@@ -121,8 +123,10 @@ func (w *worker) gapBehind(c *catchup, told frame) {
 	switch {
 	case !told.position.IsZero() && (!c.level || told.position.Compare(c.cut) <= 0):
 	case told.bytes == nil, c.level:
+		c.told = true
 		w.sendGap(c.session, told.bytes)
 	default:
+		c.told = true
 		c.keep([]frame{told})
 	}
 }
@@ -149,11 +153,19 @@ func (w *worker) catchUp(c *catchup, cut broker.Position) {
 }
 
 // sendRest sends what of frames was not sent to c before, and makes it a member
-// once its group is beyond what was.
+// once something beyond that has come. If that is of another epoch, c is told of a
+// gap: what the epoch of cut ended with may be lost, even if nobody here has heard it.
 func (w *worker) sendRest(c *catchup, frames []frame) {
 	g := c.group()
 	rest, beyond := c.rest(frames)
-	if beyond || g.last.Compare(c.cut) >= 0 {
+	if c.ends(rest) {
+		told := transport.Gap{Channel: c.channel(), Reason: transport.NewEpoch, From: c.cut}
+		w.sendGap(c.session, c.session.Encoding.Gap(told))
+		if c.session.places[c.place].behind != c {
+			return // it has no words for that, and is to go
+		}
+	}
+	if beyond {
 		c.session.places[c.place].vacate()
 		g.admit(c.session, c.place)
 	}
@@ -166,4 +178,11 @@ func (w *worker) sendRest(c *catchup, frames []frame) {
 		}
 		after, rest = sent[len(sent)-1].position, left
 	}
+}
+
+// ends reports whether the epoch of what c was sent ends before frames, which c was
+// not told of.
+func (c *catchup) ends(frames []frame) bool {
+	i := slices.IndexFunc(frames, func(f frame) bool { return !f.position.IsZero() })
+	return i >= 0 && !c.told && !c.cut.IsZero() && frames[i].position.Epoch != c.cut.Epoch
 }

@@ -369,6 +369,44 @@ func TestLeavingEndsCatchingUp(t *testing.T) {
 	})
 }
 
+// Who continues from what is the newest message since the end of its epoch was lost is
+// told when the next epoch begins, though the others were told before, or nobody is
+// there who could have been.
+func TestContinueAtALostEnd(t *testing.T) {
+	for name, anchored := range map[string]bool{"others were told before": true, "nobody was there": false} {
+		t.Run(name, func(t *testing.T) {
+			withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+				first := l.say("c", "0", true)
+				if anchored {
+					others := join(t, h, &lines{}, false, "c")
+					defer others.leave()
+					l.say("c", "lost", true)
+					others.read(t, 1)
+					l.loseEnd("c")
+					l.feed.Gap(broker.LinkLost, "c")
+					others.read(t, 1)
+				} else {
+					l.say("c", "lost", false)
+					l.loseEnd("c")
+				}
+				told := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first})
+				defer told.leave()
+				untold := joinFrom(t, h, &mute{}, sockets, transport.Start{Since: true, After: first})
+				defer untold.leave()
+				synctest.Wait()
+				l.say("c", "next", true)
+				l.say("c", "last", true)
+				if got, want := told.read(t, 4), "subscribed c true\ngap c\nc next\nc last\n"; got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+				if got, want := untold.read(t, 1), fmt.Sprintf("end %d\n", transport.EndGap); got != want {
+					t.Errorf("without words for a gap: got %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
 // Clients come and go and continue where they were while messages are published,
 // some of which the feed loses: each hears everything from where it began, once and
 // in order.

@@ -59,6 +59,15 @@ func (l *ledger) renew() {
 	clear(l.kept)
 }
 
+// loseEnd drops the newest message of a channel and begins a new epoch behind the rest.
+func (l *ledger) loseEnd(channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept[channel] = slices.Clone(l.kept[channel][:len(l.kept[channel])-1])
+	l.epoch++
+	clear(l.seq)
+}
+
 func (l *ledger) fail(err error) { l.mu.Lock(); defer l.mu.Unlock(); l.down = err }
 
 // Publish is for the hub's heartbeat.
