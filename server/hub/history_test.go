@@ -354,6 +354,7 @@ func TestLeavingEndsCatchingUp(t *testing.T) {
 		c := joinFrom(t, h, &lines{}, small, transport.Start{Since: true, After: first})
 		c.read(t, 10)
 		c.session.Leave()
+		synctest.Wait()
 		var heard atomic.Int64
 		go func() {
 			lines := bufio.NewScanner(c.peer)
@@ -405,6 +406,23 @@ func TestContinueAtALostEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who continues from an epoch that has ended is told, gets what is left of it, and
+// after a gap the next.
+func TestContinueFromAnEndedEpoch(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		first := l.say("c", "0", false)
+		l.say("c", "1", false)
+		l.say("c", "lost", false)
+		l.loseEnd("c")
+		l.say("c", "2", false)
+		c := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first})
+		defer c.leave()
+		if got, want := c.read(t, 4), "subscribed c false\nc 1\ngap c\nc 2\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }
 
 // Clients come and go and continue where they were while messages are published,

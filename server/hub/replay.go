@@ -23,10 +23,12 @@ func (h *Hub) resume(c *catchup, start transport.Start) {
 		h.resumeOutset(c)
 		return
 	}
-	newest, recovered := h.recoverable(c, start.After)
+	newest, there := h.recoverable(c, start.After)
+	// What an epoch ended with may have been lost with its end.
+	recovered := there && newest.Epoch == start.After.Epoch
 	switch {
 	case !h.answer(c, newest, recovered):
-	case recovered:
+	case there: // what is left of the epoch, and then the next
 		h.feed(c, start.After)
 	default:
 		h.caughtUp(c, broker.Position{})
@@ -46,9 +48,9 @@ func (h *Hub) answer(c *catchup, newest broker.Position, recovered bool) bool {
 
 func (c *catchup) channel() string { return c.group().topic.name }
 
-// recoverable reports whether all that was published to c's channel after a position
-// is still there, and returns the newest position, zero where it is not known.
-func (h *Hub) recoverable(c *catchup, after broker.Position) (newest broker.Position, recovered bool) {
+// recoverable reports whether all of c's channel that is kept follows a position
+// without a hole, and returns the newest position, zero where it is not known.
+func (h *Hub) recoverable(c *catchup, after broker.Position) (newest broker.Position, there bool) {
 	if h.history == nil || after.IsZero() {
 		return newest, false
 	}
@@ -60,11 +62,10 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (newest broker.Posi
 			return err
 		}
 		page, err := h.readHistory(c.channel(), after, 1)
-		newest, recovered = all[0], page.Complete
+		newest, there = all[0], page.Complete
 		return err
 	})
-	// What an epoch ended with may have been lost with its end.
-	return newest, err == nil && recovered && newest.Epoch == after.Epoch
+	return newest, err == nil && there
 }
 
 // patiently calls read until it succeeds, or for so long that nobody would wait for
