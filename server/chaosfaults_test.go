@@ -72,7 +72,7 @@ func TestChaosResume(t *testing.T) {
 	c := newChaos(t, onRedis(t, 2, redis.URL())...)
 	c.hopping(longForm(*chaosClients, 30))
 	c.publish(true)
-	lasts := longForm(*chaosTime, 5*time.Second)
+	lasts := longForm(*chaosTime, 3*time.Second)
 	for until := time.Now().Add(lasts); time.Now().Before(until); {
 		time.Sleep(max(2*time.Second, lasts/60))
 		c.goesOn()
@@ -92,10 +92,10 @@ func TestChaosLinks(t *testing.T) {
 	c.steady(longForm(*chaosClients, 20))
 	c.hopping(5)
 	c.publish(true)
-	for i := range faults(20) {
+	for i := range faults(6) {
 		c.goesOn()
 		switch {
-		case i%10 == 9:
+		case i%6 == 5:
 			proxy.Silence()
 			n.awaitReady(http.StatusServiceUnavailable)
 			proxy.Restore()
@@ -141,7 +141,7 @@ func TestChaosLosses(t *testing.T) {
 			c.steady(longForm(*chaosClients, 6))
 			c.hopping(5)
 			c.publish(false)
-			for range faults(5) {
+			for range faults(2) {
 				c.goesOn()
 				c.heard()
 				before := c.told()
@@ -277,7 +277,7 @@ func TestChaosRollingRestart(t *testing.T) {
 		}
 	}
 	c.publish(true)
-	for i := range faults(6) {
+	for i := range faults(nodes) {
 		c.goesOn()
 		fresh := startPregon(t, program, redis.URL())
 		c.replace(i%nodes, fresh.addr)

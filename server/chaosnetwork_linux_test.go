@@ -48,7 +48,7 @@ func TestChaosNetworkDown(t *testing.T) {
 	c.steady(longForm(*chaosClients, 12))
 	c.hopping(5)
 	c.publish(true)
-	for range faults(2) {
+	for range faults(1) {
 		c.goesOn()
 		aMoment()
 		c.outage(func() {
