@@ -273,7 +273,7 @@ func TestQueueModel(t *testing.T) {
 		q, model := broker.NewQueue(), &queueModel{}
 		next := func(t *rapid.T) {
 			if len(model.waiting) == 0 {
-				t.Skip("Next would wait")
+				return // Next would wait
 			}
 			if got, want := summary(q.Next()), summary(model.next()); got != want {
 				t.Fatalf("Next: %s, want %s", got, want)

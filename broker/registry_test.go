@@ -95,7 +95,7 @@ func FuzzOpenHidesPasswords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before, after string) {
 		const password = "hunter2hunter2"
 		if !strings.Contains(before, ":") || !strings.HasPrefix(after, "@") {
-			t.Skip("no password there")
+			return // no password there
 		}
 		_, err := broker.Open(t.Context(), before+password+after)
 		if err != nil && strings.Contains(err.Error(), password) {

@@ -110,8 +110,8 @@ func TestChaosLinks(t *testing.T) {
 	c.finish(true, true)
 }
 
-// Where Redis loses what it has acknowledged, every client is told, at that place,
-// and none is told that it recovered what it did not.
+// Where Redis loses what it has acknowledged, every client that has missed something
+// is told, at that place, and none is told that it recovered what it did not.
 func TestChaosLosses(t *testing.T) {
 	restart := func(s *redistest.Server) { s.Restart() }
 	streams := func(s *redistest.Server, command string, args ...string) {

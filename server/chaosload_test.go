@@ -57,8 +57,9 @@ func newLoad(c *chaos) *load {
 
 func channelName(i int) string { return fmt.Sprint("c", i) }
 
-// publish starts the publishers as soon as every client is there. Where again is set they repeat a publication with
-// its key until it is accepted; otherwise each goes on with a new number.
+// publish starts the publishers as soon as every client is there. Where again is set
+// they repeat a publication with its key until it is accepted; otherwise each goes on
+// with a new number.
 func (c *chaos) publish(again bool) {
 	for _, ch := range c.checkers {
 		c.until(ch.name+" is not connected", ch.joined)

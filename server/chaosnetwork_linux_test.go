@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -69,7 +70,11 @@ func TestChaosNetworkDown(t *testing.T) {
 func runInNetwork(t *testing.T) {
 	t.Helper()
 	if err := networked("true").Run(); err != nil {
-		t.Skip("this system gives no network of its own to users:", err)
+		advice := fmt.Sprint("this system gives nobody a network of its own (sysctl kernel.unprivileged_userns_clone=1, or as root): ", err)
+		if os.Getenv("CI") != "" {
+			t.Fatal(advice)
+		}
+		t.Skip(advice)
 	}
 	program, err := os.Executable()
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 // No cursor that the channel cannot be continued from is taken for one that it can,
 // whoever has made it up: clients are told, each in its way, and hear what is live.
 func TestCursorsThatDoNotContinue(t *testing.T) {
-	const kept, published = 5, 20
+	const kept = 5
+	published := uint64(20)
 	n, _ := withPast(t, kept)
 	for i := range published {
 		n.publish("c", fmt.Sprint(i))
@@ -33,7 +34,7 @@ func TestCursorsThatDoNotContinue(t *testing.T) {
 		{"of another epoch", func() string {
 			return transport.Cursor("c", broker.Position{Epoch: epoch + 1 + r.Uint64N(1<<50), Seq: r.Uint64N(published)})
 		}},
-		{"damaged", func() string { return damaged(r, at("c", published)) }},
+		{"damaged", func() string { return damaged(r, published) }},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			for range 100 {
@@ -42,6 +43,12 @@ func TestCursorsThatDoNotContinue(t *testing.T) {
 				told := n.ws("/ws/c?format=json&since=" + cursor)
 				if got := read(t, told); !strings.Contains(got, `"recovered":false`) {
 					t.Fatalf("json was told %s", got)
+				}
+				text := fmt.Sprint("live ", published)
+				n.publish("c", text)
+				published++
+				if got := read(t, told); !strings.Contains(got, text) {
+					t.Fatalf("json heard %s, want %q", got, text)
 				}
 				_ = told.Close()
 				if err := closeOf(n.ws("/ws/c?since=" + cursor)); !websocket.IsCloseError(err, 4003) {
@@ -68,16 +75,16 @@ func closeOf(c *websocket.Conn) (err error) {
 	return err
 }
 
-// damaged changes some bytes of a cursor, so that it still is one.
-func damaged(r *rand.Rand, cursor string) string {
+// damaged changes some bytes of the newest cursor, so that it still is one.
+func damaged(r *rand.Rand, newest uint64) string {
 	for {
-		b, _ := base64.RawURLEncoding.DecodeString(cursor)
+		b, _ := base64.RawURLEncoding.DecodeString(at("c", newest))
 		for range 1 + r.IntN(3) {
 			b[r.IntN(len(b))] ^= byte(1 + r.IntN(255))
 		}
 		text := base64.RawURLEncoding.EncodeToString(b)
 		p, err := transport.ParseCursor("c", text)
-		within := err == nil && p.Epoch == epoch && p.Seq <= 20 // it happens to be a good one
+		within := err == nil && p.Epoch == epoch && p.Seq <= newest // it happens to be a good one
 		if !errors.Is(err, transport.ErrCursor) && !within {
 			return text
 		}

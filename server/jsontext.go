@@ -51,7 +51,8 @@ func hasLoneSurrogate(text []byte) bool {
 	}
 }
 
-// escapedUnit returns the UTF-16 code unit of the \uXXXX that text begins with.
+// escapedUnit returns the UTF-16 code unit of the escape of six characters, such as
+// \u00f1, that text begins with.
 func escapedUnit(text []byte) (rune, bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false

@@ -110,7 +110,8 @@ func count(values []string, most int) (int, error) {
 var nowhere = broker.Position{Seq: 1}
 
 // sinceOf returns the position that the one cursor in values stands for, zero
-// where there is none, and nowhere where it is of another channel.
+// where there is none, and nowhere where it is of another channel or of a time before
+// there was any message.
 func sinceOf(channel string, values []string) (broker.Position, error) {
 	if len(values) == 0 {
 		return broker.Position{}, nil
@@ -119,7 +120,7 @@ func sinceOf(channel string, values []string) (broker.Position, error) {
 	switch {
 	case len(values) > 1:
 		return p, bad("bad_cursor", "There is more than one cursor in since.")
-	case errors.Is(err, transport.ErrForeignCursor):
+	case errors.Is(err, transport.ErrForeignCursor), err == nil && p == transport.Outset:
 		return nowhere, nil
 	case err != nil:
 		return p, bad("bad_cursor", "The cursor in since is not one that this server gives.")

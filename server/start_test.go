@@ -129,6 +129,10 @@ func TestEventSourceBeforeTheFirstMessage(t *testing.T) {
 				if got := s.event(); !strings.HasSuffix(got, "data: "+c.text) {
 					t.Errorf("got %q, want %q", got, c.text)
 				}
+				past := n.history("/history/c?since=" + id).Messages
+				if len(past) != 1 || past[0].Data != c.text {
+					t.Errorf("the history has %+v behind the id, want %q", past, c.text)
+				}
 			}
 		})
 	}

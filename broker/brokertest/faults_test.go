@@ -53,14 +53,10 @@ var faults = []struct {
 	{"batch-too-few-results", []string{"Batch"}, batchTooFewResults},
 }
 
-var fault = flag.String("fault", "", "run TestFaultyDriver on the driver with this fault")
+var fault = flag.String("fault", "", "run the suite on the driver with this fault, as TestFaults does in processes of its own")
 
-// TestFaultyDriver runs the suite on a driver that must fail it, in the process
-// that TestFaults starts for it.
-func TestFaultyDriver(t *testing.T) {
-	if *fault == "" {
-		t.Skip("TestFaults runs it")
-	}
+// runFaulty runs the suite on a driver that must fail it.
+func runFaulty(t *testing.T) {
 	brokertest.SetGuard(500 * time.Millisecond)
 	for _, f := range faults {
 		if f.name != *fault {
@@ -88,6 +84,10 @@ func TestFaultyDriver(t *testing.T) {
 
 // Every fault is found by the cases that are there for it, which print their rule.
 func TestFaults(t *testing.T) {
+	if *fault != "" {
+		runFaulty(t)
+		return
+	}
 	found := map[string][]string{}
 	for _, f := range faults {
 		found[f.name] = f.cases
@@ -101,9 +101,9 @@ func TestFaults(t *testing.T) {
 				t.Parallel()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				out, err := exec.CommandContext(ctx, os.Args[0], "-fault="+fault, "-test.run=^TestFaultyDriver$/^"+name+"$",
+				out, err := exec.CommandContext(ctx, os.Args[0], "-fault="+fault, "-test.run=^TestFaults$/^"+name+"$",
 					"-test.short", "-rapid.checks=2000", "-rapid.nofailfile", "-rapid.shrinktime=1s").CombinedOutput()
-				if err == nil || !strings.Contains(string(out), "--- FAIL: TestFaultyDriver/"+name) || !strings.Contains(string(out), "rule: ") {
+				if err == nil || !strings.Contains(string(out), "--- FAIL: TestFaults/"+name) || !strings.Contains(string(out), "rule: ") {
 					t.Errorf("the case did not find the fault: %v\n%s", err, out)
 				}
 			})

@@ -166,7 +166,7 @@ func (k *keeper) lifetime() string {
 // learn takes the receipts, and what they say of the streams. A stream that began
 // anew is told when to expire.
 func (k *keeper) learn(ctx context.Context, publications []*publication, now time.Time) {
-	fresh := map[string]uint64{}
+	answered, fresh := time.Now(), map[string]uint64{}
 	for _, p := range publications {
 		if p.err != nil {
 			continue
@@ -176,8 +176,8 @@ func (k *keeper) learn(ctx context.Context, publications []*publication, now tim
 		}
 		channel, epoch := p.message.Channel, p.receipt.Position.Epoch
 		k.note(p.receipt.Position)
-		if m := p.message; testifies(broker.Message{Channel: m.Channel, Position: p.receipt.Position}) {
-			k.accepted = witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, time.Now()}
+		if testifies(channel) {
+			k.accepted = witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, answered}
 		}
 		switch {
 		case p.expire != nil && p.expire.accepted():

@@ -50,11 +50,11 @@ func (p *publication) noScript() bool { return p.refused("NOSCRIPT") }
 // ones before p, or to another life of it.
 func (p *publication) strayed() bool {
 	answered := p.main != nil && p.main.answered && (p.main.Err() == nil || isReply(p.main.Err()))
-	return p.err != nil && !answered || p.refused("READONLY")
+	return p.err != nil && !answered || p.atReplica()
 }
 
 // atReplica reports whether p failed because the server is a replica.
-func (p *publication) atReplica() bool { return errors.Is(p.err, errReplica) }
+func (p *publication) atReplica() bool { return p.refused("READONLY") }
 
 // takeReceipt takes the receipt out of what the script returned.
 func (p *publication) takeReceipt() error {

@@ -31,10 +31,6 @@ var (
 	errNoMaster   = fmt.Errorf("it knows no master of that name: %w", broker.ErrDenied)
 )
 
-// errReplica is broker.ErrUnavailable where that is because the server is a
-// read-only replica.
-var errReplica = fmt.Errorf("%w", broker.ErrUnavailable)
-
 // replies says what Redis' error replies mean, by how they begin. In all of them
 // the command was not executed.
 var replies = []struct {
@@ -45,7 +41,7 @@ var replies = []struct {
 	{"LOADING", "it is loading its data", broker.ErrUnavailable},
 	{"OOM", "it is out of memory", broker.ErrUnavailable},
 	{"MISCONF", "it cannot save its data", broker.ErrUnavailable},
-	{"READONLY", "it is a read-only replica", errReplica},
+	{"READONLY", "it is a read-only replica", broker.ErrUnavailable},
 	{"CLUSTERDOWN", "its cluster is down", broker.ErrUnavailable},
 	{"BUSY", "it is busy with a script", broker.ErrUnavailable},
 	{"TRYAGAIN", "it asks to try again", broker.ErrUnavailable},

@@ -152,13 +152,15 @@ func (l *link) next(ctx context.Context) (reply any, err error) {
 }
 
 func (l *link) deliver(m *goredis.Message) {
+	message := broker.ParseWire(l.feed.channel(m.Channel), []byte(m.Payload))
 	l.feed.mu.Lock()
 	s := l.subs[m.Channel]
 	wanted := s != nil && s.confirmed
+	if wanted {
+		l.feed.hear(message)
+	}
 	l.feed.mu.Unlock()
 	if wanted {
-		message := broker.ParseWire(l.feed.channel(m.Channel), []byte(m.Payload))
-		l.feed.hear(message)
 		l.feed.queue.Push(message)
 	}
 }

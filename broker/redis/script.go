@@ -96,8 +96,8 @@ return {id, 0}
 // names the run, a server that was started again, or another one that took over,
 // does not know it: it says NOSCRIPT before it does anything, and no publication
 // is numbered by what was true of the run before.
-func publishScriptOf(runID string) string {
-	return "-- pregon 1, run " + strings.ToValidUTF8(strings.Join(strings.Fields(runID), ""), "") + publishScript
+func publishScriptOf(identity string) string {
+	return "-- pregon 1, run " + strings.ToValidUTF8(strings.Join(strings.Fields(identity), ""), "") + publishScript
 }
 
 // runScript returns the epoch of a run, and makes a new one where the old one may

@@ -29,12 +29,10 @@ func (w witness) words(age time.Duration) []any {
 	return []any{w.position.Epoch, w.position.Seq, w.fields, w.seen.UnixMicro(), bit(time.Since(w.seen) >= age)}
 }
 
-// testifies reports whether m may be a witness: it has a position, and is not one of
-// the messages to themselves that nodes publish all the time, of which it harms
-// nobody to lose one.
-func testifies(m broker.Message) bool {
-	return !m.Position.IsZero() && !strings.HasPrefix(m.Channel, broker.ReservedPrefix)
-}
+// testifies reports whether the messages of a channel may be witnesses: they are not
+// those to themselves that nodes publish all the time, of which it harms nobody to
+// lose one.
+func testifies(channel string) bool { return !strings.HasPrefix(channel, broker.ReservedPrefix) }
 
 // heard are the witnesses of what the Feeds have heard.
 func (b *Broker) heard() []witness {
@@ -55,13 +53,11 @@ func (f *Feed) witness() witness {
 	return witness{f.opts.streamKey(m.Channel), m.Position, broker.AppendFields(nil, m), f.newestAt}
 }
 
-// hear notes what is heard.
+// hear notes what is heard. The caller holds the lock.
 func (f *Feed) hear(m broker.Message) {
-	if f.keeper == nil || !testifies(m) {
+	if f.keeper == nil || m.Position.IsZero() || !testifies(m.Channel) {
 		return
 	}
 	f.keeper.note(m.Position)
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.newest, f.newestAt = m, time.Now()
 }

@@ -100,7 +100,7 @@ func TestWhatCannotBeFilledIsTold(t *testing.T) {
 		{"away for too long", func(l *ledger) { l.say("c", "lost", false); l.fail(broker.ErrUnavailable) }, "gap c\nc last\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			withHistory(t, hub.Options{PingInterval: time.Hour, PongTimeout: time.Hour}, func(t *testing.T, l *ledger, h *hub.Hub) {
+			withHistory(t, quiet, func(t *testing.T, l *ledger, h *hub.Hub) {
 				told, untold := join(t, h, &lines{}, false, "c"), join(t, h, &mute{}, false, "c")
 				defer told.leave()
 				defer untold.leave()
