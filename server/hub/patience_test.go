@@ -4,12 +4,14 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
 )
 
 // quiet hubs send no pings within the time of these tests.
@@ -87,6 +89,62 @@ func TestPatienceBeginsAnew(t *testing.T) {
 		l.fail(nil)
 		if n := strings.Count(c.read(t, 1999), "gap"); n != 0 {
 			t.Errorf("%d gaps, though the history can be read every 40 s", n)
+		}
+	})
+}
+
+// A gated ledger has the readers of a history wait until the gate is open, and notes
+// from where they read.
+type gated struct {
+	*ledger
+	gate chan struct{}
+
+	mu    sync.Mutex
+	after map[broker.Position]int
+}
+
+func (g *gated) History(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
+	<-g.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.after[q.After]++
+	return g.ledger.History(ctx, channel, q)
+}
+
+// Nothing is read for clients that have gone before it was their turn: those who come
+// and go faster than that do not hold up the others.
+func TestNothingIsReadForTheGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const turns = 16 // at a time
+		l := &gated{ledger: newLedger(), gate: make(chan struct{}), after: map[broker.Position]int{}}
+		h := newHub(t, l, quiet)
+		defer h.Close()
+		first, second := l.say("c", "0", true), l.say("c", "1", true)
+		var staying, going []*client
+		for range turns {
+			staying = append(staying, joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first}))
+		}
+		synctest.Wait()
+		for range turns {
+			going = append(going, joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: second}))
+		}
+		synctest.Wait()
+		for _, c := range going {
+			c.leave()
+		}
+		synctest.Wait()
+		close(l.gate)
+		for _, c := range staying {
+			if got, want := c.read(t, 2), "subscribed c true\nc 1\n"; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			c.leave()
+		}
+		synctest.Wait()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if n := l.after[second]; n > 0 {
+			t.Errorf("%d readings for clients that have gone", n)
 		}
 	})
 }
