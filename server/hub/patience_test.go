@@ -119,7 +119,7 @@ func TestNothingIsReadForTheGone(t *testing.T) {
 		l := &gated{ledger: newLedger(), gate: make(chan struct{}), after: map[broker.Position]int{}}
 		h := newHub(t, l, quiet)
 		defer h.Close()
-		first, second := l.say("c", "0", true), l.say("c", "1", true)
+		first, second := l.say("c", "0", false), l.say("c", "1", false)
 		var staying, going []*client
 		for range turns {
 			staying = append(staying, joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first}))
