@@ -37,6 +37,9 @@ type keeper struct {
 	accepted witness // of the newest publication
 	heard    func() []witness
 	seen     atomic.Uint64 // the highest epoch that this node has seen
+	secrets  secrets
+	embedded atomic.Bool // the server is that of package miniredis
+	function string      // see teach
 }
 
 // known is what a keeper remembers of a channel's stream. It is forgotten with the
@@ -50,7 +53,7 @@ func newKeeper(b *Broker) *keeper {
 	return &keeper{
 		opts: b.opts, client: b.client, record: b.opts.Prefix + runName,
 		transmit: b.transmit, unsent: b.unsent, dials: b.dials.Load, heard: b.heard,
-		known: map[string]known{},
+		known: map[string]known{}, secrets: secrets{changed: b.doubt}, function: b.PublishFunction(),
 	}
 }
 

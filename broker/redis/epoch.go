@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -15,16 +16,22 @@ import (
 // XADD does not number within an epoch.
 const leastMajor = 7
 
-// maxFloor is the highest epoch that is passed to a script as a number. Lua's are
+// maxNumber is the highest epoch or number that is believed: Lua's numbers are
 // floating point.
-const maxFloor = 1<<53 - 1
+const maxNumber = 1<<53 - 1
+
+// maxAhead is how far an epoch may be ahead of the clock and of all that this node
+// has seen. Epochs begin as the time in microseconds, and clocks may differ.
+const maxAhead = 24 * time.Hour
 
 // A run is what publishing needs to know of one life of a server: from its start
 // to its end, or until another takes over.
 type run struct {
-	epoch uint64 // which the server's streams have at least, or begin
-	sha   string // of the publishScript that only this run knows
-	dials int64  // when it was asked: a connection that was made later may be to another
+	identity string // see server
+	secret   string // of the deployment, see seal
+	epoch    uint64 // which the server's streams have at least, or begin
+	sha      string // of the publishScript that only this run knows
+	dials    int64  // when it was asked: a connection that was made later may be to another
 }
 
 // acquire asks the server for its run, and makes it know the script. All of it is
@@ -37,24 +44,32 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, words := []string{k.record}, []any{s.identity, bit(s.durable), bit(s.alone), k.floor()}
+	k.embedded.Store(s.identity == embedded)
+	keys := []string{k.record}
+	words := []any{s.identity, bit(s.durable), bit(s.alone), k.floor(), k.secrets.propose(), k.opts.History.Messages, k.lifetime()}
 	for _, w := range k.present() {
 		keys = append(keys, w.stream)
 		words = append(words, w.words(k.opts.History.Age)...)
 	}
-	pipe := conn.Pipeline()
-	epoch := pipe.Eval(ctx, runScript, keys, words...)
-	sha := pipe.ScriptLoad(ctx, publishScriptOf(s.identity))
-	if _, err := pipe.Exec(ctx); err != nil {
+	reply, err := conn.Eval(ctx, runScript, keys, words...).StringSlice()
+	if err != nil {
 		return nil, err
 	}
-	text, _ := epoch.Text()
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || n == 0 || sha.Val() == "" {
+	r = &run{identity: s.identity, dials: k.dials()}
+	if len(reply) != 2 || !isSecret(reply[1]) {
 		return nil, errBadReply
 	}
-	k.note(broker.Position{Epoch: n})
-	return &run{epoch: n, sha: sha.Val(), dials: k.dials()}, nil
+	if r.epoch, err = strconv.ParseUint(reply[0], 10, 64); err != nil || r.epoch == 0 {
+		return nil, errBadReply
+	}
+	r.secret = reply[1]
+	if r.sha, err = conn.ScriptLoad(ctx, publishScriptOf(r)).Result(); err != nil {
+		return nil, err
+	}
+	k.note(broker.Position{Epoch: r.epoch})
+	k.secrets.learn(r.secret)
+	k.teach(ctx, conn)
+	return r, nil
 }
 
 // A server is what one says of itself.
@@ -75,7 +90,7 @@ func askServer(ctx context.Context, conn *goredis.Conn) (server, error) {
 	_, _ = pipe.Exec(ctx) // each has its own error
 	if err := about.Err(); err != nil {
 		if isReply(err) && strings.HasPrefix(err.Error(), "section (") {
-			return server{identity: "-"}, nil
+			return server{identity: embedded}, nil
 		}
 		return server{}, err
 	}
@@ -89,7 +104,7 @@ func askServer(ctx context.Context, conn *goredis.Conn) (server, error) {
 	}
 	links := replication.Val()
 	return server{
-		identity: runID + "/" + field(links, "master_replid2"), // which changes with a promotion
+		identity: word(runID) + "/" + word(field(links, "master_replid2")), // which changes with a promotion
 		durable:  appends.Val()["appendonly"] == "yes" && syncs.Val()["appendfsync"] == "always",
 		alone: field(links, "role") == "master" && field(links, "connected_slaves") == "0" &&
 			strings.Trim(field(links, "master_replid2"), "0") == "" && field(links, "master_replid2") != "",
@@ -122,7 +137,21 @@ func bit(b bool) string {
 	return "0"
 }
 
-// note remembers the epoch of a position that was seen.
+// embedded is the identity of the server of package miniredis.
+const embedded = "-"
+
+// word keeps of text the letters and digits, so that it can stand in a script.
+func word(text string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
+			return r
+		}
+		return -1
+	}, text)
+}
+
+// note remembers the epoch of a position that a publication has, as far as this node
+// can tell.
 func (k *keeper) note(p broker.Position) {
 	for old := k.seen.Load(); p.Epoch > old && !k.seen.CompareAndSwap(old, p.Epoch); old = k.seen.Load() {
 	}
@@ -130,4 +159,24 @@ func (k *keeper) note(p broker.Position) {
 
 // floor returns an epoch above all that this node has seen. The clock of Redis
 // alone would not do: it may have been set back.
-func (k *keeper) floor() string { return strconv.FormatUint(min(k.seen.Load()+1, maxFloor), 10) }
+func (k *keeper) floor() string { return strconv.FormatUint(min(k.seen.Load()+1, maxNumber), 10) }
+
+// horizon returns the highest epoch that may be one.
+func (k *keeper) horizon() uint64 {
+	return min(max(k.seen.Load(), uint64(time.Now().UnixMicro()))+uint64(maxAhead.Microseconds()), maxNumber)
+}
+
+// end returns the id behind all that a node reads of a stream. Other programs may have
+// added entries behind it.
+func (k *keeper) end() string { return strconv.FormatUint(k.horizon(), 10) }
+
+// position returns the position that the id of an entry stands for, and notes it. It
+// reports false where a publication cannot have it.
+func (k *keeper) position(id string) (broker.Position, bool) {
+	p, err := broker.ParsePosition(id)
+	if err != nil || p.Epoch > k.horizon() || p.Seq > maxNumber {
+		return broker.Position{}, false
+	}
+	k.note(p)
+	return p, true
+}

@@ -105,7 +105,7 @@ func TestEpochEndLost(t *testing.T) {
 			nodes := []*redis.Broker{newBroker(t, o), newBroker(t, o)}
 			next := nodes[0]
 			if c.ahead {
-				server.MustDo("XADD", "__pregon:h:chat", "4000000000000000-0", "m", "d")
+				server.MustDo("XADD", "__pregon:h:chat", fmt.Sprintf("%d-0", time.Now().Add(12*time.Hour).UnixMicro()), "m", "d")
 			}
 			var feed broker.Feed
 			if c.heard {

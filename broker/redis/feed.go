@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -21,6 +20,7 @@ type Feed struct {
 	dial   func(context.Context) (*conn, error)
 	forget func(*Feed) // tells the Broker
 	keeper *keeper     // nil without history
+	reject func()      // tells the Broker of a message that is not believed
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -30,8 +30,7 @@ type Feed struct {
 	kept map[string]struct{} // topics that every new link restores
 	link *link               // the present one, or the next to be made
 
-	newest   broker.Message // that was heard and may be a witness
-	newestAt time.Time
+	newest witness // of what was heard
 }
 
 func newFeed(b *Broker) *Feed {
@@ -41,6 +40,7 @@ func newFeed(b *Broker) *Feed {
 		dial:   b.connect,
 		forget: b.forget,
 		keeper: b.keeper,
+		reject: b.reject,
 		done:   make(chan struct{}),
 		kept:   map[string]struct{}{},
 	}
@@ -175,6 +175,20 @@ func (f *Feed) replace(l *link, err error) {
 	l.err = err
 	close(l.lost)
 	f.link = newLink(f)
+}
+
+// doubt reports all that the link carries as if it had been lost: some of what was
+// ignored may have been authentic.
+func (f *Feed) doubt() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var channels []string
+	for topic, s := range f.link.subs {
+		if s.confirmed {
+			channels = append(channels, f.channel(topic))
+		}
+	}
+	f.queue.Gap(broker.LinkLost, channels...)
 }
 
 // topics returns the channels as Redis calls them, each once.

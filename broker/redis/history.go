@@ -48,7 +48,7 @@ func (b *Broker) Newest(ctx context.Context, channels ...string) (newest []broke
 		pipe := b.client.Pipeline()
 		replies := make([]*goredis.XMessageSliceCmd, len(some))
 		for i, c := range some {
-			replies[i] = pipe.XRevRangeN(ctx, b.opts.streamKey(c), "+", "-", 1)
+			replies[i] = pipe.XRevRangeN(ctx, b.opts.streamKey(c), b.keeper.end(), "-", 1)
 			pipe.Do(ctx, "pexpire", b.opts.streamKey(c), b.keeper.lifetime())
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
@@ -57,9 +57,8 @@ func (b *Broker) Newest(ctx context.Context, channels ...string) (newest []broke
 		for _, r := range replies {
 			var p broker.Position
 			if entries := r.Val(); len(entries) > 0 {
-				p, _ = broker.ParsePosition(entries[0].ID) // a stranger's may be none
+				p, _ = b.keeper.position(entries[0].ID)
 			}
-			b.keeper.note(p)
 			newest = append(newest, p)
 		}
 	}
@@ -105,7 +104,7 @@ type reader struct {
 
 // newest reads the newest messages.
 func (r *reader) newest(ctx context.Context) (broker.Page, error) {
-	_, err := r.read(ctx, "+", r.broker.client.XRevRangeN, "-")
+	_, err := r.read(ctx, r.broker.keeper.end(), r.broker.client.XRevRangeN, "-")
 	slices.Reverse(r.messages)
 	return broker.Page{Messages: r.messages, Complete: true}, err
 }
@@ -115,7 +114,7 @@ func (r *reader) newest(ctx context.Context) (broker.Page, error) {
 func (r *reader) after(ctx context.Context, p broker.Position) (broker.Page, error) {
 	limit := r.limit
 	r.limit++ // p's place
-	more, err := r.read(ctx, p.String(), r.broker.client.XRangeN, "+")
+	more, err := r.read(ctx, p.String(), r.broker.client.XRangeN, r.broker.keeper.end())
 	if err != nil {
 		return broker.Page{}, err
 	}
@@ -141,7 +140,7 @@ func (r *reader) after(ctx context.Context, p broker.Position) (broker.Page, err
 // behind reads the messages behind p, which is there.
 func (r *reader) behind(ctx context.Context, p broker.Position) (broker.Page, error) {
 	r.messages, r.bytes = nil, 0
-	more, err := r.read(ctx, "("+p.String(), r.broker.client.XRangeN, "+")
+	more, err := r.read(ctx, "("+p.String(), r.broker.client.XRangeN, r.broker.keeper.end())
 	if len(r.messages) == r.limit {
 		r.messages, more = r.messages[:r.limit-1], true
 	}
@@ -185,20 +184,19 @@ func (r *reader) next() int {
 	return max(1, min(n, mostRead, r.limit-len(r.messages)))
 }
 
-// take takes the message of an entry. What a stranger has added is taken as it is:
-// it has a position.
+// take takes the message of an entry. What another program has added is taken as it
+// is, where its position is possible.
 func (r *reader) take(e goredis.XMessage) {
-	position, err := broker.ParsePosition(e.ID)
-	if err != nil {
+	position, ok := r.broker.keeper.position(e.ID)
+	if !ok {
 		return
 	}
 	text, _ := e.Values["m"].(string)
-	m, ok := broker.ParseFields(r.channel, []byte(text))
-	if !ok {
+	m, whole := broker.ParseFields(r.channel, []byte(text))
+	if !whole {
 		m = broker.Message{Channel: r.channel, Data: []byte(text)}.Normal()
 	}
 	m.Position = position
-	r.broker.keeper.note(position)
 	r.messages = append(r.messages, m)
 	r.bytes += len(text) + roughlyEach
 }

@@ -26,13 +26,18 @@ type link struct {
 
 	restored func() // called once when all that was lost is there again
 
-	conn   *conn
-	client *goredis.Client
-	pubsub *goredis.PubSub
+	conn     *conn
+	client   *goredis.Client
+	pubsub   *goredis.PubSub
+	unsealer *unsealer // nil without history
 }
 
 func newLink(f *Feed) *link {
-	return &link{feed: f, up: make(chan struct{}), lost: make(chan struct{}), ledger: newLedger()}
+	l := &link{feed: f, up: make(chan struct{}), lost: make(chan struct{}), ledger: newLedger()}
+	if f.keeper != nil {
+		l.unsealer = &unsealer{secrets: &f.keeper.secrets}
+	}
+	return l
 }
 
 func (l *link) alive() bool { return !isClosed(l.lost) }
@@ -57,6 +62,9 @@ func (l *link) open(ctx context.Context) error {
 	defer unhook()
 	if err = l.pubsub.Ping(ctx); err == nil {
 		_, err = l.next(ctx)
+	}
+	if err == nil && l.feed.keeper != nil {
+		_, err = l.feed.keeper.acquire(ctx) // to know the secret of what will come
 	}
 	if err != nil {
 		l.close()
@@ -151,18 +159,38 @@ func (l *link) next(ctx context.Context) (reply any, err error) {
 	return l.pubsub.Receive(ctx)
 }
 
+// deliver takes a message, unless nobody wants it or it claims what it cannot prove.
 func (l *link) deliver(m *goredis.Message) {
-	message := broker.ParseWire(l.feed.channel(m.Channel), []byte(m.Payload))
+	var proof sealed
+	if l.unsealer != nil {
+		var claims, authentic bool
+		if proof, claims, authentic = l.unsealer.unseal(m.Channel, m.Payload); claims && !authentic {
+			l.feed.reject()
+			return
+		}
+	}
+	message := l.feed.message(m, proof)
 	l.feed.mu.Lock()
 	s := l.subs[m.Channel]
 	wanted := s != nil && s.confirmed
-	if wanted {
-		l.feed.hear(message)
+	if wanted && !proof.position.IsZero() {
+		l.feed.hear(message.Channel, proof)
 	}
 	l.feed.mu.Unlock()
 	if wanted {
 		l.feed.queue.Push(message)
 	}
+}
+
+// message is what m says. Only what is proven has a position.
+func (f *Feed) message(m *goredis.Message, proof sealed) broker.Message {
+	channel := f.channel(m.Channel)
+	message, ok := broker.ParseFields(channel, proof.fields)
+	if proof.position.IsZero() || !ok {
+		message = broker.ParseWire(channel, []byte(m.Payload))
+	}
+	message.Position = proof.position
+	return message
 }
 
 // confirmed takes a confirmation. Where it restores a channel, messages are

@@ -30,7 +30,9 @@ type Broker struct {
 	keeper    *keeper    // nil without history
 	sentinels *sentinels // nil without Options.Master
 
-	dials   atomic.Int64    // for the pool
+	dials    atomic.Int64 // for the pool
+	rejected atomic.Uint64
+
 	closing context.Context // ends what is running when the Broker is closed
 	close   context.CancelFunc
 
@@ -112,6 +114,25 @@ func (b *Broker) Feed(context.Context) (broker.Feed, error) {
 	f := newFeed(b)
 	b.feeds[f] = struct{}{}
 	return f, nil
+}
+
+// reject notes a message that claims a position and cannot prove it.
+func (b *Broker) reject() {
+	if b.rejected.Add(1) == 1 {
+		b.opts.logger().Warn("redis: another program publishes what looks like messages of this deployment; they are ignored, and counted")
+	}
+}
+
+// Rejected implements [broker.Verifier].
+func (b *Broker) Rejected() uint64 { return b.rejected.Load() }
+
+// doubt has all Feeds report that messages may be missing.
+func (b *Broker) doubt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for f := range b.feeds {
+		f.doubt()
+	}
 }
 
 func (b *Broker) forget(f *Feed) {

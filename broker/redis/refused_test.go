@@ -82,7 +82,7 @@ func TestHistoryBatchOrder(t *testing.T) {
 		case "config":
 			return "*0\r\n"
 		case "eval":
-			return bulk("1700000000000000")
+			return "*2\r\n" + bulk("1700000000000000") + bulk("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 		case "script":
 			return bulk("0123456789")
 		case "evalsha":

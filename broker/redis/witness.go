@@ -49,15 +49,13 @@ func (b *Broker) heard() []witness {
 func (f *Feed) witness() witness {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m := f.newest
-	return witness{f.opts.streamKey(m.Channel), m.Position, broker.AppendFields(nil, m), f.newestAt}
+	return f.newest
 }
 
 // hear notes what is heard. The caller holds the lock.
-func (f *Feed) hear(m broker.Message) {
-	if f.keeper == nil || m.Position.IsZero() || !testifies(m.Channel) {
-		return
+func (f *Feed) hear(channel string, s sealed) {
+	f.keeper.note(s.position)
+	if testifies(channel) {
+		f.newest = witness{f.opts.streamKey(channel), s.position, s.fields, time.Now()}
 	}
-	f.keeper.note(m.Position)
-	f.newest, f.newestAt = m, time.Now()
 }
