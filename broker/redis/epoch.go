@@ -72,6 +72,15 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 	return r, nil
 }
 
+// meet asks the server for its run, where that was never done.
+func (k *keeper) meet(ctx context.Context) error {
+	if len(k.secrets.list()) > 0 {
+		return nil
+	}
+	_, err := k.acquire(ctx)
+	return err
+}
+
 // A server is what one says of itself.
 type server struct {
 	identity string // of its life, and of its time as a master within that
