@@ -1,9 +1,11 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"net/http"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -19,9 +21,22 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	if err := s.hub.Ready(); err != nil {
 		s.log.Debug("server: not ready", "error", err)
 		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: 1,
-			Detail: "Messages do not come back through the broker."}
+			Detail: notReady(err)}
 	}
 	return ok(w)
+}
+
+// notReady says why messages do not come back, as far as it is nobody's secret.
+func notReady(err error) string {
+	const what = "Messages do not come back through the broker"
+	switch {
+	case errors.Is(err, broker.ErrDenied):
+		return what + ": it refuses this node. The log says why."
+	case errors.Is(err, broker.ErrUnavailable):
+		return what + ": it cannot be reached, or takes none now (out of memory, read-only, loading). The log says why."
+	default:
+		return what + "."
+	}
 }
 
 func ok(w http.ResponseWriter) error {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,20 +23,26 @@ const missedBeats = 3
 var ErrUnheard = errors.New("hub: a message was published but was not heard through the subscription")
 
 // A heartbeat is a message that the hub publishes to itself at intervals: the
-// only proof that messages really go through the broker.
+// only proof that messages really go through the broker. Each says something that
+// nobody could know before, and counts once: what else comes on the channel, whose
+// name is no secret on Redis, is another program's.
 type heartbeat struct {
 	hub     *Hub
 	topic   *topic
 	settled chan struct{} // closed when the last word came back
-	once    sync.Once     // closes it
 
 	epoch uint64 // of the newest, 0 without a history; the reader's own
 
-	mu      sync.Mutex
-	heard   time.Time     // when one came back last
-	problem error         // what has failed since
-	news    chan struct{} // closed and replaced when either changes
+	mu       sync.Mutex
+	expected []string      // that were published and have not come back, oldest first
+	last     string        // the last word, once it was said
+	heard    time.Time     // when one came back last
+	problem  error         // what has failed since
+	news     chan struct{} // closed and replaced when either changes
 }
+
+// maxExpected is how many heartbeats may be under way.
+const maxExpected = 16
 
 // newHeartbeat makes the hub want its own channel, whose random name is this
 // node's alone.
@@ -66,18 +73,24 @@ func (b *heartbeat) run() {
 	}
 }
 
-// What a heartbeat says.
-const (
-	alive    = "alive"
-	lastWord = "last word"
-)
-
 func (b *heartbeat) publish() {
 	ctx, cancel := context.WithTimeout(b.hub.ctx, missedBeats*b.hub.options.Heartbeat)
 	defer cancel()
-	if err := b.say(ctx, alive); err != nil && b.hub.ctx.Err() == nil {
+	if err := b.say(ctx, b.expect()); err != nil && b.hub.ctx.Err() == nil {
 		b.failed(err)
 	}
+}
+
+// expect returns what the next heartbeat says.
+func (b *heartbeat) expect() string {
+	word := rand.Text()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.expected) == maxExpected {
+		b.expected = slices.Delete(b.expected, 0, 1)
+	}
+	b.expected = append(b.expected, word)
+	return word
 }
 
 func (b *heartbeat) say(ctx context.Context, word string) error {
@@ -90,7 +103,11 @@ func (b *heartbeat) say(ctx context.Context, word string) error {
 func (b *heartbeat) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, b.hub.options.Heartbeat)
 	defer cancel()
-	if b.say(ctx, lastWord) != nil {
+	word := b.expect()
+	b.mu.Lock()
+	b.last = word
+	b.mu.Unlock()
+	if b.say(ctx, word) != nil {
 		return // a broker that is down has nothing more for us
 	}
 	select {
@@ -99,13 +116,10 @@ func (b *heartbeat) settle(ctx context.Context) {
 	}
 }
 
-// hear is called by the reader for each heartbeat that comes back.
+// hear is called by the reader for each message on the channel.
 func (b *heartbeat) hear(m broker.Message) {
-	if string(m.Data) == lastWord {
-		b.once.Do(func() { close(b.settled) })
-	}
-	before := b.note()
-	if e := m.Position.Epoch; e != 0 {
+	before, ours := b.note(string(m.Data))
+	if e := m.Position.Epoch; ours && e != 0 {
 		if b.epoch != 0 && b.epoch != e {
 			b.hub.begunAnew(before)
 		}
@@ -113,14 +127,26 @@ func (b *heartbeat) hear(m broker.Message) {
 	}
 }
 
-// note notes that one came back, and returns when the one before did.
-func (b *heartbeat) note() (before time.Time) {
+// note notes that word came back, and returns when the one before did. It reports
+// false where word was not expected.
+func (b *heartbeat) note(word string) (before time.Time, ours bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	i := slices.Index(b.expected, word)
+	if i < 0 {
+		return before, false
+	}
+	b.expected = slices.Delete(b.expected, 0, i+1)
+	if word == b.last {
+		close(b.settled)
+	}
+	if b.problem != nil {
+		b.hub.log.Info("hub: messages come back through the broker again")
+	}
 	before = b.heard
 	b.heard, b.problem = time.Now(), nil
 	b.tell()
-	return before
+	return before, true
 }
 
 // begunAnew tells of a gap in channels that had no message when the heartbeat before
@@ -138,6 +164,9 @@ func (h *Hub) begunAnew(since time.Time) {
 func (b *heartbeat) failed(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.problem == nil {
+		b.hub.log.Warn("hub: not ready", "error", err)
+	}
 	b.problem = err
 	b.tell()
 }
