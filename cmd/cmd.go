@@ -48,14 +48,15 @@ Examples:
 
 // commands is the whole command line.
 type commands struct {
-	Serve   serveCommand      `cmd:"" default:"withargs" help:"Run the server (the default command)."`
-	Pub     pubCommand        `cmd:"" help:"Publish a message, or each line of standard input."`
-	Sub     subCommand        `cmd:"" help:"Print the messages of channels as they arrive."`
-	Bench   benchCommand      `cmd:"" help:"Load a server, and report how fast every message reached everybody."`
-	Floor   benchFloorCommand `cmd:"" name:"bench-floor" hidden:""`
-	Doctor  doctorCommand     `cmd:"" help:"Examine a broker, and report in plain words what would hurt."`
-	Brokers brokersCommand    `cmd:"" help:"List the brokers of this program."`
-	Version versionCommand    `cmd:"" help:"Print the version."`
+	Serve   serveCommand       `cmd:"" default:"withargs" help:"Run the server (the default command)."`
+	Pub     pubCommand         `cmd:"" help:"Publish a message, or each line of standard input."`
+	Sub     subCommand         `cmd:"" help:"Print the messages of channels as they arrive."`
+	Bench   benchCommand       `cmd:"" help:"Load a server, and report how fast every message reached everybody."`
+	Floor   benchFloorCommand  `cmd:"" name:"bench-floor" hidden:""`
+	Doctor  doctorCommand      `cmd:"" help:"Examine a broker, and report in plain words what would hurt."`
+	Script  redisScriptCommand `cmd:"" name:"redis-script" help:"Print the script by which any Redis client publishes with all guarantees."`
+	Brokers brokersCommand     `cmd:"" help:"List the brokers of this program."`
+	Version versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // console is where a command reads and prints.

@@ -68,7 +68,19 @@ func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 	if slices.ContainsFunc(findings, isBad) {
 		return findings
 	}
-	return append(findings, promises(b, findings))
+	findings = append(findings, promises(b, findings))
+	if _, marks := broker.As[broker.Marker](b); marks && keepsHistory(b) {
+		findings = append(findings, broker.Finding{Severity: broker.Fine, Subject: "others get", Detail: othersGet})
+	}
+	return findings
+}
+
+// othersGet is what is true of messages that other programs publish beside a history.
+const othersGet = "What other programs PUBLISH is heard and not kept; where it may have been missed, clients are told. By FCALL pregon_publish, or the text of pregon redis-script, it is kept like all else."
+
+func keepsHistory(b broker.Broker) bool {
+	_, keeps := broker.HistoryOf(b)
+	return keeps
 }
 
 const trials = 20 // publications, of which the median time is told
@@ -115,11 +127,10 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 // promises says what clients can rely on with what was found.
 func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 	f := broker.Finding{Severity: broker.Fine, Subject: "you get"}
-	_, keeps := broker.HistoryOf(b)
 	_, asked := broker.As[broker.Diagnoser](b)
 	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.Fine })
 	switch {
-	case !keeps:
+	case !keepsHistory(b):
 		f.Detail = "Every message once and in order while the link to the broker stands; where it was lost, clients are told. With --history they would get what they missed."
 	case durable:
 		f.Detail = "Every acknowledged message of the window once and in order, whatever happens to links and to the processes."

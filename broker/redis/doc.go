@@ -89,13 +89,13 @@
 //
 //	__pregon:h:<channel>   the stream; an entry's id is the position epoch-number
 //	__pregon:k:<hash>      a marker of a Message.Key
-//	__pregon:run           the run of the server, its epoch, and whether it is durable
+//	__pregon:run           the run of the server, its epoch, the secret of the deployment,
+//	                       and what is kept of a channel
 //
 // An entry has the field m, which is [broker.AppendFields] of the message, and k,
 // its key, where it has one. One script appends the entry, which numbers it, and
 // publishes the message with its position. The entry is all that the script writes,
-// so the append-only file has nothing of which a crash could leave a half. What
-// other programs PUBLISH is heard as before, without a position, and is not kept.
+// so the append-only file has nothing of which a crash could leave a half.
 //
 // Streams are trimmed to about History.Messages, never to less, and expire between
 // Age and two Ages after the last message; asking for [Broker.Newest] puts that
@@ -132,11 +132,39 @@
 // published again.
 //
 // The user of an ACL needs in addition the keys, and the commands EVALSHA, EVAL,
-// SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, GET, SET, INCR, EXISTS,
-// PEXPIRE and TIME. CONFIG|GET is asked and may be refused; the server then counts
-// as not durable.
+// SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, XINFO|GROUPS,
+// XGROUP|CREATE, XGROUP|SETID, UNLINK, GET, SET, INCR, EXISTS, PEXPIRE and TIME.
+// CONFIG|GET is asked and may be refused; the server then counts as not durable.
+// FUNCTION|LIST and FUNCTION|LOAD are only for other programs.
 //
 // [Broker.Diagnose] says what in the settings of a server would hurt.
+//
+// # Other programs
+//
+// With a history, what another program sends with PUBLISH is heard, without a
+// position, and is not kept. [Broker.Mark] notes in the stream that there was one: as
+// the consumer group pregon:mark, of which only the place matters.
+//
+// Every client of Redis can publish as a node does, by one command, whose reply is the
+// cursor of the message:
+//
+//	FCALL pregon_publish 1 chat hola
+//	EVAL "$(pregon redis-script)" 1 chat hola
+//
+// Nodes without a prefix teach a server the function, where they may; see
+// [Broker.PublishScript] and [Broker.PublishFunction]. Both do nothing, and answer with
+// an error that begins with PREGONRUN, where the server was started again and no node
+// has been there since.
+//
+// No program is believed for what it claims. What comes by pub/sub has a position only
+// with a tag that nobody can make who does not know the secret of the deployment.
+// Nodes make the secret and keep it in the record __pregon:run. An envelope with a
+// position and without such a tag is ignored and counted: [Broker.Rejected]. So a
+// program that may PUBLISH can do no more than publish messages of its own. One that
+// may add entries to streams, too, can add messages, and gaps; entries at impossible
+// places are not read, and a stream that has one is begun anew by the next
+// publication, which is refused once. Whoever may read or write pregon's other keys is
+// trusted: guard them with an ACL.
 //
 // # Concurrency
 //
