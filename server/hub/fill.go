@@ -171,9 +171,7 @@ func (h *Hub) miss(t *topic, g transport.Gap) {
 }
 
 func (h *Hub) readHistory(channel string, after broker.Position, limit int) (broker.Page, error) {
-	ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
-	defer cancel()
-	return h.history.History(ctx, channel, broker.Query{After: after, Limit: limit})
+	return h.query(channel, broker.Query{After: after, Limit: limit})
 }
 
 // begins reports whether a page that was read from the beginning begins with the

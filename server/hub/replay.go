@@ -97,16 +97,12 @@ func (h *Hub) sendLast(c *catchup, n int) {
 	h.goOn(c, page)
 }
 
-// newestPage reads the newest n messages, or as many as there are.
+// newestPage reads the page with which the newest n messages begin.
 func (h *Hub) newestPage(c *catchup, n int) (page broker.Page, err error) {
 	if h.history == nil {
 		return broker.Page{Complete: true}, nil
 	}
-	err = h.patiently(c, func() (err error) {
-		page, err = h.readHistory(c.channel(), broker.Position{}, n)
-		return err
-	})
-	return page, err
+	return broker.LastPage(n, func(q broker.Query) (broker.Page, error) { return h.readPatiently(c, q) })
 }
 
 // goOn sends a page of the newest messages, and what comes after it.
