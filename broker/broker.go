@@ -85,8 +85,13 @@ type Broker interface {
 type Feed interface {
 	// Add starts channels. Once it returns nil, every later publication to
 	// them, by any node, reaches Next exactly once, until Remove, Close, or a
-	// gap that Next reports. Adding a channel that is there already is no
-	// error and does not double its messages.
+	// gap that Next reports.
+	//
+	// Adding a channel that is there already is no error, does not double its
+	// messages, and costs the backend nothing while the link to it stands. Where
+	// the link was lost, Add returns nil only once the backend has confirmed the
+	// channel on the next one: so a caller asks before it lets one more client
+	// rely on the channel.
 	//
 	// After an error none of the channels that were new was added. Add fails
 	// as soon as the backend refuses or an attempt to reach it fails; it does

@@ -16,7 +16,9 @@ import (
 // errors.ErrUnsupported.
 //
 // With history on, each message that Publish accepts gets a [Position], which its
-// Receipt and every delivery carry. Messages that strangers publish without going
+// Receipt and every delivery carry. A message is kept before any Feed delivers it, so
+// that whoever has heard it and then reads the history finds it there, unless it was
+// deleted or lost since. Messages that strangers publish without going
 // through a Broker may have none.
 type Historian interface {
 	// Retention returns what is kept.
@@ -50,6 +52,11 @@ type Query struct {
 	// messages.
 	After Position
 
+	// Before, where After is zero, asks for the newest of the messages before
+	// this position, which need not be that of a message. Zero asks for the newest
+	// of all. With an After it has no effect.
+	Before Position
+
 	// Limit is the most messages to return, at least 1. A Historian may return
 	// fewer, so that a page stays within about a MiB, but at least one where there is
 	// one.
@@ -73,8 +80,35 @@ type Page struct {
 	// missing there.
 	Complete bool
 
-	// More says that there are messages behind these.
+	// More says that there are messages behind these, or, where the Query's After
+	// was zero, older ones before these.
 	More bool
+}
+
+// LastPage reads the page with which the newest n messages of a channel begin:
+// what follows them is behind its last message. Where the newest n fill more than
+// one page, it reads them backwards, so it holds one page at a time. The
+// page's More says that there are messages besides these, older or newer ones.
+//
+// read is called for each page, as [Historian].History for that channel; its first
+// error is returned. n is at least 1.
+func LastPage(n int, read func(Query) (Page, error)) (Page, error) {
+	page, err := read(Query{Limit: n})
+	newer := false
+	for rest := n - len(page.Messages); err == nil && rest > 0 && page.More && len(page.Messages) > 0; {
+		var older Page
+		older, err = read(Query{Before: page.Messages[0].Position, Limit: rest})
+		if err != nil || len(older.Messages) == 0 { // they have expired meanwhile
+			break
+		}
+		page, newer = older, true
+		rest -= len(page.Messages)
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	page.More = page.More || newer
+	return page, nil
 }
 
 // Parameters of broker URLs that turn history on.

@@ -11,7 +11,8 @@ import (
 // one epoch are numbered without holes, so a reader knows from two positions
 // whether anything is missing between them. A new epoch begins whenever numbers
 // could be given twice (the history was deleted, or the backend may have lost the
-// end of it): positions of different epochs say nothing about each other.
+// end of it). Epochs of a channel only grow: a later one has the higher number.
+// Otherwise positions of different epochs say nothing about each other.
 //
 // The zero Position is that of no message. Epochs are never 0.
 type Position struct {
@@ -25,8 +26,9 @@ func (p Position) IsZero() bool { return p == Position{} }
 // Before reports whether p is of the same epoch as q and comes before it.
 func (p Position) Before(q Position) bool { return p.Epoch == q.Epoch && p.Seq < q.Seq }
 
-// Next reports whether q follows p with nothing in between.
-func (p Position) Next(q Position) bool { return p.Epoch == q.Epoch && p.Seq+1 == q.Seq }
+// Next reports whether q follows p with nothing in between. Nothing follows the
+// highest number there is.
+func (p Position) Next(q Position) bool { return p.Before(q) && q.Seq-p.Seq == 1 }
 
 // Compare orders positions by epoch and number, which is the order in which a
 // history keeps them.

@@ -140,14 +140,17 @@ type historyReader struct {
 	reading
 }
 
+// read reads behind since, or else the beginning of the newest messages.
 func (h historyReader) read(ctx context.Context) (broker.Page, error) {
-	return h.readAfter(ctx, h.after)
-}
-
-func (h historyReader) readAfter(ctx context.Context, after broker.Position) (broker.Page, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	return h.past.History(ctx, h.channel, broker.Query{After: after, Limit: h.limit})
+	page := func(q broker.Query) (broker.Page, error) {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+		return h.past.History(ctx, h.channel, q)
+	}
+	if h.after.IsZero() {
+		return broker.LastPage(h.limit, page)
+	}
+	return page(broker.Query{After: h.after, Limit: h.limit})
 }
 
 // answer makes the answer of a page. Where since is no place to go on from, and

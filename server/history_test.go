@@ -76,7 +76,7 @@ func TestHistory(t *testing.T) {
 		next           string
 	}{
 		{"newest", "/history/c", "345", true, false, at("c", 5)},
-		{"newest one", "/history/c?limit=1", "5", true, false, at("c", 5)},
+		{"newest one", "/history/c?limit=1", "5", true, true, at("c", 5)},
 		{"the rest", "/history/c?since=" + at("c", 3), "45", true, false, at("c", 5)},
 		{"in parts", "/history/c?limit=1&since=" + at("c", 3), "4", true, true, at("c", 4)},
 		{"nothing new", "/history/c?since=" + at("c", 5), "", true, false, at("c", 5)},

@@ -58,7 +58,11 @@ func (p *past) History(_ context.Context, channel string, q broker.Query) (broke
 	}
 	kept := p.kept[channel]
 	if q.After.IsZero() {
-		return broker.Page{Messages: slices.Clone(kept[max(0, len(kept)-q.Limit):]), Complete: true}, p.failure
+		for !q.Before.IsZero() && len(kept) > 0 && kept[len(kept)-1].Position.Compare(q.Before) >= 0 {
+			kept = kept[:len(kept)-1]
+		}
+		from := max(0, len(kept)-q.Limit)
+		return broker.Page{Messages: slices.Clone(kept[from:]), Complete: true, More: from > 0}, p.failure
 	}
 	page := broker.Page{Complete: q.After.Epoch == epoch && q.After.Seq <= p.seq[channel]}
 	if page.Complete {

@@ -66,8 +66,10 @@ type Env struct {
 // A Hub connects subscribers to channels. The server's hub implements it.
 type Hub interface {
 	// Join subscribes s and returns once the broker has confirmed all of its
-	// channels, or an error if that has not happened when ctx ends. From the
-	// return on s.Socket is sent every message of its channels.
+	// channels, over a link that stands, or an error if that has not happened when
+	// ctx ends. From the return on s.Socket is sent every message of its channels.
+	// It refuses a Subscriber without channels, or with one that is empty, reserved
+	// or otherwise not valid (see broker.CheckChannel), or named twice.
 	Join(ctx context.Context, s Subscriber) (Session, error)
 }
 
@@ -94,7 +96,8 @@ type Start struct {
 	Since bool
 	After broker.Position
 
-	// Last is how many of the newest messages are sent before the live ones.
+	// Last is how many of the messages that were the newest when Join returned are
+	// sent before those that came later.
 	Last int
 }
 
@@ -145,8 +148,14 @@ type Gap struct {
 // A Subscribed is the answer to a Start with Since.
 type Subscribed struct {
 	Channel   string
-	Recovered bool            // everything after the Start's position follows
-	Position  broker.Position // of the newest message when this was found out, zero for none
+	Recovered bool // everything after the Start's position follows
+
+	// Position is the place behind which everything follows: the Start's After,
+	// or, where the channel is not continued from there, where it ended when Join
+	// returned, or before; Outset in a channel without messages. So a client that
+	// remembers it and is cut off before anything else has come misses nothing. It is
+	// zero where there is no history.
+	Position broker.Position
 }
 
 // Reasons of a Gap that a history has.

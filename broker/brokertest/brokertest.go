@@ -159,6 +159,8 @@ var cases = []struct {
 		rule: "Behind a position that was never given or is of another epoch nothing is complete, and nothing goes back."},
 	{name: "HistoryNewest", test: testHistoryNewest, ofHistory: true,
 		rule: "The newest positions of any number of channels can be asked for, and the newest messages of one."},
+	{name: "HistoryBackwards", test: testHistoryBackwards, ofHistory: true,
+		rule: "From the newest messages back, page by page, comes all that is kept, and More says whether there are older ones."},
 	{name: "HistoryPayloads", test: testHistoryPayloads, ofHistory: true,
 		rule: "What is kept comes back byte for byte, however large."},
 	{name: "HistoryKeys", test: testHistoryKeys, ofHistory: true,

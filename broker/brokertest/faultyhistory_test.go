@@ -24,6 +24,10 @@ var historyFaults = []struct {
 	}},
 	{"always-complete", []string{"HistoryWindow", "HistoryUnknown"}, onPage(func(_ broker.Query, p *broker.Page) { p.Complete = true })},
 	{"never-more", []string{"HistoryResume", "HistoryUnknown"}, onPage(func(_ broker.Query, p *broker.Page) { p.More = false })},
+	{"never-older", []string{"HistoryBackwards"}, onPage(func(q broker.Query, p *broker.Page) { p.More = p.More && !q.After.IsZero() })},
+	{"ignores-before", []string{"HistoryBackwards"}, func(b *brokenHistory) {
+		b.query = func(q *broker.Query) { q.Before = broker.Position{} }
+	}},
 	{"ignores-limits", []string{"HistoryResume"}, func(b *brokenHistory) { b.query = func(q *broker.Query) { q.Limit += 100 } }},
 	{"goes-back", []string{"HistoryUnknown"}, func(b *brokenHistory) {
 		b.query = func(q *broker.Query) {

@@ -43,14 +43,19 @@ func (p past) keep(channel, text string) broker.Position {
 
 func (p past) read(channel string, after broker.Position, limit int) broker.Page {
 	p.Helper()
+	return p.query(channel, broker.Query{After: after, Limit: limit})
+}
+
+func (p past) query(channel string, q broker.Query) broker.Page {
+	p.Helper()
 	ctx, cancel := context.WithTimeout(p.Context(), guard)
 	defer cancel()
-	page, err := p.kept.History(ctx, channel, broker.Query{After: after, Limit: limit})
+	page, err := p.kept.History(ctx, channel, q)
 	if err != nil {
 		p.Fatalf("History: %v", err)
 	}
-	if len(page.Messages) > limit {
-		p.Fatalf("History returned %d messages, with a limit of %d", len(page.Messages), limit)
+	if len(page.Messages) > q.Limit {
+		p.Fatalf("History returned %d messages, with a limit of %d", len(page.Messages), q.Limit)
 	}
 	return page
 }
@@ -217,10 +222,7 @@ func testHistoryNewest(f *fixture) {
 		p.keep("c0", fmt.Sprint(i))
 	}
 	page := p.read("c0", broker.Position{}, 3)
-	var texts []string
-	for _, m := range page.Messages {
-		texts = append(texts, string(m.Data))
-	}
+	texts := textsOf(page)
 	if !slices.Equal(texts, []string{"6", "7", "8"}) || !page.Complete {
 		f.Fatalf("the newest three are %q, complete %v", texts, page.Complete)
 	}

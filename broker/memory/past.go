@@ -2,6 +2,7 @@ package memory
 
 import (
 	"container/list"
+	"sort"
 	"sync"
 	"time"
 
@@ -128,7 +129,9 @@ func (p *past) page(q broker.Query) broker.Page {
 		return broker.Page{Complete: q.After.IsZero()}
 	}
 	if q.After.IsZero() {
-		return broker.Page{Messages: p.messages(p.start(len(p.kept)-q.Limit), len(p.kept)), Complete: true}
+		to := p.before(q.Before)
+		from := p.start(to-q.Limit, to)
+		return broker.Page{Messages: p.messages(from, to), Complete: true, More: from > 0}
 	}
 	oldest := broker.Position{Epoch: p.next.Epoch, Seq: p.next.Seq - uint64(len(p.kept))}
 	from, complete := 0, false
@@ -142,10 +145,19 @@ func (p *past) page(q broker.Query) broker.Page {
 	return broker.Page{Messages: p.messages(from, to), Complete: complete, More: to < len(p.kept)}
 }
 
-// start returns where a page begins that is to begin at an index, and goes to the
-// end: later, where that would be too much, but not behind the newest message.
-func (p *past) start(index int) int {
-	start, size := len(p.kept), 0
+// before returns the index behind the messages before a position, of all where it
+// is zero.
+func (p *past) before(at broker.Position) int {
+	if at.IsZero() {
+		return len(p.kept)
+	}
+	return sort.Search(len(p.kept), func(i int) bool { return p.kept[i].message.Position.Compare(at) >= 0 })
+}
+
+// start returns where a page begins that is to begin at an index, and ends at
+// another: later, where that would be too much, but not behind its last message.
+func (p *past) start(index, to int) int {
+	start, size := to, 0
 	for start > max(0, index) && (size == 0 || size+len(p.kept[start-1].message.Data) <= pageBytes) {
 		start--
 		size += 1 + len(p.kept[start].message.Data)

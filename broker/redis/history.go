@@ -31,7 +31,7 @@ func (b *Broker) History(ctx context.Context, channel string, q broker.Query) (p
 	}
 	r := reader{broker: b, channel: channel, limit: max(q.Limit, 1)}
 	if q.After.IsZero() {
-		return r.newest(ctx)
+		return r.newest(ctx, q.Before)
 	}
 	return r.after(ctx, q.After)
 }
@@ -102,11 +102,15 @@ type reader struct {
 	bytes    int
 }
 
-// newest reads the newest messages.
-func (r *reader) newest(ctx context.Context) (broker.Page, error) {
-	_, err := r.read(ctx, r.broker.keeper.end(), r.broker.client.XRevRangeN, "-")
+// newest reads the newest messages, or those before a position.
+func (r *reader) newest(ctx context.Context, before broker.Position) (broker.Page, error) {
+	from := r.broker.keeper.end()
+	if !before.IsZero() {
+		from = "(" + before.String()
+	}
+	more, err := r.read(ctx, from, r.broker.client.XRevRangeN, "-")
 	slices.Reverse(r.messages)
-	return broker.Page{Messages: r.messages, Complete: true}, err
+	return broker.Page{Messages: r.messages, Complete: true, More: more}, err
 }
 
 // after reads the messages behind p. It begins with p itself: that it is there is

@@ -77,23 +77,19 @@ func (c *catchup) rest(frames []frame) (rest []frame, beyond bool) {
 	return rest, beyond
 }
 
-// fallBehind takes s out of the members of g, to be fed from the history behind
-// after. It reports false where what frames were to bring cannot be had there.
-func (w *worker) fallBehind(g *group, s *session, after broker.Position, frames []frame) bool {
-	if !w.options.CatchUp || after.IsZero() {
+// fallBehind takes s out of the members of g, to be fed from the history with what
+// frames were to bring. It reports false where that cannot be had there.
+func (w *worker) fallBehind(g *group, s *session, frames []frame) bool {
+	if !w.options.CatchUp || slices.ContainsFunc(frames, func(f frame) bool { return f.position.IsZero() }) {
 		return false
-	}
-	for _, f := range frames {
-		if f.position.IsZero() {
-			return false
-		}
 	}
 	i := s.place(g)
 	s.places[i].vacate()
 	c := newCatchup(s, i)
 	w.lag(c)
 	w.counts.caughtUp.Add(1)
-	s.hub.spawn(func() { s.hub.feed(c, after) })
+	from := origin{at: ahead(frames[0].position)}
+	s.hub.spawn(func() { s.hub.streamHistory(c, from) })
 	return true
 }
 
@@ -169,14 +165,15 @@ func (w *worker) sendRest(c *catchup, frames []frame) {
 		c.session.places[c.place].vacate()
 		g.admit(c.session, c.place)
 	}
-	after := c.cut
 	for len(rest) > 0 {
 		joined, left := join(rest)
-		sent := rest[:len(rest)-len(left)]
-		if !w.sendTo(g, c.session, joined, sent, after) {
+		if !w.sendTo(g, c.session, joined, rest[:len(rest)-len(left)]) {
+			if later := c.session.places[c.place].behind; later != nil {
+				later.keep(left)
+			}
 			return
 		}
-		after, rest = sent[len(sent)-1].position, left
+		rest = left
 	}
 }
 

@@ -37,17 +37,35 @@
 // stays for a while, so that a reload of a page costs the broker nothing. No
 // other goroutine adds or removes channels, so joins and leaves cannot race.
 //
+// A channel that the broker refuses keeps no other waiting: its batch is halved until
+// the channel is alone. It is asked for again when somebody else wants it, and now and
+// then while somebody does.
+//
+// A channel that is there may be on a link that was just lost, and which the feed is
+// restoring. So each join asks the feed again for its channels: that is answered at
+// once, and without the broker, where the link stands, and otherwise when it does.
+// The alternative was a capability of feeds to say whether the link is up. It would
+// be one more thing to implement and to get right for each driver, and need a way to
+// wait for a change as well; asking again needs only what Add promises.
+//
 // # Gaps, with a history and without
 //
 // Where the broker keeps a history, messages of a channel are numbered without
 // holes, and a hole is seen: by a jump in the positions, or because the broker says
 // that it has lost its link or had to drop something. Then what is missing is read
 // and delivered in its place, while newer messages wait behind it, bounded, and
-// the clients notice nothing. A bounded number of channels is read at a time. Now
-// and then all channels are compared with the history, in case the newest message
-// of one was lost without a word. In a channel without any message there is nothing to
-// see a loss by: that histories have begun anew is seen by the heartbeats, which have
-// positions, too.
+// the clients notice nothing. A bounded number of channels is read at a time. Every
+// half minute all channels are compared with the history, in case the newest message
+// of one was lost without a word.
+//
+// A position that comes through the feed is believed where it is the next one. One
+// that is further on is believed where the history has it, as a broker keeps a message
+// before it sends it: otherwise the message is delivered behind a gap, and what
+// follows is numbered as before. One that is not newer than what was delivered is
+// late, or a repeat, and is dropped: epochs only grow.
+//
+// In a channel without any message there is nothing to see a loss by: that histories
+// have begun anew is seen by the heartbeats, which have positions, too.
 //
 // What cannot be had any more, and without a history whatever may be missing, is a
 // gap: each subscriber of the channel is told at that very place. Those whose
@@ -61,7 +79,9 @@
 // [Options.CatchUp] was too slow, is fed from the history by a goroutine of its own
 // until it is level. Its worker meanwhile keeps what comes, and joins both ends by
 // position: no seam, nothing twice. A session knows where it began, so that a client
-// which can remember that goes on from there even if it has heard nothing.
+// which can remember that goes on from there even if it has heard nothing: each
+// channel's end is noted before the session can hear anything, and what was asked for
+// ("the last ten") is counted from there, however much later it is read.
 //
 // # Concurrency
 //

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,10 +18,9 @@ const (
 	fillPatience = time.Minute     // with a history that cannot be read, as while Redis loads it; then a gap is told
 	jitterAbove  = 64              // topics that lost their link together: nodes then do not read in step
 	maxJitter    = 100 * time.Millisecond
+	maxNames     = 1000             // channels that the broker is asked for at once
+	maxAudit     = 30 * time.Second // between comparisons of all channels with their histories
 )
-
-// oldest is a position before all others.
-var oldest = broker.Position{Epoch: 1}
 
 // fillAll fills what may be missing in topics, each of which the caller has marked.
 // It does not wait. reason is told where the history cannot be read.
@@ -34,42 +34,47 @@ func (h *Hub) fillEach(topics []*topic, reason string) {
 	if len(topics) > jitterAbove && !h.sleep(jitter(maxJitter)) {
 		return
 	}
-	newest := h.newest(topics)
 	var fills sync.WaitGroup
 	defer fills.Wait()
-	for i, t := range topics {
-		if newest != nil && t.track.isLevel(newest[i]) && h.level(t) {
-			continue
+	for some := range slices.Chunk(topics, maxNames) {
+		newest, err := h.newest(h.ctx, names(some)...)
+		for i, t := range some {
+			if err != nil || !t.track.isLevel(newest[i]) || !h.level(t) {
+				fills.Go(func() { h.fill(t, reason) })
+			}
 		}
-		if !h.reading() {
-			return
-		}
-		fills.Go(func() { defer h.doneReading(); h.fill(t, reason) })
 	}
 }
 
-// reading waits for leave to read the history, which doneReading gives back. It
-// reports false when the hub closes.
-func (h *Hub) reading() bool {
+// newest returns the newest position of each channel.
+func (h *Hub) newest(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	newest, err := h.history.Newest(ctx, channels...)
+	if err == nil && len(newest) != len(channels) {
+		err = errShort
+	}
+	return newest, err
+}
+
+var errShort = errors.New("hub: the driver has not answered for each channel")
+
+// inTurn reads the history when it is its turn, so that a bounded number of readings
+// are under way. It returns ErrClosed when the hub closes. A turn ends with the
+// reading, and a short while after one that failed: so a history that cannot be read
+// is not asked more and more often, and one channel's keeps no other waiting.
+func (h *Hub) inTurn(read func() error) error {
 	select {
 	case h.reads <- struct{}{}:
-		return true
 	case <-h.ctx.Done():
-		return false
+		return broker.ErrClosed
 	}
-}
-
-func (h *Hub) doneReading() { <-h.reads }
-
-// newest returns the newest position of each topic, nil where that is not to be had.
-func (h *Hub) newest(topics []*topic) []broker.Position {
-	ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
-	defer cancel()
-	newest, err := h.history.Newest(ctx, names(topics)...)
+	defer func() { <-h.reads }()
+	err := read()
 	if err != nil {
-		return nil
+		h.sleep(jitter(minBackoff))
 	}
-	return newest
+	return err
 }
 
 // fill reads the history behind what was delivered to t last, and delivers it,
@@ -77,7 +82,11 @@ func (h *Hub) newest(topics []*topic) []broker.Position {
 func (h *Hub) fill(t *topic, reason string) {
 	began, backoff := time.Now(), minBackoff
 	for {
-		more, err := h.fillPage(t)
+		var more bool
+		err := h.inTurn(func() (err error) {
+			more, err = h.fillPage(t)
+			return err
+		})
 		switch {
 		case err == nil && (more || !h.level(t)):
 			began, backoff = time.Now(), minBackoff
@@ -97,46 +106,38 @@ func (h *Hub) fill(t *topic, reason string) {
 }
 
 // sleep reports whether the hub is still there after d.
-func (h *Hub) sleep(d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-h.ctx.Done():
-		return false
-	}
-}
+func (h *Hub) sleep(d time.Duration) bool { return wait(h.ctx, d) }
 
 // fillPage delivers one page of the history to t, and a gap wherever something is
-// missing that cannot be had any more.
+// missing that cannot be had any more. It reports whether there is more.
 func (h *Hub) fillPage(t *topic) (more bool, err error) {
 	k := t.track
-	last, fresh := k.where()
-	unheard := fresh && last.IsZero() // the channel had no history when it was subscribed
-	after := last
-	if unheard {
-		after = oldest
-	}
-	page, err := h.readHistory(t.name, after, pageMessages)
+	from := k.where()
+	page, err := h.query(t.name, broker.Query{After: from.after(), Limit: pageMessages})
 	if err != nil {
 		return false, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	missing := !page.Complete && !unheard || unheard && !begins(page)
+	missing := from.misses(page)
 	if missing && len(page.Messages) == 0 {
-		h.miss(t, gapBefore(t.name, last, nil))
+		h.miss(t, gapBefore(t.name, from.at, nil))
 	}
 	for i, m := range page.Messages {
-		if missing && i == 0 || k.jumpsTo(m.Position) {
+		if k.step(m.Position) == repeats {
+			continue
+		}
+		if !k.adjoins(m.Position) {
 			h.overtake(t, m.Position)
-			h.miss(t, gapBefore(t.name, k.last, page.Messages[i:]))
 		}
-		if k.step(m.Position) != repeats {
-			h.counts.filled.Add(1)
-			h.deliver(t, m)
+		if !k.adjoins(m.Position) && (missing || i > 0 || page.Complete) {
+			h.tellGap(t, gapBefore(t.name, k.before(m.Position), page.Messages[i:]))
 		}
+		k.move(m.Position)
+		h.counts.filled.Add(1)
+		h.deliver(t, m)
 	}
-	return page.More, nil
+	return page.More && k.last != from.at, nil
 }
 
 // overtake delivers what waits with positions before p: it is not in the history any
@@ -147,15 +148,21 @@ func (h *Hub) overtake(t *topic, p broker.Position) {
 	}
 }
 
-// accept delivers m, after a gap where something is missing before it.
+// accept delivers m, after a gap where something may be missing before it. Where it
+// jumps, the history has been read since it came and does not have it: the broker has
+// lost its end, or somebody has made the position up. So the track does not move.
 func (h *Hub) accept(t *topic, m broker.Message) {
 	k := t.track
-	switch previous := k.last; k.step(m.Position) {
+	switch p := m.Position; k.step(p) {
 	case repeats:
 		return
+	case follows:
+		k.move(p)
 	case jumps:
-		h.tellGap(t, gapBetween(t.name, previous, m.Position))
-		k.last = m.Position
+		if !k.aside.Next(p) {
+			h.tellGap(t, gapBetween(t.name, k.before(p), p))
+		}
+		k.aside = p
 	}
 	h.deliver(t, m)
 }
@@ -163,23 +170,9 @@ func (h *Hub) accept(t *topic, m broker.Message) {
 // miss tells that something is missing behind what was delivered last: once, as long
 // as nothing comes after it.
 func (h *Hub) miss(t *topic, g transport.Gap) {
-	k := t.track
-	if !k.told || !g.To.IsZero() {
+	if t.track.end() {
 		h.tellGap(t, g)
 	}
-	k.fresh, k.told = true, true
-}
-
-func (h *Hub) readHistory(channel string, after broker.Position, limit int) (broker.Page, error) {
-	ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
-	defer cancel()
-	return h.history.History(ctx, channel, broker.Query{After: after, Limit: limit})
-}
-
-// begins reports whether a page that was read from the beginning begins with the
-// first message of an epoch, or has none.
-func begins(page broker.Page) bool {
-	return len(page.Messages) == 0 || page.Messages[0].Position.Seq == 0
 }
 
 // gapBefore is the gap between last and the first of messages that are left.
@@ -203,8 +196,8 @@ func gapBetween(channel string, from, to broker.Position) transport.Gap {
 	return g
 }
 
-// level delivers what waits, as far as there is no hole before it, and reports
-// whether that was all. Then the fill is over.
+// level delivers what waits, as far as there is no hole before it that may be filled
+// by now, and reports whether that was all. Then the fill is over.
 func (h *Hub) level(t *topic) bool {
 	k := t.track
 	k.mu.Lock()
@@ -213,9 +206,8 @@ func (h *Hub) level(t *topic) bool {
 		return false
 	}
 	for i, m := range k.waiting {
-		if !m.Position.IsZero() && k.jumpsTo(m.Position) && k.hole != m.Position {
-			k.hole = m.Position // it may have come after the history was read
-			k.waiting = k.waiting[i:]
+		if i >= k.read && k.step(m.Position) == jumps { // it came after the history was read
+			k.shift(i)
 			return false
 		}
 		h.accept(t, m)
@@ -224,13 +216,19 @@ func (h *Hub) level(t *topic) bool {
 	return true
 }
 
-// surrender tells that what is missing will not come, and delivers what waits.
+// surrender tells that what is missing will not come, and delivers what waits. What
+// comes through the feed is believed then: nothing else is to be had.
 func (h *Hub) surrender(t *topic, reason string) {
 	k := t.track
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h.miss(t, transport.Gap{Channel: t.name, Reason: reason, From: k.last})
+	k.fresh = true
 	for _, m := range k.waiting {
+		if k.step(m.Position) == jumps {
+			h.tellGap(t, gapBetween(t.name, k.last, m.Position))
+			k.fresh = true
+		}
 		h.accept(t, m)
 	}
 	h.finish(t)
@@ -242,21 +240,26 @@ func (h *Hub) finish(t *topic) {
 	if k.spilled {
 		h.tellGap(t, transport.Gap{Channel: t.name, Reason: broker.Overrun})
 	}
-	k.waiting, k.bytes = nil, 0
+	k.waiting, k.bytes, k.read = nil, 0, 0
 	k.filling, k.again, k.spilled = false, false, false
-	k.hole = broker.Position{}
 }
 
 // audit looks at times whether anything is missing at the end of a channel, where
 // no later message shows it, and so keeps the histories of idle channels that
 // somebody listens to from expiring.
 func (h *Hub) audit() {
-	for h.sleep(jitter(h.history.Retention().Age / 2)) {
-		topics := h.tracked()
+	for h.sleep(jitter(min(h.history.Retention().Age/2, maxAudit))) {
 		var differ []*topic
-		for i, newest := range h.newest(topics) {
-			if !topics[i].track.isLevel(newest) { // or something is on its way, which the fill will see
-				differ = append(differ, topics[i])
+		for some := range slices.Chunk(h.tracked(), maxNames) {
+			newest, err := h.newest(h.ctx, names(some)...)
+			if err != nil && h.ctx.Err() == nil {
+				h.log.Warn("hub: channels cannot be compared with their histories; trying again", "channels", len(some), "error", err)
+				break // nor can the others, most likely
+			}
+			for i, p := range newest {
+				if !some[i].track.isLevel(p) { // or something is on its way, which the fill will see
+					differ = append(differ, some[i])
+				}
 			}
 		}
 		h.fillAll(mark(differ), broker.LinkLost)

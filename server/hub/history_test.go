@@ -38,14 +38,19 @@ func withHistory(t *testing.T, o hub.Options, test func(t *testing.T, l *ledger,
 	})
 }
 
-// joinFrom joins where start says.
+// joinFrom joins the channel c where start says.
 func joinFrom(t *testing.T, h *hub.Hub, e transport.Encoding, group *socket.Group, start transport.Start) *client {
+	t.Helper()
+	return joinAt(t, h, e, group, "c", start)
+}
+
+func joinAt(t *testing.T, h *hub.Hub, e transport.Encoding, group *socket.Group, channel string, start transport.Start) *client {
 	t.Helper()
 	ours, peer := net.Pipe()
 	s := group.New()
 	s.Attach(ours)
 	session, err := h.Join(context.Background(), transport.Subscriber{
-		Socket: s, Encoding: e, Channels: []string{"c"}, Starts: []transport.Start{start},
+		Socket: s, Encoding: e, Channels: []string{channel}, Starts: []transport.Start{start},
 	})
 	if err != nil {
 		t.Fatal(err)

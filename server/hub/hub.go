@@ -80,6 +80,7 @@ type Hub struct {
 	tasks  sync.WaitGroup
 
 	mu       sync.RWMutex
+	feed     broker.Feed // the present one; reconcile replaces it
 	topics   map[string]*topic
 	changed  map[*topic]struct{} // wanted or not is to be compared with there or not
 	sessions int
@@ -102,6 +103,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h := &Hub{
 		broker:  b,
 		options: o.withDefaults(),
+		feed:    feed,
 		topics:  map[string]*topic{},
 		changed: map[*topic]struct{}{},
 		wake:    make(chan struct{}, 1),

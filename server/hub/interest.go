@@ -14,6 +14,9 @@ const (
 	attemptTimeout = 5 * time.Second       // one call of Add or Remove
 	minBackoff     = 50 * time.Millisecond // between failed attempts
 	maxBackoff     = 500 * time.Millisecond
+	retryAfter     = time.Second      // after which what has failed for one channel is tried again
+	retryDenied    = 30 * time.Second // likewise, where permission is missing
+	maxRefusals    = 16               // channels that are refused in one step, other than for want of permission
 )
 
 // reconcile is the one goroutine that adds and removes channels. It owns the
@@ -58,22 +61,16 @@ func after(d time.Duration) <-chan time.Time {
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 // step brings the feed up to what is wanted now, as far as it can. It returns
-// when to look again for channels that are unused but not for long enough, 0
-// for never.
+// when to look again for channels that are unused but not for long enough, or that
+// the broker has refused, 0 for never.
 func (h *Hub) step(feed broker.Feed) (again time.Duration, err error) {
 	add, remove, again := h.plan(time.Now())
-	for _, t := range remove {
-		if t.track != nil {
-			t.track.reset()
-		}
+	for some := range slices.Chunk(remove, maxNames) {
+		h.remove(feed, some)
 	}
-	if len(remove) > 0 {
-		ctx, cancel := context.WithTimeout(h.ctx, attemptTimeout)
-		err = feed.Remove(ctx, names(remove)...)
-		cancel()
-	}
-	if len(add) > 0 {
-		err = errors.Join(err, h.add(feed, add))
+	for some := range slices.Chunk(add, maxNames) {
+		refusals := 0
+		err = errors.Join(err, h.add(feed, some, &refusals))
 	}
 	return again, err
 }
@@ -82,25 +79,59 @@ func (h *Hub) step(feed broker.Feed) (again time.Duration, err error) {
 func (h *Hub) plan(now time.Time) (add, remove []*topic, again time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	due := func(at time.Time) bool {
+		left := at.Sub(now)
+		if left > 0 && (again == 0 || left < again) {
+			again = left
+		}
+		return left <= 0
+	}
 	for t := range h.changed {
-		switch left := t.unused.Add(h.options.Linger).Sub(now); {
-		case t.refs > 0 && !t.there:
-			add = append(add, t)
-		case t.refs > 0:
+		switch {
+		case t.refs > 0 && t.there:
 			delete(h.changed, t)
-		case !t.there: // left before it was confirmed
+		case t.refs > 0:
+			if due(t.later) {
+				add = append(add, t)
+			}
+		case !t.there && !t.stale: // it is removed, or nobody waited until it was confirmed
 			delete(h.changed, t)
 			delete(h.topics, t.name)
-		case left > 0:
-			if again == 0 || left < again {
-				again = left
+		case !t.there:
+			if due(t.later) {
+				remove = append(remove, t)
 			}
-		default:
+		case due(t.unused.Add(h.options.Linger)):
 			h.absent(t) // from now on: whoever comes while it is removed is to wait
+			t.stale = true
 			remove = append(remove, t)
 		}
 	}
 	return add, remove, again
+}
+
+// remove removes topics. What fails is tried again, later, so that the others are not
+// kept waiting.
+func (h *Hub) remove(feed broker.Feed, topics []*topic) {
+	for _, t := range topics {
+		if t.track != nil {
+			t.track.reset()
+		}
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, attemptTimeout)
+	err := feed.Remove(ctx, names(topics)...)
+	cancel()
+	if err != nil && h.ctx.Err() == nil {
+		h.log.Warn("hub: unsubscribe failed, trying again", "channels", len(topics), "error", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range topics {
+		if t.stale = err != nil; t.stale && t.refs == 0 {
+			t.later = time.Now().Add(retryAfter)
+		}
+		h.touch(t)
+	}
 }
 
 // absent notes that the feed does not carry t, which the next step looks at
@@ -111,9 +142,10 @@ func (h *Hub) absent(t *topic) {
 	h.touch(t)
 }
 
-// add adds topics. Where the broker refuses, it finds out which ones: one
-// channel without permission must not keep the others waiting.
-func (h *Hub) add(feed broker.Feed, topics []*topic) error {
+// add adds topics. Where the broker refuses, it finds out which ones: one channel
+// must not keep the others waiting. After maxRefusals the rest waits for the next
+// step: a driver that fails at everything is not to be asked for each channel alone.
+func (h *Hub) add(feed broker.Feed, topics []*topic, refusals *int) error {
 	ctx, cancel := context.WithTimeout(h.ctx, attemptTimeout)
 	err := h.begin(ctx, topics)
 	if err == nil {
@@ -124,20 +156,30 @@ func (h *Hub) add(feed broker.Feed, topics []*topic) error {
 	case err == nil:
 		h.confirm(topics, nil)
 		return nil
-	case !errors.Is(err, broker.ErrDenied):
+	case concernsAll(err) || *refusals == maxRefusals:
 		h.health.failed(err)
 		h.log.Debug("hub: subscribe failed, trying again", "channels", len(topics), "error", err)
 		return err
-	case len(topics) == 1 && topics[0].listen == nil:
-		h.log.Error("hub: the broker refuses a channel", "error", err)
-		h.confirm(topics, err)
-		return nil
-	case len(topics) == 1: // the heartbeat's: without it a hub is not ready
+	case len(topics) > 1:
+		half := len(topics) / 2
+		return errors.Join(h.add(feed, topics[:half], refusals), h.add(feed, topics[half:], refusals))
+	case topics[0].listen != nil: // the heartbeat's: without it a hub is not ready
 		h.health.failed(err)
 		return err
 	}
-	half := len(topics) / 2
-	return errors.Join(h.add(feed, topics[:half]), h.add(feed, topics[half:]))
+	h.log.Error("hub: the broker refuses a channel", "error", err)
+	if !errors.Is(err, broker.ErrDenied) {
+		*refusals++
+	}
+	h.confirm(topics, err)
+	return nil
+}
+
+// concernsAll reports whether an error of Add or Newest says nothing about single
+// channels.
+func concernsAll(err error) bool {
+	return errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrClosed) || errors.Is(err, errShort) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // begin notes where the history of topics ends before they are subscribed: what is
@@ -147,7 +189,10 @@ func (h *Hub) begin(ctx context.Context, topics []*topic) error {
 		return nil
 	}
 	topics = slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return t.track == nil })
-	newest, err := h.history.Newest(ctx, names(topics)...)
+	if len(topics) == 0 {
+		return nil
+	}
+	newest, err := h.newest(ctx, names(topics)...)
 	if err != nil {
 		return err
 	}
@@ -170,15 +215,23 @@ func (h *Hub) settle(topics []*topic, refused error) (holed []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, t := range topics {
-		t.there = refused == nil
-		if t.holed {
+		t.there, t.stale = refused == nil, false
+		if t.holed && t.there {
 			t.holed = false
 			holed = append(holed, t.name)
 		}
 		t.confirmed.err = refused
 		close(t.confirmed.done)
 		delete(h.changed, t)
-		if t.refs == 0 {
+		switch {
+		case t.refs == 0:
+			h.touch(t)
+		case !t.there: // there may be subscribers of an earlier feed
+			t.await()
+			t.later = time.Now().Add(retryAfter)
+			if errors.Is(refused, broker.ErrDenied) {
+				t.later = time.Now().Add(retryDenied)
+			}
 			h.touch(t)
 		}
 	}
@@ -195,6 +248,9 @@ func (h *Hub) reopen(cause error) broker.Feed {
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		feed, err := h.broker.Feed(h.ctx)
 		if err == nil {
+			h.mu.Lock()
+			h.feed = feed
+			h.mu.Unlock()
 			return feed
 		}
 		select {
@@ -214,6 +270,7 @@ func (h *Hub) lostAll() {
 			t.holed = true
 		}
 		h.absent(t)
+		t.stale, t.later = false, time.Time{}
 	}
 	h.mu.Unlock()
 	h.gap(&broker.GapError{Channels: carried, Reason: broker.LinkLost})

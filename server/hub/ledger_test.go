@@ -113,7 +113,11 @@ func (l *ledger) History(_ context.Context, channel string, q broker.Query) (bro
 	}
 	kept := l.kept[channel]
 	if q.After.IsZero() {
-		return broker.Page{Messages: slices.Clone(kept[max(0, len(kept)-q.Limit):]), Complete: true}, nil
+		for !q.Before.IsZero() && len(kept) > 0 && kept[len(kept)-1].Position.Compare(q.Before) >= 0 {
+			kept = kept[:len(kept)-1]
+		}
+		from := max(0, len(kept)-q.Limit)
+		return broker.Page{Messages: slices.Clone(kept[from:]), Complete: true, More: from > 0}, nil
 	}
 	var p broker.Page
 	from := 0

@@ -72,6 +72,7 @@ func (h *Hub) follow(t *topic, m broker.Message) {
 	}
 	switch k.step(m.Position) {
 	case follows:
+		k.move(m.Position)
 		h.deliver(t, m)
 	case jumps:
 		k.filling = true

@@ -13,32 +13,56 @@ import (
 // replayMessages is the most messages of one reading for one session.
 const replayMessages = 256
 
-// resume begins c where its client asked.
-func (h *Hub) resume(c *catchup, start transport.Start) {
-	if !start.Since {
-		h.sendLast(c, start.Last)
-		return
-	}
-	if start.After == transport.Outset {
-		h.resumeOutset(c)
-		return
-	}
-	newest, there := h.recoverable(c, start.After)
-	// What an epoch ended with may have been lost with its end.
-	recovered := there && newest.Epoch == start.After.Epoch
+// outsetMessages is the most messages that a client gets which began before the
+// first.
+const outsetMessages = 1000
+
+// resume begins c where its client asked. o is where the channel ended when the
+// subscription was confirmed, or before: what is behind that reaches the client in any
+// case.
+func (h *Hub) resume(c *catchup, start transport.Start, o origin) {
 	switch {
-	case !h.answer(c, newest, recovered):
-	case there: // what is left of the epoch, and then the next
-		h.feed(c, start.After)
+	case !start.Since:
+		h.sendLast(c, start.Last, o)
+	case start.After == transport.Outset:
+		// It is not recovered: nothing proves that no message has come and gone
+		// since, and the history with it.
+		if h.answer(c, transport.Outset, false) {
+			h.sendLast(c, outsetMessages, o)
+		}
 	default:
-		h.caughtUp(c, broker.Position{})
+		h.resumeSince(c, start.After, o)
 	}
 }
 
-// answer tells c's client whether it is recovered. It returns false where nothing
-// more is to be sent.
-func (h *Hub) answer(c *catchup, newest broker.Position, recovered bool) bool {
-	told := c.session.Encoding.Subscribed(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: newest})
+// resumeSince continues c behind after, and where that is no place to go on from,
+// behind o.
+func (h *Hub) resumeSince(c *catchup, after broker.Position, o origin) {
+	there, recovered, err := h.recoverable(c, after)
+	if there {
+		o = origin{at: after}
+	}
+	switch {
+	case !h.answer(c, h.cursor(o), recovered):
+	case err != nil:
+		h.goLive(c, o)
+	default: // what is left of the epoch, and then the next
+		h.streamHistory(c, o)
+	}
+}
+
+// cursor returns what a client is given for o, zero where there is no history.
+func (h *Hub) cursor(o origin) broker.Position {
+	if h.history == nil {
+		return broker.Position{}
+	}
+	return o.cursor()
+}
+
+// answer tells c's client whether it is recovered, and behind which position
+// everything follows. It returns false where nothing more is to be sent.
+func (h *Hub) answer(c *catchup, at broker.Position, recovered bool) bool {
+	told := c.session.Encoding.Subscribed(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
 	if told == nil && !recovered {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndUnrecovered})
 		return false
@@ -49,151 +73,167 @@ func (h *Hub) answer(c *catchup, newest broker.Position, recovered bool) bool {
 func (c *catchup) channel() string { return c.group().topic.name }
 
 // recoverable reports whether all of c's channel that is kept follows a position
-// without a hole, and returns the newest position, zero where it is not known.
-func (h *Hub) recoverable(c *catchup, after broker.Position) (newest broker.Position, there bool) {
+// without a hole, and whether that is all there was: what an epoch ended with may
+// have been lost with its end.
+func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered bool, err error) {
 	if h.history == nil || after.IsZero() {
-		return newest, false
+		return false, false, nil
 	}
-	err := h.patiently(c, func() error {
-		ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
-		defer cancel()
-		all, err := h.history.Newest(ctx, c.channel())
+	err = h.patiently(c, func() error {
+		newest, err := h.newest(h.ctx, c.channel())
 		if err != nil {
 			return err
 		}
-		page, err := h.readHistory(c.channel(), after, 1)
-		newest, there = all[0], page.Complete
+		page, err := h.query(c.channel(), broker.Query{After: after, Limit: 1})
+		there = err == nil && page.Complete
+		recovered = there && newest[0].Epoch == after.Epoch
 		return err
 	})
-	return newest, err == nil && there
+	return there, recovered, err
 }
 
 // patiently calls read until it succeeds, or for so long that nobody would wait for
 // longer. Nothing is read for a client that has gone while it waited for its turn:
 // otherwise clients that come and go faster than that would never be served.
 func (h *Hub) patiently(c *catchup, read func() error) error {
-	if !h.reading() {
-		return broker.ErrClosed
-	}
-	defer h.doneReading()
 	for began, backoff := time.Now(), minBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		if c.over.Load() {
+		gone := false
+		err := h.inTurn(func() error {
+			if gone = c.over.Load(); gone {
+				return nil
+			}
+			return read()
+		})
+		switch {
+		case gone:
 			return broker.ErrClosed
-		}
-		err := read()
-		if err == nil || errors.Is(err, broker.ErrDenied) || time.Since(began) > fillPatience || !h.sleep(jitter(backoff)) {
+		case err == nil, errors.Is(err, broker.ErrDenied), time.Since(began) > fillPatience, !h.sleep(jitter(backoff)):
 			return err
 		}
 	}
 }
 
-// sendLast sends the newest n messages, and goes on from there.
-func (h *Hub) sendLast(c *catchup, n int) {
-	page, err := h.newestPage(c, n)
-	if err != nil {
-		h.lose(c, broker.Position{})
+// sendLast sends the newest n messages that there were at o, and goes on from there.
+func (h *Hub) sendLast(c *catchup, n int, o origin) {
+	if h.history == nil || o.at.IsZero() {
+		h.streamHistory(c, o)
 		return
 	}
-	h.goOn(c, page)
-}
-
-// newestPage reads the newest n messages, or as many as there are.
-func (h *Hub) newestPage(c *catchup, n int) (page broker.Page, err error) {
-	if h.history == nil {
-		return broker.Page{Complete: true}, nil
-	}
-	err = h.patiently(c, func() (err error) {
-		page, err = h.readHistory(c.channel(), broker.Position{}, n)
-		return err
+	page, err := broker.LastPage(n, func(q broker.Query) (broker.Page, error) {
+		if q.Before.IsZero() {
+			q.Before = behind(o.at)
+		}
+		return h.readPatiently(c, q)
 	})
-	return page, err
-}
-
-// goOn sends a page of the newest messages, and what comes after it.
-func (h *Hub) goOn(c *catchup, page broker.Page) {
-	after, ok := h.sendPage(c, broker.Position{}, page)
 	switch {
-	case !ok:
-	case after.IsZero():
-		h.caughtUp(c, after)
-	default:
-		h.feed(c, after)
+	case err != nil:
+		h.lose(c, o)
+		return
+	case len(page.Messages) > 0:
+		from, ok := h.sendPage(c, origin{at: ahead(page.Messages[0].Position)}, page)
+		if !ok {
+			return
+		}
+		if from.at != o.at {
+			o = from
+		}
 	}
+	h.streamHistory(c, o)
 }
 
-// feed sends what comes after a position, at the pace of the client, until it is
-// level with the others or has gone.
-func (h *Hub) feed(c *catchup, after broker.Position) {
+// streamHistory sends what comes after o, at the pace of the client, until it is level with
+// the others or has gone.
+func (h *Hub) streamHistory(c *catchup, o origin) {
+	if h.history == nil {
+		h.goLive(c, o)
+		return
+	}
 	for {
 		if c.session.Socket.AwaitEmpty(h.ctx) != nil {
 			return
 		}
-		var page broker.Page
-		err := h.patiently(c, func() (err error) {
-			page, err = h.readHistory(c.channel(), after, replayMessages)
-			return err
-		})
+		page, err := h.readPatiently(c, broker.Query{After: o.after(), Limit: replayMessages})
 		if err != nil {
-			h.lose(c, after)
+			h.lose(c, o)
 			return
 		}
-		last, ok := h.sendPage(c, after, page)
+		next, ok := h.sendPage(c, o, page)
 		if !ok {
 			return
 		}
-		after = last
-		if !page.More && h.caughtUp(c, after) {
+		more := page.More && next.at != o.at
+		o = next
+		if !more && h.caughtUp(c, o) {
 			return
 		}
 	}
 }
 
-// sendPage sends what was read behind after, and gaps wherever something is
-// missing. It returns how far that goes, and false where the client has gone or is
-// to go.
-func (h *Hub) sendPage(c *catchup, after broker.Position, page broker.Page) (last broker.Position, ok bool) {
+// sendPage sends what was read behind o, and gaps wherever something is missing. It
+// returns how far that goes, and false where the client has gone or is to go.
+func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok bool) {
 	e, channel := c.session.Encoding, c.channel()
 	var frames []byte
-	tell := func(g transport.Gap) bool {
+	ok = true
+	tell := func(g transport.Gap) {
 		told := e.Gap(g)
 		frames = append(frames, told...)
-		return told != nil
+		ok = ok && told != nil
 	}
-	ok = true
-	if !page.Complete {
-		ok = tell(gapBefore(channel, after, page.Messages))
+	if o.misses(page) {
+		tell(gapBefore(channel, o.at, page.Messages))
+		if o.anew = true; len(page.Messages) == 0 {
+			t := c.group().topic
+			h.fillAll(mark([]*topic{t}), transport.NotRetained) // the others have not seen that
+		}
 	}
 	for i, m := range page.Messages {
-		known := !after.IsZero() && (i > 0 || page.Complete)
-		if ok && known && !after.Next(m.Position) {
-			ok = tell(gapBetween(channel, after, m.Position))
+		if p := m.Position; behind(o.at) != p && (i > 0 || page.Complete) {
+			tell(gapBetween(channel, o.at, p))
 		}
 		frames = append(frames, e.Message(m)...)
-		after = m.Position
+		o = origin{at: m.Position}
 	}
 	if !ok {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
-		return after, false
+		return o, false
 	}
-	return after, len(frames) == 0 || c.send(h.ctx, frames, len(page.Messages))
+	return o, len(frames) == 0 || c.send(h.ctx, frames, len(page.Messages))
 }
 
 // lose gives up reading for c: its client is told, and hears what is live.
-func (h *Hub) lose(c *catchup, after broker.Position) {
-	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: after})
-	if told == nil {
-		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
-		return
-	}
-	if c.send(h.ctx, told, 0) {
-		h.caughtUp(c, after)
+func (h *Hub) lose(c *catchup, o origin) {
+	if h.tellLoss(c, o) {
+		h.goLive(c, o)
 	}
 }
 
-// caughtUp says that c was sent all up to a position, and reports whether there is
-// nothing more to be read for it.
-func (h *Hub) caughtUp(c *catchup, upTo broker.Position) bool {
-	if !c.session.worker.post(entry{kind: level, catchup: c, frame: frame{position: upTo}}) {
+// goLive lets c's client hear what is live. What came meanwhile and was too much to be
+// kept for it is not read: it is told.
+func (h *Hub) goLive(c *catchup, o origin) {
+	for !h.caughtUp(c, o) && h.tellLoss(c, o) {
+	}
+}
+
+// tellLoss tells c's client that messages may be missing, or ends it, and reports
+// whether it is still there.
+func (h *Hub) tellLoss(c *catchup, o origin) bool {
+	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: o.at})
+	if told == nil {
+		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
+		return false
+	}
+	return c.send(h.ctx, told, 0)
+}
+
+// caughtUp says that c was sent all that is behind o for now, and reports whether there
+// is nothing more to be read for it.
+func (h *Hub) caughtUp(c *catchup, o origin) bool {
+	cut := o.at
+	if o.anew { // whatever comes next is new
+		cut = broker.Position{}
+	}
+	if !c.session.worker.post(entry{kind: level, catchup: c, frame: frame{position: cut}}) {
 		return true
 	}
 	select {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -41,32 +42,65 @@ func (s *session) place(g *group) int {
 	return slices.IndexFunc(s.places, func(p place) bool { return p.group == g })
 }
 
+// ErrSubscriber means that a Transport asks for what no client can have: see the
+// error's text.
+var ErrSubscriber = errors.New("hub: not a subscriber")
+
 // Join implements transport.Hub.
 func (h *Hub) Join(ctx context.Context, sub transport.Subscriber) (transport.Session, error) {
+	if err := check(sub); err != nil {
+		return nil, err
+	}
 	s, topics, err := h.enter(sub)
 	if err != nil {
 		return nil, err
 	}
 	catchups := s.start(sub.Starts)
-	began := h.outset(sub, topics)
+	confirmed := h.origins(topics)
 	// From here on the worker has it: what comes between the broker's
 	// confirmation and our return is not lost.
 	if !s.worker.post(entry{kind: attach, session: s}) {
 		s.Leave()
 		return nil, ErrDraining
 	}
-	for _, t := range topics {
-		if err := h.await(ctx, t); err != nil {
-			s.Leave()
-			return nil, err
-		}
+	if err := h.confirmed(ctx, topics); err != nil {
+		s.Leave()
+		return nil, err
 	}
-	s.began = began()
+	origins := confirmed()
+	if sub.Starts == nil {
+		s.began = h.cursor(origins[0])
+	}
 	for i, c := range catchups {
-		h.spawn(func() { h.resume(c, sub.Starts[i]) })
+		h.spawn(func() { h.resume(c, sub.Starts[i], origins[i]) })
 	}
 	return s, nil
 }
+
+// check refuses channels that no client may hear, or that would be heard twice. The
+// error has no name in it.
+func check(sub transport.Subscriber) error {
+	if len(sub.Channels) == 0 {
+		return fmt.Errorf("%w: no channel", ErrSubscriber)
+	}
+	if sub.Starts != nil && len(sub.Starts) != len(sub.Channels) {
+		return fmt.Errorf("%w: %d starts for %d channels", ErrSubscriber, len(sub.Starts), len(sub.Channels))
+	}
+	seen := make(map[string]struct{}, len(sub.Channels))
+	for _, name := range sub.Channels {
+		if err := broker.CheckChannel(name); err != nil {
+			return fmt.Errorf("%w: %w", ErrSubscriber, err)
+		}
+		seen[name] = struct{}{}
+	}
+	if len(seen) < len(sub.Channels) {
+		return fmt.Errorf("%w: a channel is named twice", ErrSubscriber)
+	}
+	return nil
+}
+
+// Began implements transport.Session.
+func (s *session) Began() broker.Position { return s.began }
 
 // enter makes the session known to all but its worker.
 func (h *Hub) enter(sub transport.Subscriber) (*session, []*topic, error) {
@@ -105,7 +139,44 @@ func (s *session) start(starts []transport.Start) map[int]*catchup {
 	return catchups
 }
 
-// await returns when the feed carries t, or with the reason why it does not.
+// confirmed returns when the feed carries topics over a link that stands, or with the
+// reason why it does not. That a topic was confirmed once is not enough: the link may
+// have been lost since, and the feed be restoring it. So the feed is asked again for
+// what it carries, which costs the broker nothing while the link stands. The caller
+// has acquired the topics, so nobody removes them meanwhile.
+func (h *Hub) confirmed(ctx context.Context, topics []*topic) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		for _, t := range topics {
+			if err := h.await(ctx, t); err != nil {
+				return err
+			}
+		}
+		err := h.current().Add(ctx, names(topics)...)
+		switch {
+		case err == nil:
+			return nil
+		case h.ctx.Err() != nil:
+			return ErrDraining
+		case errors.Is(err, broker.ErrDenied), !wait(ctx, jitter(backoff)):
+			return fmt.Errorf("%w: %w", ErrNotConfirmed, err)
+		}
+	}
+}
+
+// wait reports whether ctx is still there after d.
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// await returns when the broker has confirmed t, or with the reason why it does not.
 func (h *Hub) await(ctx context.Context, t *topic) error {
 	h.mu.RLock()
 	confirmed := t.confirmed
@@ -116,11 +187,18 @@ func (h *Hub) await(ctx context.Context, t *topic) error {
 			return fmt.Errorf("%w: %w", ErrNotConfirmed, confirmed.err)
 		}
 		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrNotConfirmed, ctx.Err())
 	case <-h.ctx.Done():
 		return ErrDraining
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrNotConfirmed, ctx.Err())
 	}
+}
+
+// current returns the feed that carries the topics.
+func (h *Hub) current() broker.Feed {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.feed
 }
 
 // Heard implements transport.Session.

@@ -16,7 +16,9 @@ type topic struct {
 	refs   int       // sessions that want it
 	unused time.Time // since when refs is 0
 	there  bool      // the feed carries it
+	stale  bool      // it is not there any more, but the broker may still send it
 	holed  bool      // it was lost with a feed, and its subscribers are to be told
+	later  time.Time // before which the broker is not asked again, as it has just refused
 
 	confirmed *confirmation // of the newest attempt to have it there
 
@@ -48,9 +50,8 @@ type group struct {
 
 	// The rest is the worker's own.
 	members []*session
-	behind  []*catchup      // those who are fed from the history
-	frames  []frame         // that wait to be joined and sent
-	last    broker.Position // of the newest frame that was sent to members
+	behind  []*catchup // those who are fed from the history
+	frames  []frame    // that wait to be joined and sent
 }
 
 // topic returns the topic of that name, a new one if need be. The caller holds
@@ -75,6 +76,7 @@ func (h *Hub) acquire(t *topic) {
 		return
 	}
 	t.await() // it may have been refused; permissions may have changed
+	t.later = time.Time{}
 	h.touch(t)
 }
 

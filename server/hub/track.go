@@ -7,30 +7,34 @@ import (
 	"github.com/pregon/pregon/broker"
 )
 
-// Bounds of what waits behind a fill, a topic. What does not fit is read again.
+// Bounds of what waits behind a fill, per topic. What does not fit is read again.
 const (
 	waitingMessages = 4096
 	waitingBytes    = 4 << 20
 )
 
 // A track follows the positions of a topic's messages where there is a history, so
-// that a hole is seen and filled before anything newer is delivered. Whoever
-// delivers to the topic holds its lock: the reader, or the goroutine of a fill.
+// that a hole is seen and filled before anything newer is delivered. Only a position
+// that adjoins the last one, or that the history has, moves it: a position that came
+// through the feed alone, however far ahead, is a claim. Whoever delivers to the topic
+// holds its lock: the reader, or the goroutine of a fill.
 type track struct {
 	mu    sync.Mutex
 	begun bool            // last is known
 	first broker.Position // of the newest message before the subscription, zero for none
 	last  broker.Position // of the newest message delivered, or first
-	woke  time.Time       // when the first message was delivered in a channel that had none
-	fresh bool            // nothing was delivered since the subscription, or since a gap was told: whatever comes next follows
+	aside broker.Position // of a message beyond last that was delivered though the history does not have it
+	fresh bool            // the history could not be read: whatever comes next follows
 	told  bool            // a gap was told behind last
+	ended time.Time       // when that was; zero for a channel that had no message
+	woke  time.Time       // when the first message behind that was delivered
 
 	filling bool             // somebody reads the history, and what comes waits
 	waiting []broker.Message // oldest first
 	bytes   int              // of their payloads
+	read    int              // how many of waiting had come before the last reading began
 	again   bool             // the history is to be read once more
 	spilled bool             // a message that has no place in the history did not fit
-	hole    broker.Position  // that the last reading of the history did not fill
 }
 
 // begin notes the newest position before the topic was subscribed. Where the topic
@@ -38,31 +42,37 @@ type track struct {
 func (k *track) begin(newest broker.Position) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.begun {
-		k.begun, k.first, k.last, k.fresh, k.told = true, newest, newest, true, false
+	if k.begun {
+		return
 	}
+	k.begun, k.first, k.last, k.aside = true, newest, newest, broker.Position{}
+	k.fresh, k.told, k.ended, k.woke = false, false, time.Time{}, time.Time{}
 }
 
-// reached returns the position behind which messages are still to be delivered, and
-// false where that is not known yet.
-func (k *track) reached() (at broker.Position, known bool) {
+// origin returns where somebody who comes now begins, and false where that is not
+// known yet.
+func (k *track) origin() (o origin, known bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.last, k.begun
+	return origin{at: k.last, anew: k.anew()}, k.begun
 }
 
-// beginning returns what begin was given.
-func (k *track) beginning() broker.Position {
+// beginning returns the origin of those who came before the topic was subscribed.
+func (k *track) beginning() origin {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.first
+	return origin{at: k.first, anew: k.first.IsZero()}
 }
 
-// wasEmpty reports whether the channel had no message at a time.
+// anew reports whether nobody misses anything where the next message is the first of
+// an epoch: there was none before, or they were told.
+func (k *track) anew() bool { return k.last.IsZero() || k.told }
+
+// wasEmpty reports whether nothing was behind the end of the channel at a time.
 func (k *track) wasEmpty(at time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.begun && (k.last.IsZero() || !k.woke.Before(at))
+	return k.begun && k.ended.Before(at) && (k.anew() || !k.woke.Before(at))
 }
 
 // reset forgets all, for a topic that is not subscribed any more.
@@ -79,31 +89,58 @@ type step int
 
 const (
 	follows step = iota // nothing is between them
-	repeats             // it was delivered before
+	repeats             // it was delivered before, or is older than what was
 	jumps               // something is between them, or may be
 )
 
-// step moves on to p, unless there is a hole before it.
+// step says how p comes after what was delivered. Epochs only grow, so what is of an
+// earlier one comes late.
 func (k *track) step(p broker.Position) step {
 	switch {
 	case p.IsZero(): // it has no place in the history
 		return follows
-	case p == k.last, p.Before(k.last): // also behind a gap that was told
+	case p.Compare(k.last) <= 0: // also behind a gap that was told
 		return repeats
-	case k.fresh, k.last.Next(p):
-		if k.last.IsZero() {
-			k.woke = time.Now()
-		}
-		k.last, k.fresh, k.told = p, false, false
+	case k.fresh, k.adjoins(p):
 		return follows
 	default:
 		return jumps
 	}
 }
 
-// jumpsTo reports whether step would say so of p.
-func (k *track) jumpsTo(p broker.Position) bool {
-	return !k.fresh && !k.last.Next(p) && p != k.last && !p.Before(k.last)
+// adjoins reports whether nothing can be between the last message and p. Drivers
+// number from 0; one that numbers from 1 is not told of a gap for it.
+func (k *track) adjoins(p broker.Position) bool {
+	return k.last.Next(p) || k.last.IsZero() && p.Seq <= 1
+}
+
+// move notes that the message at p is delivered, with all that is kept before it.
+func (k *track) move(p broker.Position) {
+	if p.IsZero() {
+		return
+	}
+	if k.anew() {
+		k.woke = time.Now()
+	}
+	k.last, k.aside, k.fresh, k.told = p, broker.Position{}, false, false
+}
+
+// before returns the newest position delivered that is before p.
+func (k *track) before(p broker.Position) broker.Position {
+	if k.aside.IsZero() || k.aside.Compare(p) >= 0 {
+		return k.last
+	}
+	return k.aside
+}
+
+// end notes that a gap is told behind the last message, and reports whether that is
+// news.
+func (k *track) end() bool {
+	if k.told {
+		return false
+	}
+	k.told, k.ended = true, time.Now()
+	return true
 }
 
 // earlier takes the oldest message that waits, where its position is before p.
@@ -112,8 +149,16 @@ func (k *track) earlier(p broker.Position) (m broker.Message, ok bool) {
 		return m, false
 	}
 	m = k.waiting[0]
-	k.waiting = k.waiting[1:]
+	k.shift(1)
 	return m, true
+}
+
+// shift takes the n oldest messages out of those that wait.
+func (k *track) shift(n int) {
+	for _, m := range k.waiting[:n] {
+		k.bytes -= len(m.Data)
+	}
+	k.waiting, k.read = k.waiting[n:], max(0, k.read-n)
 }
 
 // wait keeps m until the fill is done.
@@ -146,10 +191,12 @@ func (k *track) isLevel(newest broker.Position) bool {
 	return k.last == newest
 }
 
-// where returns from where a fill reads on. Only the fill moves that meanwhile.
-func (k *track) where() (last broker.Position, fresh bool) {
+// where returns from where a fill reads on. Only the fill moves that meanwhile. What
+// waits now is in what it reads, or in no history: a broker keeps a message before it
+// sends it.
+func (k *track) where() origin {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.again = false
-	return k.last, k.fresh
+	k.again, k.read = false, len(k.waiting)
+	return origin{at: k.last, anew: k.anew()}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/socket"
 )
@@ -170,21 +169,16 @@ func join(frames []frame) (joined []byte, rest []frame) {
 // send sends frames, which joined is made of, to every member of g.
 func (w *worker) send(g *group, joined []byte, frames []frame) {
 	for i := len(g.members) - 1; i >= 0; i-- { // whoever falls behind is taken out
-		w.sendTo(g, g.members[i], joined, frames, g.last)
-	}
-	for _, f := range frames {
-		if !f.position.IsZero() {
-			g.last = f.position
-		}
+		w.sendTo(g, g.members[i], joined, frames)
 	}
 	if len(g.behind) > 0 {
 		w.sendBehind(g, frames)
 	}
 }
 
-// sendTo sends frames, which joined is made of and which come behind after, to s.
-// It reports false where s is too slow for them.
-func (w *worker) sendTo(g *group, s *session, joined []byte, frames []frame, after broker.Position) bool {
+// sendTo sends frames, which joined is made of, to s. It reports false where s is too
+// slow for them.
+func (w *worker) sendTo(g *group, s *session, joined []byte, frames []frame) bool {
 	dropped, err := s.Socket.Send(&w.writer, socket.Batch{Frames: joined, Messages: len(frames), Gap: g.dropped})
 	if dropped > 0 {
 		w.counts.dropped.Add(uint64(dropped))
@@ -192,7 +186,7 @@ func (w *worker) sendTo(g *group, s *session, joined []byte, frames []frame, aft
 	if !errors.Is(err, socket.ErrSlow) {
 		return true
 	}
-	if !w.fallBehind(g, s, after, frames) {
+	if !w.fallBehind(g, s, frames) {
 		w.disconnect(s)
 	}
 	return false

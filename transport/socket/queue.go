@@ -15,6 +15,7 @@ type chunk struct {
 	bytes    []byte
 	messages int
 	gap      []byte // takes its place where it is dropped; nil where it may not be
+	told     bool   // bytes are the gap of chunks that were dropped
 }
 
 // A queue holds what a connection did not take. It exists for as long as a
@@ -80,17 +81,22 @@ func (q *queue) makeRoom(l Limits) (dropped int) {
 func (q *queue) exceeds(l Limits) bool { return q.bytes > l.Bytes || q.messages > l.Messages }
 
 // replace takes c out of the account and returns its gap in its place, or
-// nothing where that gap is among those before.
+// nothing where that gap stands there already: among those before, with nothing but
+// gaps of dropped chunks behind it. Behind anything else, a gap of another reason
+// included, it has to be told again.
 func (q *queue) replace(c chunk, before []chunk) chunk {
 	q.bytes -= len(c.bytes)
 	q.messages -= c.messages
-	for _, b := range before {
-		if b.gap == nil && len(b.bytes) > 0 && &b.bytes[0] == &c.gap[0] {
+	for _, b := range slices.Backward(before) {
+		if !b.told {
+			break
+		}
+		if &b.bytes[0] == &c.gap[0] {
 			return chunk{}
 		}
 	}
 	q.bytes += len(c.gap)
-	return chunk{bytes: c.gap}
+	return chunk{bytes: c.gap, told: true}
 }
 
 // drop forgets all chunks but one of which a part has been sent.

@@ -101,7 +101,8 @@ type Batch struct {
 
 	// Gap, where not nil, is the frame that says that messages may be missing,
 	// and allows the Socket to drop the Batch when too much waits after it:
-	// the peer gets the Gap in place of all that was dropped with the same one.
+	// the peer gets the Gap, once, in place of each run of Batches that were
+	// dropped with the same one.
 	Gap []byte
 }
 
@@ -115,7 +116,7 @@ func (s *Socket) Send(w *Writer, b Batch) (dropped int, err error) {
 	if s.state != taking {
 		return 0, ErrClosed
 	}
-	c := chunk{b.Frames, b.Messages, b.Gap}
+	c := chunk{bytes: b.Frames, messages: b.Messages, gap: b.Gap}
 	if s.holding || s.queue != nil || s.raw == nil {
 		return s.enqueue(c)
 	}

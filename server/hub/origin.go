@@ -1,0 +1,89 @@
+package hub
+
+import (
+	"math"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// oldest is a position before all others.
+var oldest = broker.Position{Epoch: 1}
+
+// An origin is a place in a channel behind which all messages follow.
+type origin struct {
+	at   broker.Position // of a message, or just before one; zero for a channel without
+	anew bool            // nothing is missing before the first message of an epoch: see track.anew
+}
+
+// cursor returns the position that a client is given for o.
+func (o origin) cursor() broker.Position {
+	if o.at.IsZero() {
+		return transport.Outset
+	}
+	return o.at
+}
+
+// after returns the position to read on from.
+func (o origin) after() broker.Position {
+	if o.at.IsZero() {
+		return oldest
+	}
+	return o.at
+}
+
+// misses reports whether something is missing between o and page, which was read from
+// there.
+func (o origin) misses(page broker.Page) bool {
+	return !page.Complete && !(o.anew && begins(page)) && !o.adjoins(page)
+}
+
+// adjoins reports whether the first message of page is the one behind o.
+func (o origin) adjoins(page broker.Page) bool {
+	return len(page.Messages) > 0 && behind(o.at) == page.Messages[0].Position
+}
+
+// begins reports whether a page begins with the first message of an epoch, or has
+// none.
+func begins(page broker.Page) bool {
+	return len(page.Messages) == 0 || page.Messages[0].Position.Seq == 0
+}
+
+// behind returns the position next to p in the order of Position.Compare.
+func behind(p broker.Position) broker.Position {
+	if p.Seq == math.MaxUint64 {
+		return broker.Position{Epoch: p.Epoch + 1}
+	}
+	return broker.Position{Epoch: p.Epoch, Seq: p.Seq + 1}
+}
+
+// ahead is the opposite of behind. What it returns need not be the position of a
+// message.
+func ahead(p broker.Position) broker.Position {
+	if p.Seq == 0 {
+		return broker.Position{Epoch: p.Epoch - 1, Seq: math.MaxUint64}
+	}
+	return broker.Position{Epoch: p.Epoch, Seq: p.Seq - 1}
+}
+
+// origins notes where the ends of topics are. To be called before messages can reach
+// the session: what was delivered by then does not count. The function that it returns
+// is called when the broker has confirmed the topics, and says where the session
+// begins in each: everything behind that reaches it or is in the history.
+func (h *Hub) origins(topics []*topic) (confirmed func() []origin) {
+	origins, known := make([]origin, len(topics)), make([]bool, len(topics))
+	if h.history == nil {
+		return func() []origin { return origins }
+	}
+	for i, t := range topics {
+		origins[i], known[i] = t.track.origin()
+	}
+	return func() []origin {
+		for i, t := range topics {
+			if !known[i] {
+				origins[i] = t.track.beginning()
+			}
+		}
+		return origins
+	}
+}
