@@ -16,6 +16,8 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) error {
 		{"pregon_connections", "gauge", "Clients that listen.", uint64(now.Sessions)},
 		{"pregon_channels", "gauge", "Channels that are heard from the broker.", uint64(now.Channels)},
 		{"pregon_messages_heard_total", "counter", "Messages from the broker.", now.Heard},
+		{"pregon_messages_unkept_total", "counter", "Of these, messages of other programs that are in no history.", now.Outside},
+		{"pregon_messages_rejected_total", "counter", "Messages that claim a place in a history and cannot prove it.", now.Rejected},
 		{"pregon_gaps_total", "counter", "Places on channels where messages may be missing, as clients are told.", now.Gaps},
 		{"pregon_messages_filled_total", "counter", "Messages read from the history because the subscription had lost them.", now.Filled},
 		{"pregon_slow_clients_caught_up_total", "counter", "Times that a client which did not read fast enough was fed from the history.", now.CaughtUp},

@@ -37,9 +37,10 @@ func (h *Hub) fillEach(topics []*topic, reason string) {
 	var fills sync.WaitGroup
 	defer fills.Wait()
 	for some := range slices.Chunk(topics, maxNames) {
+		h.settleAll(some)
 		newest, err := h.newest(h.ctx, names(some)...)
 		for i, t := range some {
-			if err != nil || !t.track.isLevel(newest[i]) || !h.level(t) {
+			if err != nil || t.track.isUnsettled() || !t.track.isLevel(newest[i]) || !h.level(t) {
 				fills.Go(func() { h.fill(t, reason) })
 			}
 		}
@@ -83,8 +84,11 @@ func (h *Hub) fill(t *topic, reason string) {
 	began, backoff := time.Now(), minBackoff
 	for {
 		var more bool
-		err := h.inTurn(func() (err error) {
-			more, err = h.fillPage(t)
+		err := h.inTurn(func() error {
+			err := h.settleOutside(t)
+			if err == nil {
+				more, err = h.fillPage(t)
+			}
 			return err
 		})
 		switch {
@@ -157,6 +161,9 @@ func (h *Hub) accept(t *topic, m broker.Message) {
 	case repeats:
 		return
 	case follows:
+		if p.IsZero() {
+			k.markedAt = k.last
+		}
 		k.move(p)
 	case jumps:
 		if !k.aside.Next(p) {
@@ -223,7 +230,7 @@ func (h *Hub) surrender(t *topic, reason string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h.miss(t, transport.Gap{Channel: t.name, Reason: reason, From: k.last})
-	k.fresh = true
+	k.fresh, k.unsettled = true, ""
 	for _, m := range k.waiting {
 		if k.step(m.Position) == jumps {
 			h.tellGap(t, gapBetween(t.name, k.last, m.Position))

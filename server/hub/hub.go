@@ -74,6 +74,7 @@ type Hub struct {
 	workers []*worker
 	health  *heartbeat
 	counts  counts
+	marking *marking // nil where there are no marks
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -112,6 +113,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 		reads:   make(chan struct{}, maxReads),
 	}
 	h.history, _ = broker.HistoryOf(b)
+	h.marking = newMarking(h)
 	h.log = h.options.Logger
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	for range h.options.Workers {
@@ -124,6 +126,9 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h.tasks.Go(h.health.run)
 	if h.history != nil {
 		h.tasks.Go(h.audit)
+	}
+	if h.marking != nil {
+		h.tasks.Go(h.marking.run)
 	}
 	return h, nil
 }

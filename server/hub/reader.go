@@ -66,6 +66,9 @@ func (h *Hub) follow(t *topic, m broker.Message) {
 	k := t.track
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if m.Position.IsZero() {
+		h.outside(t)
+	}
 	if k.filling {
 		k.wait(m)
 		return
@@ -96,6 +99,7 @@ func (h *Hub) gap(gap *broker.GapError) {
 		case t == nil:
 		case t.track != nil:
 			topics = append(topics, t)
+			h.missedOutside(t, gap.Reason)
 		default:
 			h.tellGap(t, transport.Gap{Channel: channel, Reason: gap.Reason})
 		}

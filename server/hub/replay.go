@@ -74,7 +74,7 @@ func (c *catchup) channel() string { return c.group().topic.name }
 
 // recoverable reports whether all of c's channel that is kept follows a position
 // without a hole, and whether that is all there was: what an epoch ended with may
-// have been lost with its end.
+// have been lost with its end, and what other programs publish is not kept.
 func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered bool, err error) {
 	if h.history == nil || after.IsZero() {
 		return false, false, nil
@@ -85,8 +85,12 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered b
 			return err
 		}
 		page, err := h.query(c.channel(), broker.Query{After: after, Limit: 1})
+		if err != nil {
+			return err
+		}
+		mark, err := h.Mark(c.channel())
 		there = err == nil && page.Complete
-		recovered = there && newest[0].Epoch == after.Epoch
+		recovered = there && newest[0].Epoch == after.Epoch && after.Compare(mark) > 0
 		return err
 	})
 	return there, recovered, err

@@ -1,10 +1,15 @@
 package hub
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/pregon/pregon/broker"
+)
 
 // counts are what a hub has done since it began.
 type counts struct {
 	heard        atomic.Uint64
+	outside      atomic.Uint64
 	gaps         atomic.Uint64
 	filled       atomic.Uint64
 	caughtUp     atomic.Uint64
@@ -19,6 +24,8 @@ type Stats struct {
 
 	// Since the hub began:
 	Heard        uint64 // messages from the broker
+	Outside      uint64 // of these, messages beside a history that are not in it
+	Rejected     uint64 // messages that claim a position which they cannot prove, and are ignored
 	Gaps         uint64 // places on channels where messages may be missing, as clients are told
 	Filled       uint64 // messages that were read from the history because the feed had lost them
 	CaughtUp     uint64 // times that a client which did not read fast enough was fed from the history
@@ -32,10 +39,17 @@ func (h *Hub) Stats() Stats {
 	defer h.mu.RUnlock()
 	return Stats{
 		Sessions: h.sessions, Channels: len(h.topics),
-		Heard: h.counts.heard.Load(), Gaps: h.counts.gaps.Load(),
+		Heard: h.counts.heard.Load(), Outside: h.counts.outside.Load(), Rejected: h.rejected(), Gaps: h.counts.gaps.Load(),
 		Filled: h.counts.filled.Load(), CaughtUp: h.counts.caughtUp.Load(),
 		Disconnected: h.counts.disconnected.Load(), Dropped: h.counts.dropped.Load(),
 	}
+}
+
+func (h *Hub) rejected() uint64 {
+	if v, ok := broker.As[broker.Verifier](h.broker); ok {
+		return v.Rejected()
+	}
+	return 0
 }
 
 // Sessions returns how many sessions there are.

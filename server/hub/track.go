@@ -35,6 +35,10 @@ type track struct {
 	read    int              // how many of waiting had come before the last reading began
 	again   bool             // the history is to be read once more
 	spilled bool             // a message that has no place in the history did not fit
+
+	marked    bool            // other programs have published here without a place in the history
+	markedAt  broker.Position // behind which this node has heard or may have missed such a message last
+	unsettled string          // why the feed may have missed one, until that is settled; see marks.go
 }
 
 // begin notes the newest position before the topic was subscribed. Where the topic
@@ -47,6 +51,7 @@ func (k *track) begin(newest broker.Position) {
 	}
 	k.begun, k.first, k.last, k.aside = true, newest, newest, broker.Position{}
 	k.fresh, k.told, k.ended, k.woke = false, false, time.Time{}, time.Time{}
+	k.marked, k.markedAt, k.unsettled = false, broker.Position{}, ""
 }
 
 // origin returns where somebody who comes now begins, and false where that is not
