@@ -48,6 +48,11 @@
 // [broker.GapError] as soon as Redis confirmed it again. A connection that went
 // silent without being closed is noticed within twice [Options.Heartbeat].
 //
+// Redis closes the connection where an ACL no longer allows one of its channels,
+// and refuses to restore any together with that one. It is found by halving: it
+// ends, which a [broker.GapError] with the reason [broker.Denied] says, and the
+// others are restored.
+//
 // The user of an ACL needs the commands PUBLISH, SUBSCRIBE, UNSUBSCRIBE and PING,
 // with Sentinels also ROLE, and the channels. That of a Sentinel needs the command
 // SENTINEL|GET-MASTER-ADDR-BY-NAME.

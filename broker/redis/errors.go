@@ -102,6 +102,18 @@ func replyOutcome(text string, sent bool) error {
 	return fmt.Errorf("the server says %s: %w", code(text), broker.ErrDenied)
 }
 
+// ofChannel reports whether err is Redis' word for a channel that the user may not
+// use. A command that the user may not run is another matter, and so is a user
+// whose name has that word: names have no spaces.
+func ofChannel(err error) bool {
+	var reply goredis.Error
+	if !errors.As(err, &reply) {
+		return false
+	}
+	_, what, found := strings.Cut(reply.Error(), " to access ")
+	return found && strings.HasPrefix(reply.Error(), "NOPERM") && strings.Contains(what, "channel")
+}
+
 // code returns the word in capitals that begins an error reply, and nothing of
 // what follows it.
 func code(text string) string {
