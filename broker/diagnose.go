@@ -8,7 +8,8 @@ import "context"
 type Diagnoser interface {
 	// Diagnose asks the backend and returns what it found, the most basic
 	// first. What cannot be asked is a finding. The error says that the
-	// backend could not be asked at all, as Publish would.
+	// backend could not be asked at all, as Publish would; findings beside it are
+	// what may help.
 	Diagnose(ctx context.Context) ([]Finding, error)
 }
 

@@ -60,7 +60,7 @@ func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 	if d, ok := broker.As[broker.Diagnoser](b); ok {
 		said, err := d.Diagnose(ctx)
 		if err != nil {
-			return []broker.Finding{{Severity: broker.Bad, Subject: "connection", Detail: sentence(err)}}
+			return append([]broker.Finding{{Severity: broker.Bad, Subject: "connection", Detail: sentence(err)}}, said...)
 		}
 		findings = said
 	}

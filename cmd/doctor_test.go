@@ -65,6 +65,32 @@ func TestDoctorPermissions(t *testing.T) {
 	}
 }
 
+// The doctor prints the line that makes a user with what a node needs, also to one
+// who may do nothing; what such a user lacks is named.
+func TestDoctorACL(t *testing.T) {
+	for _, history := range []string{"0", "5m"} {
+		redis := redistest.Start(t)
+		redis.MustDo("ACL", "SETUSER", "pregon", "on", ">s3cret")
+		url := strings.Replace(redis.URL(), "redis://", "redis://pregon:s3cret@", 1)
+		code, stdout, stderr := run(t, "", "doctor", "--broker", url, "--history", history)
+		_, line, found := strings.Cut(stdout, "ACL SETUSER")
+		line, _, _ = strings.Cut(line, "\n")
+		if code != 1 || !found || !strings.Contains(stdout, "command PING") {
+			t.Fatalf("history %s: exit %d\n%s%s", history, code, stdout, stderr)
+		}
+		redis.MustDo(append([]string{"ACL", "SETUSER"}, strings.Fields(strings.Replace(line, "PASSWORD", "s3cret", 1))...)...)
+		code, stdout, stderr = run(t, "", "doctor", "--broker", url, "--history", history)
+		if code != 0 || !strings.Contains(stdout, "ok    publish") {
+			t.Errorf("history %s, with what the line gives: exit %d\n%s%s", history, code, stdout, stderr)
+		}
+		redis.MustDo("ACL", "SETUSER", "pregon", "-publish", "-evalsha")
+		code, stdout, _ = run(t, "", "doctor", "--broker", url, "--history", history)
+		if want := map[string]string{"0": "PUBLISH", "5m": "EVALSHA"}[history]; code != 1 || !strings.Contains(stdout, "command "+want) {
+			t.Errorf("history %s: exit %d, it does not name %s:\n%s", history, code, want, stdout)
+		}
+	}
+}
+
 // Brokers that have nothing to be asked are tried out, and nothing is called fine
 // that cannot be reached. For programs there is JSON.
 func TestDoctorOfOthers(t *testing.T) {

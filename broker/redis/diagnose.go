@@ -16,13 +16,19 @@ func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err e
 		return nil, fmt.Errorf("redis: diagnose: %w", broker.ErrClosed)
 	}
 	if err := b.client.Ping(ctx).Err(); err != nil {
-		return nil, fmt.Errorf("redis: diagnose: %w", outcome(err, false))
+		if isReply(err) && strings.HasPrefix(err.Error(), "NOPERM") {
+			findings = append(findings, b.opts.finding())
+		}
+		return findings, fmt.Errorf("redis: diagnose: %w", outcome(err, false))
 	}
 	e := b.examine(ctx)
 	for _, look := range []func() broker.Finding{
 		e.version, e.persistence, e.eviction, e.outputBuffer, e.replication,
 	} {
 		findings = append(findings, look())
+	}
+	if !e.embedded {
+		findings = append(findings, b.opts.finding())
 	}
 	if b.sentinels != nil {
 		findings = append(findings, b.sentinels.finding(ctx))

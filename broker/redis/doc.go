@@ -54,8 +54,9 @@
 // others are restored.
 //
 // The user of an ACL needs the commands PUBLISH, SUBSCRIBE, UNSUBSCRIBE and PING,
-// with Sentinels also ROLE, and the channels. That of a Sentinel needs the command
-// SENTINEL|GET-MASTER-ADDR-BY-NAME.
+// with Sentinels also ROLE, with a database other than 0 SELECT, and the channels.
+// That of a Sentinel needs the command SENTINEL|GET-MASTER-ADDR-BY-NAME.
+// [Broker.Diagnose] has the line that makes such a user.
 //
 // # Sentinel
 //
@@ -137,9 +138,10 @@
 // published again.
 //
 // The user of an ACL needs in addition the keys, and the commands EVALSHA, EVAL,
-// SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, GET, SET, INCR, EXISTS,
-// PEXPIRE and TIME. CONFIG|GET is asked and may be refused; the server then counts
-// as not durable.
+// SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, XINFO|GROUPS,
+// XGROUP|CREATE, XGROUP|SETID, GET, SET, INCR, EXISTS, PEXPIRE, UNLINK and TIME.
+// CONFIG|GET is asked and may be refused; the server then counts as not durable.
+// FUNCTION|LOAD and FUNCTION|LIST may be refused, too.
 //
 // [Broker.Diagnose] says what in the settings of a server would hurt.
 //

@@ -31,6 +31,9 @@ var (
 	errNoMaster   = fmt.Errorf("it knows no master of that name: %w", broker.ErrDenied)
 )
 
+// noPermission is what some of replies mean; see lacking.
+const noPermission = "the user has no permission"
+
 // replies says what Redis' error replies mean, by how they begin. In all of them
 // the command was not executed.
 var replies = []struct {
@@ -56,11 +59,11 @@ var replies = []struct {
 	{"WRONGTYPE", "a key of the history is in other use", broker.ErrDenied},
 	{"NOAUTH", "it needs a password", broker.ErrDenied},
 	{"WRONGPASS", "the user or the password is wrong", broker.ErrDenied},
-	{"NOPERM", "the user has no permission", broker.ErrDenied},
+	{"NOPERM", noPermission, broker.ErrDenied},
 	{"DENIED", "it is in protected mode", broker.ErrDenied},
 	{"ERR DB index", "it has no such database", broker.ErrDenied},
-	{"ERR The user executing the script", "the user has no permission", broker.ErrDenied},
-	{"ERR ACL failure in script", "the user has no permission", broker.ErrDenied},
+	{"ERR The user executing the script", noPermission, broker.ErrDenied},
+	{"ERR ACL failure in script", noPermission, broker.ErrDenied},
 	{"ERR unknown command", "it does not know a command", broker.ErrDenied},
 }
 
@@ -93,7 +96,11 @@ func outcome(err error, sent bool) error {
 func replyOutcome(text string, sent bool) error {
 	for _, r := range replies {
 		if strings.HasPrefix(text, r.prefix) {
-			return fmt.Errorf("the server says %s: %s: %w", code(text), r.means, r.class)
+			means := r.means
+			if means == noPermission {
+				means = lacking(text)
+			}
+			return fmt.Errorf("the server says %s: %s: %w", code(text), means, r.class)
 		}
 	}
 	if sent {
