@@ -54,7 +54,8 @@ type Receipt struct {
 }
 
 // A Broker carries messages between the nodes that share a backend. It is the
-// least a driver implements; more is offered by optional interfaces, see [As].
+// least a driver implements; more is offered by optional interfaces, which the Broker
+// itself implements: [BatchPublisher], [Historian], [Diagnoser].
 //
 // All methods may be called concurrently. Whoever opened a Broker closes it.
 type Broker interface {

@@ -57,7 +57,7 @@ func isBad(f broker.Finding) bool { return f.Severity == broker.Bad }
 // diagnose collects what the driver says and what is tried out.
 func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 	var findings []broker.Finding
-	if d, ok := broker.As[broker.Diagnoser](b); ok {
+	if d, ok := b.(broker.Diagnoser); ok {
 		said, err := d.Diagnose(ctx)
 		if err != nil {
 			return append([]broker.Finding{{Severity: broker.Bad, Subject: "connection", Detail: sentence(err)}}, said...)
@@ -116,7 +116,7 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 	f := broker.Finding{Severity: broker.Fine, Subject: "you get"}
 	_, keeps := broker.HistoryOf(b)
-	_, asked := broker.As[broker.Diagnoser](b)
+	_, asked := b.(broker.Diagnoser)
 	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.Fine })
 	switch {
 	case !keeps:

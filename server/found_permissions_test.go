@@ -15,7 +15,10 @@ func TestFoundNarrowUser(t *testing.T) {
 	for _, history := range []string{"", keepHistory} {
 		t.Run("history "+history, func(t *testing.T) {
 			redis := redistest.Start(t)
-			d, _ := broker.As[broker.Diagnoser](open(t, redis.URL()+history))
+			d, ok := open(t, redis.URL()+history).(broker.Diagnoser)
+			if !ok {
+				t.Fatal("the broker is no Diagnoser")
+			}
 			findings, err := d.Diagnose(t.Context())
 			if err != nil {
 				t.Fatal(err)
