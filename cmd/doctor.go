@@ -119,6 +119,9 @@ func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 	_, asked := b.(broker.Diagnoser)
 	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.Fine })
 	switch {
+	case slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Subject == "cluster" }):
+		f.Severity = broker.Warn
+		f.Detail = "Every message once and in order from nodes at the same master of the cluster while the link to it stands; of others some may be out of order, or lost without a word."
 	case !keeps:
 		f.Detail = "Every message once and in order while the link to the broker stands; where it was lost, clients are told. With --history they would get what they missed."
 	case durable:

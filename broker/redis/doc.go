@@ -135,7 +135,10 @@
 // A marker counts who uses a key. The first need not search, and others search the
 // stream for the message. Markers live two Ages after the key was last used; a
 // maxmemory-policy that evicts keys may evict them sooner, and then a repeat is
-// published again.
+// published again. The same holds where a failover has lost the message: a publisher
+// that repeats one of unknown outcome may be answered by a master that never had it,
+// although subscribers of the old one heard it. WAIT for a replica would not help: the
+// message is heard when it is written, before any replica has it.
 //
 // The user of an ACL needs in addition the keys, and the commands EVALSHA, EVAL,
 // SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, XINFO|GROUPS,
