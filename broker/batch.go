@@ -27,12 +27,12 @@ type Result struct {
 }
 
 // PublishAll publishes messages in their order and returns one Result for each,
-// in that order. It uses b's [BatchPublisher], and otherwise publishes one after
+// in that order. It uses b's own [BatchPublisher], and otherwise publishes one after
 // the other. Then, as a backend that does not answer once need not be asked ten
 // thousand times, messages behind a failure other than a denial are not tried and
 // fail with ErrUnavailable.
 func PublishAll(ctx context.Context, b Broker, messages []Message) []Result {
-	if p, ok := As[BatchPublisher](b); ok {
+	if p, ok := b.(BatchPublisher); ok {
 		return p.PublishBatch(ctx, messages)
 	}
 	results := make([]Result, len(messages))

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/memory"
 )
 
 // A moody broker answers a publication with the error that stands for its text.
@@ -58,12 +60,38 @@ func TestPublishAllFallsBack(t *testing.T) {
 	}
 }
 
-// The capability is found, also under a wrapper, and used.
+// The capability is used.
 func TestPublishAllUsesTheCapability(t *testing.T) {
 	b := moodyBatch{&moody{}}
-	results := broker.PublishAll(t.Context(), wrapper{b}, messages("1", "2"))
+	results := broker.PublishAll(t.Context(), b, messages("1", "2"))
 	if len(results) != 2 || len(b.heard) != 1 || b.heard[0] != "2 at once" {
 		t.Errorf("%d results, heard %q", len(results), b.heard)
+	}
+}
+
+// A guard is a wrapper that allows one channel. It can be unwrapped.
+type guard struct{ broker.Broker }
+
+func (g guard) Unwrap() broker.Broker { return g.Broker }
+
+func (g guard) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	if m.Channel != "open" {
+		return broker.Receipt{}, fmt.Errorf("test: %w", broker.ErrDenied)
+	}
+	return g.Broker.Publish(ctx, m)
+}
+
+// Nobody looks behind a wrapper: what it refuses is not published by a capability of
+// the broker that it wraps, and a history that it does not hand on is not read.
+func TestWrappersAreNotPassedBy(t *testing.T) {
+	for _, inner := range []broker.Broker{moodyBatch{&moody{}}, memory.NewBusWithHistory(broker.Retention{Messages: 1, Age: time.Minute}).Broker()} {
+		results := broker.PublishAll(t.Context(), guard{inner}, []broker.Message{{Channel: "open"}, {Channel: "shut"}})
+		if results[0].Err != nil || !errors.Is(results[1].Err, broker.ErrDenied) {
+			t.Errorf("through a guard: %v", results)
+		}
+		if _, ok := broker.HistoryOf(guard{inner}); ok {
+			t.Error("a history is read behind a guard")
+		}
 	}
 }
 

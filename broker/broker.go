@@ -27,8 +27,9 @@ type Message struct {
 
 	// Key, where not empty, makes publishing it again safe: while the message
 	// is to be kept in the history of its channel (see Retention), another with
-	// the same Key is not published, and the receipt is that of the first. It
-	// has at most [MaxKey] bytes, is not delivered, and has no effect where
+	// the same Key is not published, and the receipt is that of the first. A
+	// backend that loses the message loses the Key with it: then a repeat is
+	// published again, behind what tells readers of the loss. It has at most [MaxKey] bytes, is not delivered, and has no effect where
 	// there is no history.
 	Key string
 }
@@ -54,7 +55,8 @@ type Receipt struct {
 }
 
 // A Broker carries messages between the nodes that share a backend. It is the
-// least a driver implements; more is offered by optional interfaces, see [As].
+// least a driver implements; more is offered by optional interfaces, which the Broker
+// itself implements: [BatchPublisher], [Historian], [Diagnoser].
 //
 // All methods may be called concurrently. Whoever opened a Broker closes it.
 type Broker interface {

@@ -12,40 +12,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type pinger interface{ Ping() string }
-
-type withPing struct{ toy }
-
-func (withPing) Ping() string { return "pong" }
-
-type wrapper struct{ broker.Broker }
-
-func (w wrapper) Unwrap() broker.Broker { return w.Broker }
-
-// A capability is found through any number of wrappers, and nowhere else.
-func TestAs(t *testing.T) {
-	for name, c := range map[string]struct {
-		b    broker.Broker
-		want bool
-	}{
-		"itself":            {withPing{}, true},
-		"under one wrapper": {wrapper{withPing{}}, true},
-		"under two":         {wrapper{wrapper{withPing{}}}, true},
-		"nowhere":           {wrapper{toy{}}, false},
-		"not wrapped":       {toy{}, false},
-		"wraps nothing":     {wrapper{}, false},
-		"nil":               {nil, false},
-	} {
-		p, ok := broker.As[pinger](c.b)
-		if ok != c.want || ok && p.Ping() != "pong" || !ok && p != nil {
-			t.Errorf("%s: As = %v, %t; want %t", name, p, ok, c.want)
-		}
-	}
-	if w, ok := broker.As[wrapper](wrapper{withPing{}}); !ok || w.Broker != (withPing{}) {
-		t.Errorf("As does not begin with the Broker itself")
-	}
-}
-
 // Text is text: data that is not UTF-8 is binary whatever the publisher said.
 func TestNormal(t *testing.T) {
 	for _, c := range []struct {

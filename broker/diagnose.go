@@ -3,12 +3,13 @@ package broker
 import "context"
 
 // A Diagnoser is a Broker that can say what about its backend would hurt: its
-// version, its settings, what it permits. It is an optional capability, found with
-// [As].
+// version, its settings, what it permits. It is an optional capability, found by
+// a type assertion.
 type Diagnoser interface {
 	// Diagnose asks the backend and returns what it found, the most basic
 	// first. What cannot be asked is a finding. The error says that the
-	// backend could not be asked at all, as Publish would.
+	// backend could not be asked at all, as Publish would; findings beside it are
+	// what may help.
 	Diagnose(ctx context.Context) ([]Finding, error)
 }
 

@@ -41,6 +41,14 @@
 // lost, it reads again. A driver that can say what in its backend's settings would
 // hurt is a [Diagnoser].
 //
+// # Wrappers
+//
+// A Broker that wraps another one has the capabilities that it has methods for, and
+// nobody looks behind it: what a wrapper guards or changes in Publish cannot be passed
+// by. One that hands its capabilities on has a method for each, such as PublishBatch.
+// One that embeds a driver's own type has all of the driver's, and overrides
+// PublishBatch where it overrides Publish.
+//
 // # Concurrency
 //
 // A Broker's methods may be called from any goroutine, and so may a Feed's,

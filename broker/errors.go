@@ -36,13 +36,16 @@ const (
 	// Overrun: messages came faster than Next was called, and the bounded
 	// queue between was full.
 	Overrun = "overrun"
+	// Denied: the backend does not allow the channels any more. The Feed has
+	// dropped them, as by Remove; nothing of them comes until they are added again.
+	Denied = "denied"
 )
 
 // A GapError is returned by [Feed.Next] where messages may be missing.
-// The Feed goes on after it.
+// The Feed goes on after it, with Denied without those channels.
 type GapError struct {
 	Channels []string // the channels concerned; the receiver may keep it
-	Reason   string   // LinkLost, Overrun, or a driver's own word in that style
+	Reason   string   // LinkLost, Overrun, Denied, or a driver's own word in that style
 }
 
 // Error implements error. It counts the channels and does not name them.

@@ -11,7 +11,7 @@ import (
 
 // A Historian is a Broker that keeps the last messages of each channel for a
 // while, so that what a reader missed can be read later. It is an optional
-// capability, found with [As]; a Historian whose Retention is zero keeps none, as
+// capability, found with [HistoryOf]; a Historian whose Retention is zero keeps none, as
 // drivers do unless they are told to, and answers the other methods with
 // errors.ErrUnsupported.
 //
@@ -153,9 +153,9 @@ func ParseRetention(u *url.URL) (Retention, error) {
 	return r, nil
 }
 
-// HistoryOf returns b's Historian where it has one that keeps something.
+// HistoryOf returns b as a Historian where it is one that keeps something.
 func HistoryOf(b Broker) (Historian, bool) {
-	h, ok := As[Historian](b)
+	h, ok := b.(Historian)
 	if !ok || h.Retention().IsZero() {
 		return nil, false
 	}

@@ -4,7 +4,7 @@ import "context"
 
 // A Marker is a Historian on whose channels other programs publish, too, without a
 // place in the history: such messages have no Position and are not kept. It is an
-// optional capability, found with [As].
+// optional capability, found by a type assertion.
 //
 // A mark says that there was one, so that nobody who may have missed it is taken to
 // have missed nothing.
@@ -22,7 +22,7 @@ type Marker interface {
 }
 
 // A Verifier is a Broker that checks whether what its backend delivers is what a node
-// has published. It is an optional capability, found with [As].
+// has published. It is an optional capability, found by a type assertion.
 type Verifier interface {
 	// Rejected returns how many messages were ignored since the Broker was opened,
 	// because they claim a position and cannot prove it.
@@ -31,7 +31,7 @@ type Verifier interface {
 
 // A Scripter is a Historian whose backend lets other programs publish with all
 // guarantees, by running a script of ours there. It is an optional capability, found
-// with [As].
+// by a type assertion.
 type Scripter interface {
 	PublishScript() string   // for a client that sends the text each time
 	PublishFunction() string // for a client that has the backend keep it

@@ -116,7 +116,7 @@ func (c *console) fail(err error) int {
 	}
 	text := strings.TrimSuffix(err.Error(), errUsage.Error())
 	text = withoutUserinfo(strings.ReplaceAll(strings.TrimSpace(text), "\n", " "))
-	fmt.Fprintln(c.stderr, "pregon:", text)
+	fmt.Fprintln(c.stderr, "pregon:", shown(c.stderr, text)) // a server may have a say in it
 	if errors.Is(err, errUsage) || errors.Is(err, broker.ErrURL) || errors.Is(err, server.ErrOptions) {
 		return exitUsage
 	}

@@ -57,10 +57,10 @@ func isBad(f broker.Finding) bool { return f.Severity == broker.Bad }
 // diagnose collects what the driver says and what is tried out.
 func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 	var findings []broker.Finding
-	if d, ok := broker.As[broker.Diagnoser](b); ok {
+	if d, ok := b.(broker.Diagnoser); ok {
 		said, err := d.Diagnose(ctx)
 		if err != nil {
-			return []broker.Finding{{Severity: broker.Bad, Subject: "connection", Detail: sentence(err)}}
+			return append([]broker.Finding{{Severity: broker.Bad, Subject: "connection", Detail: sentence(err)}}, said...)
 		}
 		findings = said
 	}
@@ -69,7 +69,7 @@ func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 		return findings
 	}
 	findings = append(findings, promises(b, findings))
-	if _, marks := broker.As[broker.Marker](b); marks && keepsHistory(b) {
+	if _, marks := b.(broker.Marker); marks && keepsHistory(b) {
 		findings = append(findings, broker.Finding{Severity: broker.Fine, Subject: "others get", Detail: othersGet})
 	}
 	return findings
@@ -127,9 +127,12 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 // promises says what clients can rely on with what was found.
 func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 	f := broker.Finding{Severity: broker.Fine, Subject: "you get"}
-	_, asked := broker.As[broker.Diagnoser](b)
+	_, asked := b.(broker.Diagnoser)
 	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.Fine })
 	switch {
+	case slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Subject == "cluster" }):
+		f.Severity = broker.Warn
+		f.Detail = "Every message once and in order from nodes at the same master of the cluster while the link to it stands; of others some may be out of order, or lost without a word."
 	case !keepsHistory(b):
 		f.Detail = "Every message once and in order while the link to the broker stands; where it was lost, clients are told. With --history they would get what they missed."
 	case durable:

@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"encoding/json"
+	"net"
 	"strings"
 	"testing"
 
@@ -62,6 +63,52 @@ func TestDoctorPermissions(t *testing.T) {
 			strings.Contains(stdout+stderr, "s3cret") {
 			t.Errorf("history %s: exit %d\n%s%s", history, code, stdout, stderr)
 		}
+	}
+}
+
+// The doctor prints the line that makes a user with what a node needs, also to one
+// who may do nothing; what such a user lacks is named.
+func TestDoctorACL(t *testing.T) {
+	for _, history := range []string{"0", "5m"} {
+		redis := redistest.Start(t)
+		redis.MustDo("ACL", "SETUSER", "pregon", "on", ">s3cret")
+		url := strings.Replace(redis.URL(), "redis://", "redis://pregon:s3cret@", 1)
+		code, stdout, stderr := run(t, "", "doctor", "--broker", url, "--history", history)
+		_, line, found := strings.Cut(stdout, "ACL SETUSER")
+		line, _, _ = strings.Cut(line, "\n")
+		if code != 1 || !found || !strings.Contains(stdout, "command PING") {
+			t.Fatalf("history %s: exit %d\n%s%s", history, code, stdout, stderr)
+		}
+		redis.MustDo(append([]string{"ACL", "SETUSER"}, strings.Fields(strings.Replace(line, "PASSWORD", "s3cret", 1))...)...)
+		code, stdout, stderr = run(t, "", "doctor", "--broker", url, "--history", history)
+		if code != 0 || !strings.Contains(stdout, "ok    publish") {
+			t.Errorf("history %s, with what the line gives: exit %d\n%s%s", history, code, stdout, stderr)
+		}
+		redis.MustDo("ACL", "SETUSER", "pregon", "-publish", "-evalsha")
+		code, stdout, _ = run(t, "", "doctor", "--broker", url, "--history", history)
+		if want := map[string]string{"0": "PUBLISH", "5m": "EVALSHA"}[history]; code != 1 || !strings.Contains(stdout, "command "+want) {
+			t.Errorf("history %s: exit %d, it does not name %s:\n%s", history, code, want, stdout)
+		}
+	}
+}
+
+// A cluster is found to be weaker than one Redis, and of no use with a history.
+func TestDoctorOfACluster(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the bus wants a port, by default one that may not exist
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_ = l.Close()
+	redis := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", port)
+	redis.MustDo("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	code, stdout, stderr := run(t, "", "doctor", "--broker", redis.URL())
+	if code != 0 || !strings.Contains(stdout, "warn  cluster") || !strings.Contains(stdout, "same master") || !strings.Contains(stdout, "warn  you get") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = run(t, "", "doctor", "--broker", redis.URL(), "--history", "5m")
+	if code != 1 || !strings.Contains(stdout, "bad   cluster") {
+		t.Errorf("with a history: exit %d\n%s%s", code, stdout, stderr)
 	}
 }
 

@@ -3,7 +3,6 @@ package cmd
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/pregon/pregon/cmd/bench"
@@ -48,14 +47,4 @@ func (l *progressLine) clear() {
 	if l.shown {
 		fmt.Fprint(l.w, "\r\x1b[K")
 	}
-}
-
-// isTerminal reports whether somebody looks at what is written.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -30,7 +30,7 @@ func (c *redisScriptCommand) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	defer func() { _ = b.Close() }() // nothing was done with it
-	s, ok := broker.As[broker.Scripter](b)
+	s, ok := b.(broker.Scripter)
 	if !ok {
 		return fmt.Errorf("--broker: no script is needed to publish there%w", errUsage)
 	}

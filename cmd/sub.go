@@ -68,7 +68,7 @@ func (c *subCommand) Run(ctx context.Context, out *console) error {
 		case time.Since(began) > maxRetry: // it has worked
 			pause = minRetry
 		}
-		fmt.Fprintf(out.stderr, "pregon: %v; connecting again\n", err)
+		fmt.Fprintf(out.stderr, "pregon: %s; connecting again\n", shown(out.stderr, err.Error()))
 		select {
 		case <-time.After(pause/2 + rand.N(pause)):
 		case <-ctx.Done():

@@ -121,7 +121,7 @@ func (s *subscription) printEvent(e subEvent) error {
 			return nil
 		}
 	}
-	if _, err := fmt.Fprintln(s.out.stdout, text); err != nil {
+	if _, err := fmt.Fprintln(s.out.stdout, shown(s.out.stdout, text)); err != nil {
 		return fmt.Errorf("print: %w", refusal{err})
 	}
 	s.remember(e.id)
@@ -132,7 +132,7 @@ func (s *subscription) printEvent(e subEvent) error {
 func (s *subscription) tell(name, text string) {
 	if name == "gap" {
 		if s.Format != "json" {
-			fmt.Fprintln(s.out.stderr, "pregon: messages may be missing here:", text)
+			fmt.Fprintln(s.out.stderr, "pregon: messages may be missing here:", shown(s.out.stderr, text))
 		}
 		return
 	}

@@ -189,6 +189,9 @@ const (
 	// EndUnrecovered: the client cannot be continued from where it asked, and
 	// the format cannot tell. It should reconnect without asking for that.
 	EndUnrecovered
+	// EndDenied: the broker does not allow the client's channel any more, or one
+	// of them, which the format cannot tell. It should not reconnect.
+	EndDenied
 )
 
 var registry = struct {

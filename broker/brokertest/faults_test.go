@@ -66,7 +66,10 @@ func runFaulty(t *testing.T) {
 			backend := NewBackend()
 			return func(*testing.T) broker.Broker { return f.corrupt(backend.Open()) }
 		}, brokertest.WithCut(func(_ *testing.T, node broker.Broker) {
-			if loop, ok := broker.As[*Loop](node); ok {
+			if broken, ok := node.(interface{ Unwrap() broker.Broker }); ok {
+				node = broken.Unwrap()
+			}
+			if loop, ok := node.(*Loop); ok {
 				loop.cut()
 			}
 		}))

@@ -9,14 +9,27 @@ import (
 	"github.com/pregon/pregon/broker"
 )
 
+// DefaultHistoryBytes bounds what a Bus keeps of all channels together: payloads,
+// keys, and a few hundred bytes for each message and each channel.
+const DefaultHistoryBytes = 256 << 20
+
 // NewBusWithHistory returns a Bus without nodes that keeps the newest messages of
-// each channel: as many and for as long as keep says.
+// each channel: as many and for as long as keep says, and of all channels together
+// what fits in DefaultHistoryBytes.
 func NewBusWithHistory(keep broker.Retention) *Bus {
 	b := NewBus()
 	if !keep.IsZero() {
 		b.archive = newArchive(keep)
 	}
 	return b
+}
+
+// LimitHistory replaces the bound DefaultHistoryBytes, for a Bus that no Broker uses
+// yet. n is in bytes and at least 1; without a history it has no effect.
+func (b *Bus) LimitHistory(n int64) {
+	if b.archive != nil {
+		b.archive.limit = max(n, 1)
+	}
 }
 
 // Retention implements broker.Historian.
@@ -37,9 +50,7 @@ func (n *node) History(ctx context.Context, channel string, q broker.Query) (bro
 	defer a.mu.Unlock()
 	now := time.Now()
 	p := a.use(channel, now)
-	if p != nil {
-		p.expire(now, a.keep)
-	}
+	a.sweep(now)
 	q.Limit = max(q.Limit, 1)
 	return p.page(q), nil
 }

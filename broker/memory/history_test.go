@@ -88,7 +88,7 @@ func TestNewestKeeps(t *testing.T) {
 func TestNoHistory(t *testing.T) {
 	b := memory.New()
 	defer b.Close()
-	h, ok := broker.As[broker.Historian](b)
+	h, ok := b.(broker.Historian)
 	if !ok {
 		t.Fatal("no Historian")
 	}

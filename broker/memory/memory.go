@@ -9,7 +9,10 @@
 //	b1, b2 := bus.Broker(), bus.Broker()
 //
 // With memory://?history=5m&history-size=1000, or [NewBusWithHistory], the newest
-// messages of each channel are kept: [broker.Historian].
+// messages of each channel are kept: [broker.Historian]. Of all channels together at
+// most history-bytes are kept, such as 64MiB, and 256 MiB by default: beyond that
+// the oldest messages go first, whatever their channel, which the log says once.
+// Who asks for what is gone is told that it is.
 //
 // # Concurrency
 //
@@ -26,8 +29,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/pregon/pregon/broker"
@@ -40,14 +46,41 @@ func open(_ context.Context, u *url.URL) (broker.Broker, error) {
 	if u.User != nil || u.Host != "" || u.Path != "" || u.Opaque != "" || u.Fragment != "" {
 		return nil, fmt.Errorf(`%w: memory: nothing may follow "memory://"`, broker.ErrURL)
 	}
-	if err := broker.CheckParams(u, broker.ParamHistory, broker.ParamHistorySize); err != nil {
+	if err := broker.CheckParams(u, broker.ParamHistory, broker.ParamHistorySize, paramBytes); err != nil {
 		return nil, err
 	}
 	keep, err := broker.ParseRetention(u)
 	if err != nil {
 		return nil, err
 	}
-	return NewBusWithHistory(keep).Broker(), nil
+	bus := NewBusWithHistory(keep)
+	if u.Query().Has(paramBytes) {
+		n, err := parseBytes(u.Query().Get(paramBytes))
+		if err != nil || keep.IsZero() {
+			return nil, fmt.Errorf("%w: memory: the parameter history-bytes is a number of bytes such as 64MiB, beside history", broker.ErrURL)
+		}
+		bus.LimitHistory(n)
+	}
+	return bus.Broker(), nil
+}
+
+// paramBytes bounds what is kept of all channels together.
+const paramBytes = "history-bytes"
+
+// parseBytes returns the bytes that text stands for: digits, and KiB, MiB, GiB or
+// nothing.
+func parseBytes(text string) (int64, error) {
+	shift := 0
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if digits, ok := strings.CutSuffix(text, unit); ok {
+			text, shift = digits, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n == 0 {
+		return 0, errors.New("memory: not a number of bytes")
+	}
+	return int64(n) << shift, nil
 }
 
 // New returns a Broker on a Bus of its own. The caller closes it.
@@ -82,29 +115,43 @@ func (n *node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	}
 	m = m.Normal()
 	m.Position = broker.Position{}
+	receipt, full, err := n.publish(m)
+	if full { // not under a lock: the log may wait for its reader
+		slog.Warn("memory: the histories of all channels have reached their bound; the oldest messages go first",
+			"bytes", n.bus.archive.limit)
+	}
+	return receipt, err
+}
+
+// publish also reports whether the bound of what is kept was reached just now, for
+// the first time.
+func (n *node) publish(m broker.Message) (r broker.Receipt, full bool, err error) {
 	n.bus.mu.RLock()
 	defer n.bus.mu.RUnlock()
-	if n.closed {
-		return broker.Receipt{}, fmt.Errorf("memory: publish: %w", broker.ErrClosed)
-	}
-	if n.bus.archive == nil {
+	switch {
+	case n.closed:
+		return r, false, fmt.Errorf("memory: publish: %w", broker.ErrClosed)
+	case n.bus.archive == nil:
 		m.Key = "" // it is not delivered
 		n.bus.push(m)
-		return broker.Receipt{}, nil
+		return r, false, nil
 	}
-	return n.bus.keep(m), nil
+	r, full = n.bus.keep(m)
+	return r, full, nil
 }
 
 // keep keeps m and pushes it, in one step, so that all feeds get messages in the
 // order of their positions.
-func (b *Bus) keep(m broker.Message) broker.Receipt {
-	b.archive.mu.Lock()
-	defer b.archive.mu.Unlock()
-	m, repeated := b.archive.add(m)
+func (b *Bus) keep(m broker.Message) (r broker.Receipt, full bool) {
+	a := b.archive
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.full
+	m, repeated := a.add(m)
 	if !repeated {
 		b.push(m)
 	}
-	return broker.Receipt{Position: m.Position, Repeated: repeated}
+	return broker.Receipt{Position: m.Position, Repeated: repeated}, a.full && !before
 }
 
 // push puts m into the queue of every feed that carries its channel.

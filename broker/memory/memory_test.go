@@ -13,7 +13,7 @@ import (
 
 // memory:// is the whole URL: what would have no effect is an error.
 func TestOpen(t *testing.T) {
-	for _, raw := range []string{"memory://", "memory:", "MEMORY://"} {
+	for _, raw := range []string{"memory://", "memory:", "MEMORY://", "memory://?history=5m&history-bytes=64MiB"} {
 		b, err := broker.Open(t.Context(), raw)
 		if err != nil {
 			t.Errorf("Open(%q): %v", raw, err)
@@ -26,7 +26,8 @@ func TestOpen(t *testing.T) {
 	for _, raw := range []string{
 		"memory://host", "memory://:6379", "memory:///path", "memory:opaque", "memory://#fragment",
 		"memory://user@", "memory://:s3cret@", "memory://:s3cret@host?size=1",
-		"memory://?size=1",
+		"memory://?size=1", "memory://?history-bytes=1MiB", "memory://?history=5m&history-bytes=0",
+		"memory://?history=5m&history-bytes=1MB", "memory://?history=5m&history-bytes=-1", "memory://?history=5m&history-bytes=",
 	} {
 		_, err := broker.Open(t.Context(), raw)
 		if !errors.Is(err, broker.ErrURL) || !strings.Contains(err.Error(), "memory") || strings.Contains(err.Error(), "s3cret") {

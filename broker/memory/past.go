@@ -2,29 +2,39 @@ package memory
 
 import (
 	"container/list"
-	"sort"
 	"sync"
 	"time"
 
 	"github.com/pregon/pregon/broker"
 )
 
-// pageBytes is about how much payload one page of a history has.
-const pageBytes = 1 << 20
+// What is counted besides payloads, roughly what Go needs.
+const (
+	messageBytes = 256
+	channelBytes = 512
+)
+
+// sweepAtOnce is how many messages and channels one call forgets at most because of
+// their age.
+const sweepAtOnce = 256
 
 // An archive is the history of a Bus: of each channel the newest messages. It has a
 // lock of its own, which orders publications.
 type archive struct {
-	keep broker.Retention
+	keep  broker.Retention
+	limit int64 // of bytes
 
 	mu    sync.Mutex
 	epoch uint64 // the newest one that was given
 	pasts map[string]*past
 	idle  *list.List // of *past, the longest unused first
+	order *list.List // of *past, one for each message that is kept, the oldest first
+	bytes int64      // of all that is kept
+	full  bool       // limit was reached once
 }
 
 func newArchive(keep broker.Retention) *archive {
-	return &archive{keep: keep, pasts: map[string]*past{}, idle: list.New()}
+	return &archive{keep: keep, limit: DefaultHistoryBytes, pasts: map[string]*past{}, idle: list.New(), order: list.New()}
 }
 
 // A past is what is kept of one channel.
@@ -38,10 +48,17 @@ type past struct {
 	byKey map[string]broker.Position
 }
 
+func (p *past) size() int64 { return channelBytes + int64(len(p.channel)) }
+
 // A record is a message that is kept, and since when.
 type record struct {
 	message broker.Message
 	since   time.Time
+	place   *list.Element // in the archive's order
+}
+
+func (r record) size() int64 {
+	return messageBytes + int64(len(r.message.Data)+2*len(r.message.Key)) // byKey has it, too
 }
 
 // add keeps m and returns it with its position, or the position of the one that
@@ -53,7 +70,6 @@ func (a *archive) add(m broker.Message) (kept broker.Message, repeated bool) {
 	if p == nil {
 		p = a.open(m.Channel, now)
 	}
-	p.expire(now, a.keep)
 	if first, ok := p.byKey[m.Key]; ok {
 		m.Position = first
 		return m, true
@@ -63,8 +79,13 @@ func (a *archive) add(m broker.Message) (kept broker.Message, repeated bool) {
 	if m.Key != "" {
 		p.byKey[m.Key] = m.Position
 	}
-	p.kept = append(p.kept, record{m, now})
-	p.expire(now, a.keep)
+	r := record{m, now, a.order.PushBack(p)}
+	p.kept = append(p.kept, r)
+	a.bytes += r.size()
+	if len(p.kept) > a.keep.Messages {
+		a.drop(p)
+	}
+	a.shrink()
 	m.Key = "" // it is not delivered
 	return m, false
 }
@@ -86,103 +107,71 @@ func (a *archive) open(channel string, now time.Time) *past {
 	p := &past{channel: channel, used: now, next: broker.Position{Epoch: a.epoch}, byKey: map[string]broker.Position{}}
 	p.place = a.idle.PushBack(p)
 	a.pasts[channel] = p
+	a.bytes += p.size()
 	return p
 }
 
-// sweep forgets channels that were not used for so long that nothing of them has to
-// be kept, one or two a call, so that there are never many more than are in use.
+// sweep forgets messages that are too old, and channels that were not used for so
+// long that nothing of them has to be kept: a bounded number a call, so that nobody
+// waits long, and far more than come.
 func (a *archive) sweep(now time.Time) {
-	for range 2 {
-		front := a.idle.Front()
-		if front == nil || now.Sub(front.Value.(*past).used) <= 2*a.keep.Age {
-			return
+	for range sweepAtOnce {
+		p := oldest(a.order)
+		if p == nil || now.Sub(p.kept[0].since) <= a.keep.Age {
+			break
 		}
-		delete(a.pasts, a.idle.Remove(front).(*past).channel)
+		a.drop(p)
+	}
+	for range sweepAtOnce {
+		p := oldest(a.idle)
+		if p == nil || now.Sub(p.used) <= 2*a.keep.Age {
+			break
+		}
+		a.forget(p)
 	}
 }
 
-// expire forgets messages that are too old or too many.
-func (p *past) expire(now time.Time, keep broker.Retention) {
-	n := max(0, len(p.kept)-keep.Messages)
-	for n < len(p.kept) && now.Sub(p.kept[n].since) > keep.Age {
-		n++
+// shrink forgets the oldest messages of all channels while there is too much. A
+// channel that has lost all of them still goes on in its epoch, so what comes next
+// follows: channels are forgotten only where they alone are too many, the longest
+// unused first.
+func (a *archive) shrink() {
+	for a.bytes > a.limit {
+		a.full = true
+		if p := oldest(a.order); p != nil {
+			a.drop(p)
+		} else if p := oldest(a.idle); p != nil {
+			a.forget(p)
+		}
 	}
-	for i := range n {
-		delete(p.byKey, p.kept[i].message.Key)
-		p.kept[i] = record{}
-	}
-	p.kept = p.kept[n:]
 }
 
-// newest is the position of the newest message, kept or not; zero where there was
-// none.
-func (p *past) newest() broker.Position {
-	if p == nil || p.next.Seq == 0 {
-		return broker.Position{}
+// oldest returns the first past in a list, nil for none.
+func oldest(l *list.List) *past {
+	if front := l.Front(); front != nil {
+		return front.Value.(*past)
 	}
-	return broker.Position{Epoch: p.next.Epoch, Seq: p.next.Seq - 1}
+	return nil
 }
 
-// page returns what q asks for.
-func (p *past) page(q broker.Query) broker.Page {
-	if p == nil {
-		return broker.Page{Complete: q.After.IsZero()}
+// drop forgets the oldest message of p.
+func (a *archive) drop(p *past) {
+	r := p.kept[0]
+	delete(p.byKey, r.message.Key)
+	a.order.Remove(r.place)
+	a.bytes -= r.size()
+	p.kept[0] = record{}
+	if p.kept = p.kept[1:]; len(p.kept) == 0 {
+		p.kept = nil // with the room that many messages have needed
 	}
-	if q.After.IsZero() {
-		to := p.before(q.Before)
-		from := p.start(to-q.Limit, to)
-		return broker.Page{Messages: p.messages(from, to), Complete: true, More: from > 0}
-	}
-	oldest := broker.Position{Epoch: p.next.Epoch, Seq: p.next.Seq - uint64(len(p.kept))}
-	from, complete := 0, false
-	switch {
-	case q.After.Compare(p.newest()) > 0: // of the future
-		return broker.Page{}
-	case q.After.Epoch == oldest.Epoch && q.After.Seq+1 >= oldest.Seq:
-		from, complete = int(q.After.Seq+1-oldest.Seq), true
-	}
-	to := p.end(from, from+q.Limit)
-	return broker.Page{Messages: p.messages(from, to), Complete: complete, More: to < len(p.kept)}
 }
 
-// before returns the index behind the messages before a position, of all where it
-// is zero.
-func (p *past) before(at broker.Position) int {
-	if at.IsZero() {
-		return len(p.kept)
+// forget forgets p. If its channel is used again, it is in a new epoch.
+func (a *archive) forget(p *past) {
+	for len(p.kept) > 0 {
+		a.drop(p)
 	}
-	return sort.Search(len(p.kept), func(i int) bool { return p.kept[i].message.Position.Compare(at) >= 0 })
-}
-
-// start returns where a page begins that is to begin at an index, and ends at
-// another: later, where that would be too much, but not behind its last message.
-func (p *past) start(index, to int) int {
-	start, size := to, 0
-	for start > max(0, index) && (size == 0 || size+len(p.kept[start-1].message.Data) <= pageBytes) {
-		start--
-		size += 1 + len(p.kept[start].message.Data)
-	}
-	return start
-}
-
-// end returns where a page ends that begins at an index and is to end at another:
-// earlier, where that would be too much, but not before its first message.
-func (p *past) end(from, to int) int {
-	end, size := from, 0
-	for end < min(to, len(p.kept)) && (size == 0 || size+len(p.kept[end].message.Data) <= pageBytes) {
-		size += 1 + len(p.kept[end].message.Data)
-		end++
-	}
-	return end
-}
-
-// messages returns those kept from one index to before another.
-func (p *past) messages(from, to int) []broker.Message {
-	messages := make([]broker.Message, 0, to-from)
-	for _, r := range p.kept[from:to] {
-		m := r.message
-		m.Key = ""
-		messages = append(messages, m)
-	}
-	return messages
+	a.idle.Remove(p.place)
+	delete(a.pasts, p.channel)
+	a.bytes -= p.size()
 }

@@ -109,10 +109,6 @@ func NewWith(history broker.Retention) (*Broker, error) {
 	return &Broker{Broker: node, server: s}, nil
 }
 
-// Unwrap returns the redis driver's Broker, so that [broker.As] finds what it can
-// do.
-func (b *Broker) Unwrap() broker.Broker { return b.Broker }
-
 // Close implements broker.Broker.
 func (b *Broker) Close() error {
 	err := b.Broker.Close()

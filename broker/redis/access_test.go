@@ -3,7 +3,9 @@ package redis_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -101,8 +103,8 @@ func TestDeniedNeighbour(t *testing.T) {
 	hear(t, f, "shared", "2")
 }
 
-// A permission that is taken away from a Feed is told once, and when it is given
-// back the Feed goes on, with a gap.
+// A channel that is not allowed any more ends, with its reason, and the others are
+// restored. When the permission is given back the channel can be added again.
 func TestPermissionTakenAway(t *testing.T) {
 	server, o := weak(t)
 	var log lines
@@ -120,16 +122,62 @@ func TestPermissionTakenAway(t *testing.T) {
 		}
 	}
 	server.MustDo("ACL", "SETUSER", "weak", "&shared")
-	hearGap(t, f, "allowed", "shared")
+	if err := f.Add(guard(t), "shared"); err != nil {
+		t.Fatal(err)
+	}
+	hearGaps(t, f, map[string]string{"allowed": broker.LinkLost, "shared": broker.Denied})
 	publish(t, b, "shared", "after")
 	hear(t, f, "shared", "after")
+	publish(t, b, "allowed", "after")
+	hear(t, f, "allowed", "after")
 	f.Close()
-	if n := log.count("level=ERROR"); n != 1 {
-		t.Errorf("%d lines of level ERROR, want one:\n%s", n, log.String())
+	if n := log.count("level=ERROR"); n != 0 {
+		t.Errorf("%d lines of level ERROR, want none:\n%s", n, log.String())
 	}
 	if n := log.count("restored"); n != 1 {
 		t.Errorf("%d lines say that the link is restored, want one:\n%s", n, log.String())
 	}
+}
+
+// Of many channels, in several commands, those that are not allowed any more end.
+func TestManyPermissionsTakenAway(t *testing.T) {
+	server, o := weak(t)
+	server.MustDo("ACL", "SETUSER", "weak", "&room-*")
+	want := map[string]string{"allowed": broker.LinkLost}
+	for i := range 2500 {
+		want[fmt.Sprint("room-", i)] = broker.LinkLost
+	}
+	b := newBroker(t, o)
+	f := newFeed(t, b, slices.Collect(maps.Keys(want))...)
+	rules := []string{"ACL", "SETUSER", "weak", "resetchannels", "&allowed", "&room-*9"}
+	for c := range want {
+		if c != "allowed" && !strings.HasSuffix(c, "9") {
+			want[c] = broker.Denied
+		}
+	}
+	server.MustDo(rules...)
+	hearGaps(t, f, want)
+	publish(t, b, "room-2499", "after")
+	hear(t, f, "room-2499", "after")
+}
+
+// Where the whole command is not allowed any more no channel ends: the Feed tries
+// until it is.
+func TestCommandTakenAway(t *testing.T) {
+	server, o := weak(t)
+	b := newBroker(t, o)
+	f := newFeed(t, b, "allowed", "shared")
+	server.MustDo("ACL", "SETUSER", "weak", "-subscribe")
+	server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
+	for refused := 0; refused < 2; {
+		if err := f.Add(guard(t), "shared"); errors.Is(err, broker.ErrDenied) {
+			refused++
+		}
+	}
+	server.MustDo("ACL", "SETUSER", "weak", "+subscribe")
+	hearGap(t, f, "allowed", "shared")
+	publish(t, b, "shared", "after")
+	hear(t, f, "shared", "after")
 }
 
 // A wrong password is an error that says so and a single loud line, however often

@@ -12,23 +12,19 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The driver keeps the whole contract of package broker on a real Redis, and says
-// so where Redis closed the connection of its subscriptions.
-func TestConformance(t *testing.T) {
-	var server *redistest.Server
-	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
-		server = redistest.Start(t)
-		return func(t *testing.T) broker.Broker { return open(t, server.URL()) }
-	}, brokertest.WithCut(func(t *testing.T, _ broker.Broker) {
-		server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
-	}))
-}
+// so where Redis closed the connection of its subscriptions. It does so as a user
+// with no more than the permissions that Diagnose names.
+func TestConformance(t *testing.T) { conforms(t, "") }
 
 // With history on, the driver keeps the same contract, and that of a history.
-func TestConformanceWithHistory(t *testing.T) {
+func TestConformanceWithHistory(t *testing.T) { conforms(t, "?history=5m&history-size=10000") }
+
+func conforms(t *testing.T, parameters string) {
 	var server *redistest.Server
 	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
 		server = redistest.Start(t)
-		return func(t *testing.T) broker.Broker { return open(t, server.URL()+"?history=5m&history-size=10000") }
+		user := narrow(t, server, parameters)
+		return func(t *testing.T) broker.Broker { return open(t, user) }
 	}, brokertest.WithCut(func(t *testing.T, _ broker.Broker) {
 		server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
 	}))

@@ -16,13 +16,22 @@ func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err e
 		return nil, fmt.Errorf("redis: diagnose: %w", broker.ErrClosed)
 	}
 	if err := b.client.Ping(ctx).Err(); err != nil {
-		return nil, fmt.Errorf("redis: diagnose: %w", outcome(err, false))
+		if isReply(err) && strings.HasPrefix(err.Error(), "NOPERM") {
+			findings = append(findings, b.opts.finding())
+		}
+		return findings, fmt.Errorf("redis: diagnose: %w", outcome(err, false))
 	}
 	e := b.examine(ctx)
 	for _, look := range []func() broker.Finding{
 		e.version, e.persistence, e.eviction, e.outputBuffer, e.replication,
 	} {
 		findings = append(findings, look())
+	}
+	if field(e.info, "redis_mode") == "cluster" {
+		findings = append(findings, e.cluster())
+	}
+	if !e.embedded {
+		findings = append(findings, b.opts.finding())
 	}
 	if b.sentinels != nil {
 		findings = append(findings, b.sentinels.finding(ctx))
@@ -151,12 +160,28 @@ func (e *examination) replication() broker.Finding {
 	case replicas != "" && replicas != "0":
 		f.Severity = broker.Warn
 		f.Detail = printable(replicas) + " replicas. They are asynchronous: a failover may lose what was acknowledged. Clients are told."
+		if e.history {
+			f.Detail += " It may lose a key, too: a publication that is repeated with it is then heard again."
+		}
 	case e.watched:
 		f.Severity, f.Detail = broker.Warn, "None: the Sentinels have no server to replace this one with."
 	default:
 		f.Detail = "None."
 	}
 	return f
+}
+
+// cluster is about a Redis Cluster. What reaches one master is carried to the others
+// by their bus: one after the other for each pair of masters, and without a word where
+// the bus is broken.
+func (e *examination) cluster() broker.Finding {
+	if e.history {
+		return broker.Finding{Severity: broker.Bad, Subject: "cluster", Detail: "A Redis Cluster keeps no history.",
+			Advice: "Use one Redis, or one with Sentinels."}
+	}
+	return broker.Finding{Severity: broker.Warn, Subject: "cluster",
+		Detail: "Order is kept, and a loss is told, only between nodes that use the same master. What comes by way of the cluster's bus may be out of order, and is lost without a word where the bus between two masters is broken.",
+		Advice: "Give every node the address of the same master, or use one Redis, or one with Sentinels."}
 }
 
 // fewSentinels is how many Sentinels are too few: of two, none may fail.

@@ -48,9 +48,15 @@
 // [broker.GapError] as soon as Redis confirmed it again. A connection that went
 // silent without being closed is noticed within twice [Options.Heartbeat].
 //
+// Redis closes the connection where an ACL no longer allows one of its channels,
+// and refuses to restore any together with that one. It is found by halving: it
+// ends, which a [broker.GapError] with the reason [broker.Denied] says, and the
+// others are restored.
+//
 // The user of an ACL needs the commands PUBLISH, SUBSCRIBE, UNSUBSCRIBE and PING,
-// with Sentinels also ROLE, and the channels. That of a Sentinel needs the command
-// SENTINEL|GET-MASTER-ADDR-BY-NAME.
+// with Sentinels also ROLE, with a database other than 0 SELECT, and the channels.
+// That of a Sentinel needs the command SENTINEL|GET-MASTER-ADDR-BY-NAME.
+// [Broker.Diagnose] has the line that makes such a user.
 //
 // # Sentinel
 //
@@ -129,13 +135,16 @@
 // A marker counts who uses a key. The first need not search, and others search the
 // stream for the message. Markers live two Ages after the key was last used; a
 // maxmemory-policy that evicts keys may evict them sooner, and then a repeat is
-// published again.
+// published again. The same holds where a failover has lost the message: a publisher
+// that repeats one of unknown outcome may be answered by a master that never had it,
+// although subscribers of the old one heard it. WAIT for a replica would not help: the
+// message is heard when it is written, before any replica has it.
 //
 // The user of an ACL needs in addition the keys, and the commands EVALSHA, EVAL,
 // SCRIPT|LOAD, INFO, XADD, XRANGE, XREVRANGE, XINFO|STREAM, XINFO|GROUPS,
-// XGROUP|CREATE, XGROUP|SETID, UNLINK, GET, SET, INCR, EXISTS, PEXPIRE and TIME.
+// XGROUP|CREATE, XGROUP|SETID, GET, SET, INCR, EXISTS, PEXPIRE, UNLINK and TIME.
 // CONFIG|GET is asked and may be refused; the server then counts as not durable.
-// FUNCTION|LIST and FUNCTION|LOAD are only for other programs.
+// FUNCTION|LOAD and FUNCTION|LIST may be refused, too.
 //
 // [Broker.Diagnose] says what in the settings of a server would hurt.
 //

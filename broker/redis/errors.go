@@ -31,6 +31,9 @@ var (
 	errNoMaster   = fmt.Errorf("it knows no master of that name: %w", broker.ErrDenied)
 )
 
+// noPermission is what some of replies mean; see lacking.
+const noPermission = "the user has no permission"
+
 // replies says what Redis' error replies mean, by how they begin. In all of them
 // the command was not executed.
 var replies = []struct {
@@ -56,11 +59,11 @@ var replies = []struct {
 	{"WRONGTYPE", "a key of the history is in other use", broker.ErrDenied},
 	{"NOAUTH", "it needs a password", broker.ErrDenied},
 	{"WRONGPASS", "the user or the password is wrong", broker.ErrDenied},
-	{"NOPERM", "the user has no permission", broker.ErrDenied},
+	{"NOPERM", noPermission, broker.ErrDenied},
 	{"DENIED", "it is in protected mode", broker.ErrDenied},
 	{"ERR DB index", "it has no such database", broker.ErrDenied},
-	{"ERR The user executing the script", "the user has no permission", broker.ErrDenied},
-	{"ERR ACL failure in script", "the user has no permission", broker.ErrDenied},
+	{"ERR The user executing the script", noPermission, broker.ErrDenied},
+	{"ERR ACL failure in script", noPermission, broker.ErrDenied},
 	{"ERR unknown command", "it does not know a command", broker.ErrDenied},
 }
 
@@ -93,13 +96,29 @@ func outcome(err error, sent bool) error {
 func replyOutcome(text string, sent bool) error {
 	for _, r := range replies {
 		if strings.HasPrefix(text, r.prefix) {
-			return fmt.Errorf("the server says %s: %s: %w", code(text), r.means, r.class)
+			means := r.means
+			if means == noPermission {
+				means = lacking(text)
+			}
+			return fmt.Errorf("the server says %s: %s: %w", code(text), means, r.class)
 		}
 	}
 	if sent {
 		return fmt.Errorf("the server says %s: %w", code(text), broker.ErrUncertain)
 	}
 	return fmt.Errorf("the server says %s: %w", code(text), broker.ErrDenied)
+}
+
+// ofChannel reports whether err is Redis' word for a channel that the user may not
+// use. A command that the user may not run is another matter, and so is a user
+// whose name has that word: names have no spaces.
+func ofChannel(err error) bool {
+	var reply goredis.Error
+	if !errors.As(err, &reply) {
+		return false
+	}
+	_, what, found := strings.Cut(reply.Error(), " to access ")
+	return found && strings.HasPrefix(reply.Error(), "NOPERM") && strings.Contains(what, "channel")
 }
 
 // code returns the word in capitals that begins an error reply, and nothing of

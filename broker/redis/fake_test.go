@@ -269,19 +269,25 @@ func hear(t testing.TB, f broker.Feed, channel, text string) {
 // exactly these channels.
 func hearGap(t testing.TB, f broker.Feed, channels ...string) {
 	t.Helper()
-	missing := map[string]bool{}
+	missing := map[string]string{}
 	for _, c := range channels {
-		missing[c] = true
+		missing[c] = broker.LinkLost
 	}
+	hearGaps(t, f, missing)
+}
+
+// hearGaps wants one gap of each channel, with its reason, and nothing else.
+func hearGaps(t testing.TB, f broker.Feed, missing map[string]string) {
+	t.Helper()
 	for len(missing) > 0 {
 		m, err := next(t, f)
 		gap, ok := err.(*broker.GapError)
-		if !ok || gap.Reason != broker.LinkLost {
+		if !ok {
 			t.Fatalf("Next returned %q, %v; want a gap, of %d more channels", m.Data, err, len(missing))
 		}
 		for _, c := range gap.Channels {
-			if !missing[c] {
-				t.Fatalf("there is a gap of %q, which is not expected, or twice", c)
+			if missing[c] != gap.Reason {
+				t.Fatalf("there is a gap %s of %q, want %q", gap.Reason, c, missing[c])
 			}
 			delete(missing, c)
 		}

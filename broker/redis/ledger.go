@@ -121,23 +121,41 @@ func (g *ledger) confirm(name, topic string) (*subscription, error) {
 }
 
 // refuse takes Redis' error reply, which answers a whole command. It returns the
+// topic that has ended, where it was restored and is not allowed any more, and the
 // error where the link cannot live with it.
-func (g *ledger) refuse(err error) error {
+func (g *ledger) refuse(err error) (ended string, _ error) {
 	if len(g.expected) == 0 {
-		return err
+		return "", err
 	}
 	c := g.expected[0]
-	if c.name == opPing || c.restores {
-		return err
+	if c.name == opPing || c.restores && !ofChannel(err) {
+		return "", err
 	}
+	var refused []string // without those that were removed meanwhile
 	for _, t := range c.topics {
 		if s := g.subs[t]; s != nil && s.command == c {
 			delete(g.subs, t)
+			refused = append(refused, t)
 		}
+	}
+	if c.restores {
+		ended = g.halve(refused)
 	}
 	c.err = outcome(err, false)
 	g.finish()
-	return nil
+	return ended, nil
+}
+
+// halve finds out which of topics, that Redis refused to restore together, it does
+// not allow: the others go on. It returns the topic where there is only one.
+func (g *ledger) halve(topics []string) (denied string) {
+	if len(topics) == 1 {
+		return topics[0]
+	}
+	half := len(topics) / 2
+	g.restore(topics[:half])
+	g.restore(topics[half:])
+	return ""
 }
 
 // finish ends the oldest command.

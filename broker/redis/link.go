@@ -208,15 +208,23 @@ func (l *link) confirmed(name, topic string) error {
 }
 
 // refused takes an error of receiving: a refusal of Redis concerns a command,
-// any other the link.
+// any other the link. A channel that was to be restored and is not allowed any
+// more is told and ends, so that it does not take the others with it.
 func (l *link) refused(err error) error {
 	var reply goredis.Error
 	if !errors.As(err, &reply) {
 		return err
 	}
 	l.feed.mu.Lock()
-	defer l.feed.mu.Unlock()
-	return l.refuse(err)
+	ended, err := l.refuse(err)
+	if ended != "" {
+		delete(l.feed.kept, ended)
+		l.feed.queue.Gap(broker.Denied, l.feed.channel(ended))
+	}
+	complete := err == nil && l.restoring == 0
+	l.feed.mu.Unlock()
+	l.tell(complete)
+	return err
 }
 
 // write sends what is in the outbox until ctx ends.

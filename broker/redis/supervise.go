@@ -69,7 +69,7 @@ type report struct {
 func (r *report) down(err error) {
 	switch denied := errors.Is(err, broker.ErrDenied); {
 	case denied && !r.denied:
-		r.log.Error("redis: refused; trying again until somebody mends it", "error", err)
+		r.log.Error("redis: refused; trying again until it is fixed", "error", err)
 		r.lost, r.denied = true, true
 	case !r.lost:
 		r.log.Warn("redis: no link; trying again", "error", err)

@@ -23,6 +23,7 @@ const (
 	detach              // session has left
 	endOne              // end session for reason
 	endAll              // end every session, rate of them a second
+	barred              // send frame to group, which hears nothing more
 	level               // catchup has been sent all up to frame's position
 )
 

@@ -40,7 +40,7 @@ type marking struct {
 }
 
 func newMarking(h *Hub) *marking {
-	marker, ok := broker.As[broker.Marker](h.broker)
+	marker, ok := h.broker.(broker.Marker)
 	if !ok || h.history == nil {
 		return nil
 	}

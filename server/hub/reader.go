@@ -35,6 +35,9 @@ func (h *Hub) readAll(feed broker.Feed) error {
 		switch {
 		case err == nil:
 			h.dispatch(m)
+		case errors.As(err, &gap) && gap.Reason == broker.Denied:
+			h.log.Error("hub: the broker does not allow channels any more", "channels", len(gap.Channels))
+			h.denied(gap.Channels)
 		case errors.As(err, &gap):
 			h.log.Warn("hub: messages may be missing", "channels", len(gap.Channels), "reason", gap.Reason, "history", h.history != nil)
 			h.gap(gap)

@@ -46,7 +46,7 @@ func (h *Hub) Stats() Stats {
 }
 
 func (h *Hub) rejected() uint64 {
-	if v, ok := broker.As[broker.Verifier](h.broker); ok {
+	if v, ok := h.broker.(broker.Verifier); ok {
 		return v.Rejected()
 	}
 	return 0

@@ -118,6 +118,8 @@ func (w *worker) do(e *entry) {
 	switch e.kind {
 	case gapped:
 		w.gap(e.group, e.frame)
+	case barred:
+		w.bar(e.group, e.frame)
 	case level:
 		w.catchUp(e.catchup, e.frame.position)
 	case endOne:

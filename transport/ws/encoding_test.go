@@ -149,7 +149,7 @@ func TestEvents(t *testing.T) {
 	<-pinged
 	for reason, code := range map[transport.End]string{
 		transport.EndShutdown: "\x03\xe9", transport.EndGap: "\x0f\xa1", transport.EndIdle: "\x0f\xa2", transport.EndSlow: "\x0f\xa8",
-		transport.EndUnrecovered: "\x0f\xa3",
+		transport.EndUnrecovered: "\x0f\xa3", transport.EndDenied: "\x10\x04",
 	} {
 		if f := s.Encoding.End(reason); f[0] != 0x88 || !strings.HasPrefix(string(f[2:]), code) || int(f[1]) != len(f)-2 {
 			t.Errorf("end %d: %x", reason, f)

@@ -31,6 +31,7 @@ const (
 	codeIdle        = 4002
 	codeUnrecovered = 4003
 	codeSlow        = 4008
+	codeDenied      = 4100
 )
 
 // ends is the close frame of each reason of the hub's.
@@ -41,6 +42,7 @@ var ends = map[transport.End][]byte{
 	transport.EndSlow:     closeFrame(codeSlow, "reading too slowly, reconnect"),
 
 	transport.EndUnrecovered: closeFrame(codeUnrecovered, "cannot continue there, reconnect without since"),
+	transport.EndDenied:      closeFrame(codeDenied, "the channel is no longer allowed"),
 }
 
 var pingFrame = []byte{finPing, 0}

@@ -1,0 +1,56 @@
+package hub
+
+import (
+	"errors"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+)
+
+// denied ends channels that the broker has allowed and does not allow any more. Their
+// subscribers are told in place. The reconciler asks for the channels once more, so
+// that whoever joins one waits for what the broker says then.
+func (h *Hub) denied(channels []string) {
+	for _, channel := range channels {
+		t := h.known(channel)
+		if t == nil {
+			continue
+		}
+		h.mu.Lock()
+		h.absent(t)
+		h.mu.Unlock()
+		if t.track != nil {
+			t.track.reset()
+		}
+		if t.listen == nil {
+			h.counts.gaps.Add(1)
+			gap := transport.Gap{Channel: channel, Reason: broker.Denied}
+			fanOut(h.audience(t), barred, broker.Position{}, func(e transport.Encoding) []byte { return e.Gap(gap) })
+		}
+	}
+}
+
+// bar tells those who listen to g that its channel has ended.
+func (w *worker) bar(g *group, told frame) {
+	for i := len(g.members) - 1; i >= 0; i-- { // whoever is ended is taken out
+		w.barOne(g.members[i], told.bytes)
+	}
+	for i := len(g.behind) - 1; i >= 0; i-- {
+		w.barOne(g.behind[i].session, told.bytes)
+	}
+}
+
+// barOne tells s, and ends it where it has no other channel or no words for that.
+func (w *worker) barOne(s *session, told []byte) {
+	if told != nil {
+		if _, err := s.Socket.Send(&w.writer, socket.Batch{Frames: told}); errors.Is(err, socket.ErrSlow) {
+			w.disconnect(s)
+			return
+		}
+	}
+	if told == nil || len(s.places) == 1 {
+		w.mute(s)
+		w.leaving.add(s, transport.EndDenied)
+	}
+}
