@@ -33,8 +33,8 @@ type historyAnswer struct {
 	Channel  string        `json:"channel"`
 	Messages []pastMessage `json:"messages"`
 	Complete bool          `json:"complete"` // nothing is missing behind since or in between
-	More     bool          `json:"more"`
-	Next     string        `json:"next,omitempty"` // cursor
+	More     bool          `json:"more"`     // behind these or, without since, before them
+	Next     string        `json:"next"`     // cursor
 }
 
 type pastMessage struct {
@@ -71,15 +71,15 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 
 // readHistory reads at once or, where the client wants that, when there is news.
 func (s *Server) readHistory(w http.ResponseWriter, r *http.Request, h historyReader) (historyAnswer, error) {
-	read := h.read
+	read := h.look
 	if h.wait > 0 {
-		read = func(context.Context) (broker.Page, error) { return s.poll(w, r, h) }
+		read = func(context.Context) (found, error) { return s.poll(w, r, h) }
 	}
-	page, err := read(r.Context())
+	f, err := read(r.Context())
 	if err != nil {
 		return historyAnswer{}, err
 	}
-	return h.answer(r.Context(), page)
+	return h.answer(f), nil
 }
 
 // readingOf returns what r asks for: the channel of the path, and ?since=, ?limit=
@@ -140,38 +140,62 @@ type historyReader struct {
 	reading
 }
 
-func (h historyReader) read(ctx context.Context) (broker.Page, error) {
-	return h.readAfter(ctx, h.after)
+// found is what a historyReader has found, and where that continues from: since
+// or, where since is no place to go on from and nothing is kept behind it, behind the
+// newest message. It is zero where there has never been one.
+type found struct {
+	broker.Page
+	from broker.Position
 }
 
-func (h historyReader) readAfter(ctx context.Context, after broker.Position) (broker.Page, error) {
+// look reads what there is now. Where it finds nothing it reads again once the
+// newest position is known, so that nothing in between is passed over.
+func (h historyReader) look(ctx context.Context) (found, error) {
+	page, err := h.read(ctx, h.after)
+	if err != nil || len(page.Messages) > 0 || page.Complete && !h.after.IsZero() {
+		return found{page, h.after}, err
+	}
+	newest, err := h.newest(ctx)
+	if err != nil {
+		return found{}, err
+	}
+	if page, err = h.read(ctx, h.after); err != nil || len(page.Messages) > 0 {
+		return found{page, h.after}, err
+	}
+	return found{page, newest}, nil
+}
+
+// lookAgain reads what has come since f, in which there was nothing.
+func (h historyReader) lookAgain(ctx context.Context, f found) (found, error) {
+	if !f.from.IsZero() {
+		page, err := h.read(ctx, f.from)
+		page.Complete = page.Complete && f.Complete
+		return found{page, f.from}, err
+	}
+	page, err := h.read(ctx, nowhere) // all of it, the oldest first
+	page.Complete = f.Complete
+	return found{page, f.from}, err
+}
+
+func (h historyReader) read(ctx context.Context, after broker.Position) (broker.Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return h.past.History(ctx, h.channel, broker.Query{After: after, Limit: h.limit})
 }
 
-// answer makes the answer of a page. Where since is no place to go on from, and
-// nothing is kept behind it, that is behind the newest message. What came after the
-// first look and before that message is known is not passed over.
-func (h historyReader) answer(ctx context.Context, page broker.Page) (historyAnswer, error) {
-	next := h.after
-	if len(page.Messages) == 0 && (h.after.IsZero() || !page.Complete) {
-		var err error
-		if next, err = h.newest(ctx); err == nil && h.after.IsZero() && !next.IsZero() {
-			page, err = h.read(ctx)
-		}
-		if err != nil {
-			return historyAnswer{}, err
-		}
-	}
-	messages := make([]pastMessage, len(page.Messages))
-	for i, m := range page.Messages {
-		if (i > 0 || !h.after.IsZero()) && !next.Next(m.Position) { // an epoch that ended may have lost its end
-			page.Complete = false
+// answer makes the answer of what was found.
+func (h historyReader) answer(f found) historyAnswer {
+	messages, next := make([]pastMessage, len(f.Messages)), f.from
+	for i, m := range f.Messages {
+		if (i > 0 || !f.from.IsZero()) && !next.Next(m.Position) { // an epoch that ended may have lost its end
+			f.Complete = false
 		}
 		messages[i], next = pastMessageOf(h.channel, m), m.Position
 	}
-	return historyAnswer{h.channel, messages, page.Complete, page.More, transport.Cursor(h.channel, next)}, nil
+	if next.IsZero() || next == nowhere {
+		next = transport.Outset
+	}
+	return historyAnswer{h.channel, messages, f.Complete, f.More, transport.Cursor(h.channel, next)}
 }
 
 func (h historyReader) newest(ctx context.Context) (broker.Position, error) {

@@ -28,6 +28,9 @@ func at(channel string, seq uint64) string {
 	return transport.Cursor(channel, broker.Position{Epoch: epoch, Seq: seq})
 }
 
+// beforeFirst is the cursor of a channel without messages.
+func beforeFirst(channel string) string { return transport.Cursor(channel, transport.Outset) }
+
 type pastAnswer struct {
 	Channel        string
 	Messages       []struct{ ID, Data, Encoding string }
@@ -76,7 +79,7 @@ func TestHistory(t *testing.T) {
 		next           string
 	}{
 		{"newest", "/history/c", "345", true, false, at("c", 5)},
-		{"newest one", "/history/c?limit=1", "5", true, false, at("c", 5)},
+		{"newest one", "/history/c?limit=1", "5", true, true, at("c", 5)},
 		{"the rest", "/history/c?since=" + at("c", 3), "45", true, false, at("c", 5)},
 		{"in parts", "/history/c?limit=1&since=" + at("c", 3), "4", true, true, at("c", 4)},
 		{"nothing new", "/history/c?since=" + at("c", 5), "", true, false, at("c", 5)},
@@ -86,9 +89,11 @@ func TestHistory(t *testing.T) {
 		{"of another channel", "/history/c?limit=2&since=" + at("d", 4), "34", false, true, at("c", 4)},
 		{"of another channel, not waiting", "/history/c?wait=60s&since=" + at("d", 4), "345", false, false, at("c", 5)},
 		{"all gone", "/history/gone", "", true, false, at("gone", 5)},
-		{"all gone, cursor too", "/history/gone?wait=60s&since=" + at("gone", 2), "", false, false, at("gone", 5)},
-		{"never a message", "/history/empty", "", true, false, ""},
-		{"never a message, but a cursor", "/history/empty?wait=60s&since=" + at("empty", 4), "", false, false, ""},
+		{"all gone, cursor too", "/history/gone?wait=1ms&since=" + at("gone", 2), "", false, false, at("gone", 5)},
+		{"never a message", "/history/empty", "", true, false, beforeFirst("empty")},
+		{"before the first message", "/history/empty?wait=1ms&since=" + beforeFirst("empty"), "", false, false, beforeFirst("empty")},
+		{"from before the first message", "/history/c?since=" + beforeFirst("c"), "345", false, false, at("c", 5)},
+		{"never a message, but a cursor", "/history/empty?wait=1ms&since=" + at("empty", 4), "", false, false, beforeFirst("empty")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := n.history(c.query)

@@ -58,7 +58,7 @@ func (p *past) History(_ context.Context, channel string, q broker.Query) (broke
 	}
 	kept := p.kept[channel]
 	if q.After.IsZero() {
-		return broker.Page{Messages: slices.Clone(kept[max(0, len(kept)-q.Limit):]), Complete: true}, p.failure
+		return broker.Page{Messages: slices.Clone(kept[max(0, len(kept)-q.Limit):]), Complete: true, More: len(kept) > q.Limit}, p.failure
 	}
 	page := broker.Page{Complete: q.After.Epoch == epoch && q.After.Seq <= p.seq[channel]}
 	if page.Complete {
