@@ -216,7 +216,7 @@ func (s scriptedBatch) PublishBatch(_ context.Context, messages []broker.Message
 // message what became of it, and asked to come again only where that doubles
 // nothing.
 func TestBatchThatFails(t *testing.T) {
-	down, denied, doubt := broker.ErrUnavailable, broker.ErrDenied, broker.ErrUncertain
+	down, denied, doubt, large := broker.ErrUnavailable, broker.ErrDenied, broker.ErrUncertain, broker.ErrTooLarge
 	for _, c := range []struct {
 		name      string
 		errs      []error
@@ -228,6 +228,8 @@ func TestBatchThatFails(t *testing.T) {
 		retry     bool
 	}{
 		{"down", []error{down, down, down}, 503, "broker_unavailable", 0, 0, []any{"not_published", "not_published", "not_published"}, true},
+		{"denied", []error{denied, denied, down}, 403, "broker_denied", 0, 0, []any{"not_published", "not_published", "not_published"}, false},
+		{"too large", []error{large, large, large}, 413, "too_large", 0, 0, []any{"not_published", "not_published", "not_published"}, false},
 		{"partly", []error{nil, denied, nil}, 503, "partly_published", 0, 2, []any{"published", "not_published", "published"}, false},
 		{"last", []error{nil, nil, down}, 503, "partly_published", 1, 2, []any{"published", "published", "not_published"}, false},
 		{"in doubt", []error{nil, nil, doubt}, 504, "outcome_unknown", 1, 2, []any{"published", "published", "unknown"}, false},

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -58,7 +56,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 	case r.Context().Err() != nil:
 		return nil // nobody is left to answer
 	case err != nil:
-		return s.historyProblem(err)
+		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -114,24 +112,6 @@ func parseReading(channel string, query url.Values) (reading, error) {
 		}
 	}
 	return asked, nil
-}
-
-// historyProblem is the answer to a history that could not be read. Unlike a
-// publication, reading can be repeated whatever has become of it.
-func (s *Server) historyProblem(err error) error {
-	if errors.Is(err, hub.ErrNotConfirmed) {
-		return err
-	}
-	for _, failure := range []error{
-		broker.ErrUnavailable, broker.ErrDenied, broker.ErrClosed, broker.ErrUncertain, context.DeadlineExceeded,
-	} {
-		if errors.Is(err, failure) {
-			s.log.Warn("server: a history cannot be read", "error", err)
-			return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "broker_unavailable", RetryAfter: 1,
-				Detail: "The history cannot be read now."}
-		}
-	}
-	return err
 }
 
 // A historyReader answers one request out of a history.

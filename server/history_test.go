@@ -203,13 +203,17 @@ func TestLeavingEndsAWait(t *testing.T) {
 func TestHistoryFails(t *testing.T) {
 	n, p := withPast(t, 10)
 	n.ws("/ws/watched") // a channel that nobody hears could not be watched without its newest position
-	for _, failure := range []error{broker.ErrUnavailable, broker.ErrUncertain, broker.ErrDenied, context.DeadlineExceeded} {
+	down := badInput{status: http.StatusServiceUnavailable, code: "broker_unavailable"}
+	for failure, want := range map[error]badInput{
+		broker.ErrUnavailable: down, broker.ErrUncertain: down, context.DeadlineExceeded: down,
+		broker.ErrDenied: {status: http.StatusForbidden, code: "broker_denied"},
+	} {
 		p.fail(fmt.Errorf("test: %w", failure))
 		for _, path := range []string{"/history/c", "/history/watched?wait=10s"} {
 			resp, body := n.raw(get("GET " + path))
-			checkAnswer(t, badInput{status: http.StatusServiceUnavailable, code: "broker_unavailable"}, resp, body)
-			if resp != nil && resp.Header.Get("Retry-After") == "" {
-				t.Error("503 without Retry-After")
+			checkAnswer(t, want, resp, body)
+			if resp != nil && (resp.Header.Get("Retry-After") != "") != (want.status == 503) {
+				t.Errorf("%v: Retry-After %q", failure, resp.Header.Get("Retry-After"))
 			}
 		}
 	}
