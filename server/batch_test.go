@@ -160,7 +160,7 @@ func TestNoBatch(t *testing.T) {
 	n := start(t, server.Options{})
 	for _, c := range []struct{ contentType, body, code string }{
 		{"application/json", ``, "bad_batch"},
-		{"application/json", good, "bad_batch"},
+		{"application/json", `"a"`, "bad_batch"},
 		{"application/json", `[]`, "empty"},
 		{ndjson, "", "empty"},
 		{ndjson, "\n \r\n", "empty"},
@@ -169,7 +169,7 @@ func TestNoBatch(t *testing.T) {
 			t.Errorf("%s %q: %d %s", c.contentType, c.body, status, body)
 		}
 	}
-	for _, body := range []string{"[", "[" + good, "[" + good + ",", "[" + good + ",]", "[" + good + "]x", "[" + good + "][]", "[" + good + " " + good + "]", "[,]"} {
+	for _, body := range []string{"{", good + good, good + "\n" + good, good + "x", "[", "[" + good, "[" + good + ",", "[" + good + ",]", "[" + good + "]x", "[" + good + "][]", "[" + good + " " + good + "]", "[,]"} {
 		if status, answer := n.post("/publish", "application/json", body); status != 400 || !strings.Contains(answer, `"bad_json"`) {
 			t.Errorf("%q: %d %s", body, status, answer)
 		}
