@@ -57,7 +57,7 @@ func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" 
 func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(contain, s.checkHost, limitURL)
+	e.Use(contain, refuseSurplus, s.checkHost, limitURL)
 	for _, r := range s.table() {
 		switch {
 		case r.pages:

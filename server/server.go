@@ -114,6 +114,7 @@ type Server struct {
 	hub        *hub.Hub
 	sockets    *socket.Group
 	transports map[string]transport.Transport
+	accepted   *connections
 	origins    origins
 	hosts      hosts
 	refusals   sayOnce // of origins and hosts
@@ -158,6 +159,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.transports = transport.New(transport.Env{
 		Hub: s.hub, Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: s.options.Compress,
 	})
+	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	s.handler = s.routes()
 	return s, nil
 }
