@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -29,8 +28,9 @@ type Result struct {
 // PublishAll publishes messages in their order and returns one Result for each,
 // in that order. It uses b's own [BatchPublisher], and otherwise publishes one after
 // the other. Then, as a backend that does not answer once need not be asked ten
-// thousand times, messages behind a failure other than a denial are not tried and
-// fail with ErrUnavailable.
+// thousand times, messages behind a failure are not tried and fail with
+// ErrUnavailable, unless the one that failed was refused for what it is (ErrDenied,
+// ErrTooLarge, ErrKey).
 func PublishAll(ctx context.Context, b Broker, messages []Message) []Result {
 	if p, ok := b.(BatchPublisher); ok {
 		return p.PublishBatch(ctx, messages)
@@ -39,7 +39,7 @@ func PublishAll(ctx context.Context, b Broker, messages []Message) []Result {
 	for i, m := range messages {
 		receipt, err := b.Publish(ctx, m)
 		results[i] = Result{receipt, err}
-		if err != nil && !errors.Is(err, ErrDenied) {
+		if err != nil && !refusedAlone(err) {
 			fail(results[i+1:], fmt.Errorf("broker: not tried, an earlier message failed: %w", ErrUnavailable))
 			break
 		}

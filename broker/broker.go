@@ -64,9 +64,11 @@ type Broker interface {
 	// Messages that one goroutine publishes to one channel, each after the
 	// previous call returned, arrive in that order.
 	//
-	// An error that matches ErrUncertain means that the message may or may not
-	// have been published. After any other error it was not. No driver
-	// repeats a publication by itself: the repeat could be the second one.
+	// What an error means for the message is what [OutcomeOf] says. It was not
+	// published where the error matches ErrUnavailable, ErrDenied, ErrTooLarge,
+	// ErrKey or ErrClosed; these are for what a driver knows. After ErrUncertain,
+	// and after any other error, it may or may not have been. No driver repeats
+	// a publication by itself: the repeat could be the second one.
 	Publish(ctx context.Context, m Message) (Receipt, error)
 
 	// Feed opens a stream without channels. It does not wait for the backend:

@@ -14,6 +14,12 @@ const MaxChannel = 255
 // Redis' own (__keyspace@0__:…) and ours (__pregon…).
 const ReservedPrefix = "__"
 
+// Format characters that change what is written.
+const (
+	nonJoiner = '\u200C'
+	joiner    = '\u200D'
+)
+
 // A ChannelError says why a channel name from outside was refused. It never
 // contains the name.
 type ChannelError struct {
@@ -27,9 +33,16 @@ func (e *ChannelError) Error() string { return "broker: " + e.Code + ": " + e.De
 // CheckChannel reports whether name may be used by clients: 1 to [MaxChannel]
 // bytes of UTF-8 without control, format or line-separator characters, not
 // beginning with [ReservedPrefix], and with no "/"-separated part that is
-// empty, "." or "..", so that no proxy or client library turns one name into
-// another. Everything else is literal: letters of any script, spaces, and
-// the characters * ? [ ] { } ; + that mean something elsewhere.
+// empty, "." or "..". Everything else is literal: letters of any script, spaces,
+// and the characters * ? [ ] { } ; + that mean something elsewhere.
+//
+// Of the format characters U+200C and U+200D are allowed, the zero-width
+// (non-)joiners, without which Persian words and many emoji cannot be written.
+//
+// A name with "//", such as a whole URL, is refused everywhere: proxies and client
+// libraries make one slash of the two in a path, also where they were escaped,
+// and then one side would publish to a channel that the other does not hear,
+// without a word. Without the slashes, as in "https:example.com/a", it will do.
 //
 // The error is a *ChannelError.
 func CheckChannel(name string) error {
@@ -44,7 +57,7 @@ func CheckChannel(name string) error {
 		return &ChannelError{"channel_reserved", `Channel names that begin with "__" are reserved.`}
 	}
 	for _, r := range name {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != nonJoiner && r != joiner {
 			return &ChannelError{"bad_channel", "The channel name contains a control, format or line-separator character."}
 		}
 	}

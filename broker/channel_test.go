@@ -27,6 +27,7 @@ func TestCheckChannel(t *testing.T) {
 	for _, c := range []struct{ name, code string }{
 		{"chat", ""}, {"a", ""}, {"noticias/españa/2026", ""}, {"two words", ""}, {" ", ""},
 		{"频道", ""}, {"\U0001F4E3", ""}, {"e\u0301", ""},
+		{"\U0001F468\u200D\U0001F469\u200D\U0001F467", ""}, {"می\u200Cخواهم", ""}, {"\u200D", ""}, {"\u2764\uFE0F", ""}, {"https:example.com/a", ""},
 		{"*", ""}, {"?", ""}, {"[a]", ""}, {"{tag}", ""}, {";", ""}, {"+", ""}, {"a%2Fb", ""}, {`"'\`, ""},
 		{"_a", ""}, {"a__b", ""}, {"a/__b", ""}, {"...", ""}, {".hidden", ""}, {"a..b", ""},
 		{strings.Repeat("x", 255), ""}, {strings.Repeat("é", 127), ""},
@@ -36,9 +37,9 @@ func TestCheckChannel(t *testing.T) {
 		{"__", "channel_reserved"}, {"__pregon", "channel_reserved"}, {"__keyspace@0__:x", "channel_reserved"},
 		{"\xFF\xFE", "bad_channel"}, {"ni\xC3", "bad_channel"}, {"\xED\xA0\x80", "bad_channel"},
 		{"a\x00b", "bad_channel"}, {"a\nb", "bad_channel"}, {"a\rb", "bad_channel"}, {"\t", "bad_channel"}, {"\x7F", "bad_channel"},
-		{"a\u0085b", "bad_channel"}, {"a\u200Bb", "bad_channel"}, {"a\u202Eb", "bad_channel"}, {"a\uFEFFb", "bad_channel"},
+		{"a\u0085b", "bad_channel"}, {"a\u200Bb", "bad_channel"}, {"a\u202Eb", "bad_channel"}, {"a\u200Eb", "bad_channel"}, {"a\u2060b", "bad_channel"}, {"a\U000E0067b", "bad_channel"}, {"a\uFEFFb", "bad_channel"},
 		{"a\u2028b", "bad_channel"}, {"a\u2029b", "bad_channel"},
-		{"/", "bad_channel"}, {"/a", "bad_channel"}, {"a/", "bad_channel"}, {"a//b", "bad_channel"},
+		{"/", "bad_channel"}, {"/a", "bad_channel"}, {"a/", "bad_channel"}, {"a//b", "bad_channel"}, {"https://example.com/a", "bad_channel"},
 		{".", "bad_channel"}, {"..", "bad_channel"}, {"a/./b", "bad_channel"}, {"a/..", "bad_channel"}, {"../a", "bad_channel"},
 	} {
 		if got := code(broker.CheckChannel(c.name)); got != c.code {

@@ -19,10 +19,16 @@ var (
 	// done.
 	ErrUnavailable = errors.New("broker: unavailable")
 
-	// ErrDenied means that the backend was reached and will not have us: wrong
-	// password, missing permission, not the kind of server that was expected.
-	// Nothing was done, and trying again will not help until somebody mends it.
+	// ErrDenied means that the backend was reached and refuses: wrong password,
+	// missing permission for this channel or for everything, not the kind of
+	// server that was expected. Nothing was done, and trying again will not
+	// help until its configuration is changed.
 	ErrDenied = errors.New("broker: denied")
+
+	// ErrTooLarge means that a message is longer than the backend takes, in this
+	// channel or at all. It was not published, and trying again will not help.
+	// A driver whose backend has such a limit wraps it.
+	ErrTooLarge = errors.New("broker: message too large")
 
 	// ErrUncertain means that a publication was sent and its outcome is not
 	// known: the answer did not come in time or the link broke before it.

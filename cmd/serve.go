@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,7 +43,8 @@ type serveCommand struct {
 	LogFormat      string        `default:"text" enum:"text,json" help:"How to log: text or json. Default ${default}."`
 	MaxMessage     size          `default:"1MiB" placeholder:"SIZE" help:"Longest message. Default ${default}."`
 	MaxConnections int           `default:"0" placeholder:"N" help:"Most clients at once. By default as many as the system's limit of open files allows."`
-	AllowOrigin    []string      `placeholder:"ORIGIN" help:"Let pages of this origin, such as https://example.com, use the server; * for all. May be repeated."`
+	AllowOrigin    []string      `placeholder:"ORIGIN" help:"Let pages of this origin use the server: https://example.com, https://*.example.com, null, or * for all. May be repeated."`
+	Host           []string      `placeholder:"NAME" help:"Name of this server; requests for other names are refused, but for localhost and IP addresses. May be repeated. On a loopback address they are refused without it, too."`
 	QueueBytes     size          `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`
 	Compress       bool          `help:"Compress messages for WebSockets that offer permessage-deflate: once a message, for all of them."`
 	SlowClients    string        `default:"disconnect" enum:"disconnect,drop-oldest,catch-up" placeholder:"POLICY" help:"What becomes of a client for which more would wait: disconnect; drop-oldest, which drops messages and tells a gap where the format can (text and raw WebSockets are disconnected all the same); or with --history catch-up, which feeds it from the history at its own pace. Default ${default}."`
@@ -61,6 +63,16 @@ func (c *serveCommand) Validate() error {
 	} {
 		if d < minTime {
 			return fmt.Errorf("--%s: must be at least %v", name, minTime)
+		}
+	}
+	for _, origin := range c.AllowOrigin {
+		if server.CheckOrigin(origin) != nil {
+			return fmt.Errorf("--allow-origin: %q is none of https://host[:port], https://*.host[:port], null and *", origin)
+		}
+	}
+	for _, host := range c.Host {
+		if server.CheckHost(host) != nil {
+			return fmt.Errorf("--host: %q is not a host name without a port, in its ASCII form", host)
 		}
 	}
 	switch {
@@ -101,7 +113,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	defer func() { _ = l.Close() }() // closed already where it was served
-	s, err := server.New(ctx, c.options(b, log))
+	s, err := server.New(ctx, c.options(b, l.Addr(), log))
 	if err != nil {
 		return err
 	}
@@ -126,13 +138,24 @@ func tuneGC() (ballast []byte) {
 	return make([]byte, 8<<20)
 }
 
-func (c *serveCommand) options(b broker.Broker, log *slog.Logger) server.Options {
+func (c *serveCommand) options(b broker.Broker, addr net.Addr, log *slog.Logger) server.Options {
 	return server.Options{
 		Broker: b, Logger: log,
-		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections, AllowOrigins: c.AllowOrigin,
+		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections, AllowOrigins: c.AllowOrigin, Hosts: c.hosts(addr),
 		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", CatchUp: c.SlowClients == catchUp, WriteTimeout: c.WriteTimeout,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainTime: c.DrainTime,
 	}
+}
+
+// hosts returns the names of the server. On loopback, where others are refused in
+// any case, the one that it was told to listen on is among them.
+func (c *serveCommand) hosts(addr net.Addr) []string {
+	name, _, err := net.SplitHostPort(c.Listen)
+	a, tcp := addr.(*net.TCPAddr)
+	if err != nil || !tcp || !a.IP.IsLoopback() || server.CheckHost(name) != nil {
+		return c.Host
+	}
+	return append(slices.Clone(c.Host), name)
 }
 
 func (c *serveCommand) logger(out *console) *slog.Logger {

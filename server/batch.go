@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 
 	"github.com/pregon/pregon/broker"
@@ -83,20 +82,14 @@ func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, b *batch) 
 	return nil
 }
 
-// What became of a publication, as it is told to a caller whose batch failed.
-const (
-	published    = "published"
-	notPublished = "not_published"
-	unknown      = "unknown"
-)
-
 // batchFailure returns nil where all of b was published. Otherwise it is a
 // problem that says of each publication what became of it.
 func (s *Server) batchFailure(b *batch, results []broker.Result) error {
-	first, count, outcomes := -1, map[string]int{}, make([]string, len(results))
+	first, count, outcomes := -1, map[broker.Outcome]int{}, make([]string, len(results))
 	for i, result := range results {
-		outcomes[i] = outcomeOf(result.Err)
-		count[outcomes[i]]++
+		outcome := broker.OutcomeOf(result.Err)
+		outcomes[i] = outcome.String()
+		count[outcome]++
 		if first < 0 && result.Err != nil {
 			first = i
 		}
@@ -105,34 +98,30 @@ func (s *Server) batchFailure(b *batch, results []broker.Result) error {
 		return nil
 	}
 	p := s.problemOfBatch(results[first].Err, count)
-	p.Extensions = map[string]any{"index": b.items[first], "published": count[published], "outcomes": outcomes}
+	p.Extensions = map[string]any{"index": b.items[first], "published": count[broker.Published], "outcomes": outcomes}
 	return p
 }
 
-func outcomeOf(err error) string {
-	switch {
-	case err == nil:
-		return published
-	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, broker.ErrDenied), errors.Is(err, broker.ErrClosed):
-		return notPublished
-	default:
-		return unknown // also where a driver says nothing definite
-	}
-}
-
 // problemOfBatch is the answer to a batch whose first failure was err. Only where
-// nothing was published does it ask the caller to come again with the same.
-func (s *Server) problemOfBatch(err error, count map[string]int) *transport.Problem {
-	s.log.Warn("server: a batch was not wholly published", "published", count[published],
-		"not_published", count[notPublished], "unknown", count[unknown], "error", err)
+// nothing was published is it that of the failure, which may ask the caller to come
+// again with the same.
+func (s *Server) problemOfBatch(err error, count map[broker.Outcome]int) *transport.Problem {
 	switch {
-	case count[unknown] > 0:
-		return &transport.Problem{Status: http.StatusGatewayTimeout, Code: "outcome_unknown",
-			Detail: "The broker did not answer for some messages, which may or may not have been published: see outcomes."}
-	case count[published] > 0:
+	case count[broker.OutcomeUnknown] > 0:
+		s.warnOfBatch(err, count)
+		p := outcomeUnknown()
+		p.Detail = "The broker did not answer for some messages, which may or may not have been published: see outcomes."
+		return p
+	case count[broker.Published] > 0:
+		s.warnOfBatch(err, count)
 		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "partly_published",
 			Detail: "The broker did not take some of the messages: see outcomes."}
 	default:
-		return brokerDown()
+		return s.publishProblem(err)
 	}
+}
+
+func (s *Server) warnOfBatch(err error, count map[broker.Outcome]int) {
+	s.log.Warn("server: a batch was not wholly published", "published", count[broker.Published],
+		"not_published", count[broker.NotPublished], "unknown", count[broker.OutcomeUnknown], "error", err)
 }

@@ -23,6 +23,7 @@ func FuzzPublishBatch(f *testing.F) {
 	}}) {
 		f.Add(false, "["+strings.Join(c.items, ",")+"]")
 		f.Add(true, strings.Join(c.items, "\n"))
+		f.Add(false, c.items[0])
 	}
 	var last broker.Message
 	var all []broker.Message
@@ -73,7 +74,7 @@ type item struct {
 }
 
 func readItems(t *testing.T, inLines bool, body string) (items []item) {
-	if !inLines {
+	if !inLines && strings.HasPrefix(strings.TrimLeft(body, " \t\r\n"), "[") {
 		if err := json.Unmarshal([]byte(body), &items); err != nil {
 			t.Fatalf("%q was accepted: %v", body, err)
 		}

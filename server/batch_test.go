@@ -160,7 +160,7 @@ func TestNoBatch(t *testing.T) {
 	n := start(t, server.Options{})
 	for _, c := range []struct{ contentType, body, code string }{
 		{"application/json", ``, "bad_batch"},
-		{"application/json", good, "bad_batch"},
+		{"application/json", `"a"`, "bad_batch"},
 		{"application/json", `[]`, "empty"},
 		{ndjson, "", "empty"},
 		{ndjson, "\n \r\n", "empty"},
@@ -169,7 +169,7 @@ func TestNoBatch(t *testing.T) {
 			t.Errorf("%s %q: %d %s", c.contentType, c.body, status, body)
 		}
 	}
-	for _, body := range []string{"[", "[" + good, "[" + good + ",", "[" + good + ",]", "[" + good + "]x", "[" + good + "][]", "[" + good + " " + good + "]", "[,]"} {
+	for _, body := range []string{"{", good + good, good + "\n" + good, good + "x", "[", "[" + good, "[" + good + ",", "[" + good + ",]", "[" + good + "]x", "[" + good + "][]", "[" + good + " " + good + "]", "[,]"} {
 		if status, answer := n.post("/publish", "application/json", body); status != 400 || !strings.Contains(answer, `"bad_json"`) {
 			t.Errorf("%q: %d %s", body, status, answer)
 		}
@@ -216,7 +216,7 @@ func (s scriptedBatch) PublishBatch(_ context.Context, messages []broker.Message
 // message what became of it, and asked to come again only where that doubles
 // nothing.
 func TestBatchThatFails(t *testing.T) {
-	down, denied, doubt := broker.ErrUnavailable, broker.ErrDenied, broker.ErrUncertain
+	down, denied, doubt, large := broker.ErrUnavailable, broker.ErrDenied, broker.ErrUncertain, broker.ErrTooLarge
 	for _, c := range []struct {
 		name      string
 		errs      []error
@@ -228,6 +228,8 @@ func TestBatchThatFails(t *testing.T) {
 		retry     bool
 	}{
 		{"down", []error{down, down, down}, 503, "broker_unavailable", 0, 0, []any{"not_published", "not_published", "not_published"}, true},
+		{"denied", []error{denied, denied, down}, 403, "broker_denied", 0, 0, []any{"not_published", "not_published", "not_published"}, false},
+		{"too large", []error{large, large, large}, 413, "too_large", 0, 0, []any{"not_published", "not_published", "not_published"}, false},
 		{"partly", []error{nil, denied, nil}, 503, "partly_published", 0, 2, []any{"published", "not_published", "published"}, false},
 		{"last", []error{nil, nil, down}, 503, "partly_published", 1, 2, []any{"published", "published", "not_published"}, false},
 		{"in doubt", []error{nil, nil, doubt}, 504, "outcome_unknown", 1, 2, []any{"published", "published", "unknown"}, false},

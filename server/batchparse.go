@@ -30,11 +30,14 @@ func (s *Server) readBatch(w http.ResponseWriter, r *http.Request) (*batch, erro
 	if err != nil {
 		return nil, err
 	}
-	items := lines(body)
-	if kind == "application/json" {
-		items = elements(body)
+	items := lines
+	switch {
+	case kind == "application/json" && bytes.HasPrefix(bytes.TrimLeft(body, jsonSpace), []byte("{")):
+		items = one
+	case kind == "application/json":
+		items = elements
 	}
-	return s.parseBatch(items)
+	return s.parseBatch(items(body))
 }
 
 func (s *Server) parseBatch(items iter.Seq2[json.RawMessage, error]) (*batch, error) {
@@ -59,7 +62,7 @@ func itemProblem(i int, err error) error {
 	var p *transport.Problem
 	switch {
 	case errors.Is(err, errNoArray):
-		return bad("bad_batch", "A batch is a JSON array of objects; send one object a line as application/x-ndjson.")
+		return bad("bad_batch", "A batch is an object or an array of objects in JSON; send one object per line as application/x-ndjson.")
 	case errors.Is(err, errBadJSON):
 		p = bad("bad_json", "The batch is not valid JSON from this item on.")
 	case !errors.As(err, &p):

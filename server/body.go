@@ -69,9 +69,14 @@ func mediaType(h http.Header, known []string) (string, error) {
 	}
 	kind, params, err := mime.ParseMediaType(value)
 	charset, given := params["charset"]
-	if err != nil || !slices.Contains(known, kind) || given && !strings.EqualFold(charset, "utf-8") {
+	if err != nil || !slices.Contains(known, kind) || given && !isUTF8(charset) {
 		return "", &transport.Problem{Status: http.StatusUnsupportedMediaType, Code: "type_not_supported",
 			Detail: "Send one of these in UTF-8: " + strings.Join(known, ", ") + "."}
 	}
 	return kind, nil
+}
+
+// isUTF8 reports whether a charset is UTF-8, by its name or the one that many write.
+func isUTF8(charset string) bool {
+	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
 }

@@ -10,33 +10,68 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// brokerProblem returns the answer to a failure of the broker or the hub, nil
-// for any other error. The caller is not told more than it can act on; the log is.
+// publishProblem returns the answer to a publication that failed with err. The
+// caller is not told more than it can act on; the log is.
+func (s *Server) publishProblem(err error) *transport.Problem {
+	switch broker.OutcomeOf(err) {
+	case broker.NotPublished:
+		return s.refusal(err)
+	default:
+		s.log.Warn("server: the outcome of a publication is unknown", "error", err)
+		return outcomeUnknown()
+	}
+}
+
+// brokerProblem returns the answer to a failure to subscribe or to read, nil for
+// an error that is not the broker's or the hub's.
 func (s *Server) brokerProblem(err error) *transport.Problem {
 	switch {
 	case errors.Is(err, hub.ErrDraining):
 		return draining()
-	case errors.Is(err, hub.ErrNotConfirmed):
+	case errors.Is(err, hub.ErrNotConfirmed) && !errors.Is(err, broker.ErrDenied):
 		s.log.Warn("server: a subscription was not confirmed", "error", err)
 		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "not_subscribed", RetryAfter: 1,
 			Detail: "The broker has not confirmed the subscription; try again."}
-	case errors.Is(err, broker.ErrDenied):
-		s.log.Error("server: the broker refuses us", "error", err)
-		return brokerDown()
-	case errors.Is(err, broker.ErrUnavailable), errors.Is(err, broker.ErrClosed):
-		s.log.Warn("server: the broker is unavailable", "error", err)
-		return brokerDown()
+	case broker.OutcomeOf(err) == broker.NotPublished:
+		return s.refusal(err)
 	case errors.Is(err, broker.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
-		s.log.Warn("server: the outcome of a publication is unknown", "error", err)
-		return &transport.Problem{Status: http.StatusGatewayTimeout, Code: "outcome_unknown",
-			Detail: "The broker did not answer: the message may or may not have been published."}
+		s.log.Warn("server: the broker did not answer", "error", err)
+		return brokerDown()
 	}
 	return nil
 }
 
+// refusal is the answer where the broker has done nothing. A denial is the
+// channel's own, and for good, where the broker takes other messages of ours;
+// otherwise it concerns the whole server, which may soon be set right.
+func (s *Server) refusal(err error) *transport.Problem {
+	switch {
+	case errors.Is(err, broker.ErrTooLarge):
+		s.log.Debug("server: a message is longer than the broker takes", "error", err)
+		return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+			Detail: "The message is longer than the broker takes."}
+	case errors.Is(err, broker.ErrKey):
+		return badKey()
+	case errors.Is(err, broker.ErrDenied) && s.hub.Ready() == nil:
+		s.log.Warn("server: the broker refuses a channel", "error", err)
+		return &transport.Problem{Status: http.StatusForbidden, Code: "broker_denied",
+			Detail: "The broker does not allow this server to use this channel."}
+	case errors.Is(err, broker.ErrDenied):
+		s.log.Error("server: the broker refuses this server", "error", err)
+	default:
+		s.log.Warn("server: the broker is unavailable", "error", err)
+	}
+	return brokerDown()
+}
+
 func brokerDown() *transport.Problem {
 	return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "broker_unavailable", RetryAfter: 1,
-		Detail: "The broker cannot take messages now; nothing was published."}
+		Detail: "The broker cannot be used now; nothing was published, or read."}
+}
+
+func outcomeUnknown() *transport.Problem {
+	return &transport.Problem{Status: http.StatusGatewayTimeout, Code: "outcome_unknown",
+		Detail: "The broker did not answer: the message may or may not have been published."}
 }
 
 func draining() *transport.Problem {

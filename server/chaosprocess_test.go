@@ -30,11 +30,17 @@ func buildPregon(t *testing.T) string {
 	return program
 }
 
-// startPregon starts a node on a Redis, with history. It does not outlive the test.
+// startPregon starts a node on a Redis, with history.
 func startPregon(t *testing.T, program, redis string) *process {
 	t.Helper()
-	p := &process{t: t, rest: make(chan struct{}), cmd: exec.Command(program, "--listen", "127.0.0.1:0", "--broker", redis,
-		"--history", "5m", "--history-size", "10000", "--drain-time", "200ms", "--log-level", "error")}
+	return startProcess(t, exec.Command(program, "--listen", "127.0.0.1:0", "--broker", redis,
+		"--history", "5m", "--history-size", "10000", "--drain-time", "200ms", "--log-level", "error"))
+}
+
+// startProcess starts a node by a command. It does not outlive the test.
+func startProcess(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, rest: make(chan struct{}), cmd: cmd}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

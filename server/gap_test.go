@@ -138,7 +138,7 @@ func TestBrokerFailures(t *testing.T) {
 		err    error
 		status int
 	}{
-		{broker.ErrUnavailable, 503}, {broker.ErrDenied, 503}, {broker.ErrUncertain, 504}, {context.DeadlineExceeded, 504},
+		{broker.ErrUnavailable, 503}, {broker.ErrUncertain, 504}, {context.DeadlineExceeded, 504},
 		{fmt.Errorf("%w: %w", broker.ErrUnavailable, context.DeadlineExceeded), 503},
 	} {
 		b.fail(c.err)

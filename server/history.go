@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -33,8 +31,8 @@ type historyAnswer struct {
 	Channel  string        `json:"channel"`
 	Messages []pastMessage `json:"messages"`
 	Complete bool          `json:"complete"` // nothing is missing behind since or in between
-	More     bool          `json:"more"`
-	Next     string        `json:"next,omitempty"` // cursor
+	More     bool          `json:"more"`     // behind these or, without since, before them
+	Next     string        `json:"next"`     // cursor
 }
 
 type pastMessage struct {
@@ -58,7 +56,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 	case r.Context().Err() != nil:
 		return nil // nobody is left to answer
 	case err != nil:
-		return s.historyProblem(err)
+		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -71,15 +69,32 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 
 // readHistory reads at once or, where the client wants that, when there is news.
 func (s *Server) readHistory(w http.ResponseWriter, r *http.Request, h historyReader) (historyAnswer, error) {
-	read := h.read
+	read := h.look
 	if h.wait > 0 {
-		read = func(context.Context) (broker.Page, error) { return s.poll(w, r, h) }
+		read = func(context.Context) (found, error) { return s.poll(w, r, h) }
 	}
-	page, err := read(r.Context())
+	f, err := read(r.Context())
 	if err != nil {
 		return historyAnswer{}, err
 	}
-	return h.answer(r.Context(), page)
+	mark, err := s.hub.Mark(h.channel)
+	if err != nil || !mark.IsZero() && mark.Compare(h.begin(f)) >= 0 {
+		f.Complete = false // what other programs publish is not kept
+	}
+	return h.answer(f), nil
+}
+
+// begin returns the position behind which what was found is to be complete: since, or
+// that of the first message.
+func (h historyReader) begin(f found) broker.Position {
+	switch {
+	case !h.after.IsZero():
+		return h.after
+	case len(f.Messages) > 0:
+		return f.Messages[0].Position
+	default:
+		return nowhereBehind
+	}
 }
 
 // readingOf returns what r asks for: the channel of the path, and ?since=, ?limit=
@@ -116,65 +131,75 @@ func parseReading(channel string, query url.Values) (reading, error) {
 	return asked, nil
 }
 
-// historyProblem is the answer to a history that could not be read. Unlike a
-// publication, reading can be repeated whatever has become of it.
-func (s *Server) historyProblem(err error) error {
-	if errors.Is(err, hub.ErrNotConfirmed) {
-		return err
-	}
-	for _, failure := range []error{
-		broker.ErrUnavailable, broker.ErrDenied, broker.ErrClosed, broker.ErrUncertain, context.DeadlineExceeded,
-	} {
-		if errors.Is(err, failure) {
-			s.log.Warn("server: a history cannot be read", "error", err)
-			return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "broker_unavailable", RetryAfter: 1,
-				Detail: "The history cannot be read now."}
-		}
-	}
-	return err
-}
-
 // A historyReader answers one request out of a history.
 type historyReader struct {
 	past broker.Historian
 	reading
 }
 
-// read reads behind since, or else the beginning of the newest messages.
-func (h historyReader) read(ctx context.Context) (broker.Page, error) {
+// found is what a historyReader has found, and where that continues from: since
+// or, where since is no place to go on from and nothing is kept behind it, behind the
+// newest message. It is zero where there has never been one.
+type found struct {
+	broker.Page
+	from broker.Position
+}
+
+// look reads what there is now. Where it finds nothing it reads again once the
+// newest position is known, so that nothing in between is passed over.
+func (h historyReader) look(ctx context.Context) (found, error) {
+	page, err := h.read(ctx, h.after)
+	if err != nil || len(page.Messages) > 0 || page.Complete && !h.after.IsZero() {
+		return found{page, h.after}, err
+	}
+	newest, err := h.newest(ctx)
+	if err != nil {
+		return found{}, err
+	}
+	if page, err = h.read(ctx, h.after); err != nil || len(page.Messages) > 0 {
+		return found{page, h.after}, err
+	}
+	return found{page, newest}, nil
+}
+
+// lookAgain reads what has come since f, in which there was nothing.
+func (h historyReader) lookAgain(ctx context.Context, f found) (found, error) {
+	if !f.from.IsZero() {
+		page, err := h.read(ctx, f.from)
+		page.Complete = page.Complete && f.Complete
+		return found{page, f.from}, err
+	}
+	page, err := h.read(ctx, nowhere) // all of it, the oldest first
+	page.Complete = f.Complete
+	return found{page, f.from}, err
+}
+
+// read reads behind a position, or else the beginning of the newest messages.
+func (h historyReader) read(ctx context.Context, after broker.Position) (broker.Page, error) {
 	page := func(q broker.Query) (broker.Page, error) {
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		return h.past.History(ctx, h.channel, q)
 	}
-	if h.after.IsZero() {
+	if after.IsZero() {
 		return broker.LastPage(h.limit, page)
 	}
-	return page(broker.Query{After: h.after, Limit: h.limit})
+	return page(broker.Query{After: after, Limit: h.limit})
 }
 
-// answer makes the answer of a page. Where since is no place to go on from, and
-// nothing is kept behind it, that is behind the newest message. What came after the
-// first look and before that message is known is not passed over.
-func (h historyReader) answer(ctx context.Context, page broker.Page) (historyAnswer, error) {
-	next := h.after
-	if len(page.Messages) == 0 && (h.after.IsZero() || !page.Complete) {
-		var err error
-		if next, err = h.newest(ctx); err == nil && h.after.IsZero() && !next.IsZero() {
-			page, err = h.read(ctx)
-		}
-		if err != nil {
-			return historyAnswer{}, err
-		}
-	}
-	messages := make([]pastMessage, len(page.Messages))
-	for i, m := range page.Messages {
-		if (i > 0 || !h.after.IsZero()) && !next.Next(m.Position) { // an epoch that ended may have lost its end
-			page.Complete = false
+// answer makes the answer of what was found.
+func (h historyReader) answer(f found) historyAnswer {
+	messages, next := make([]pastMessage, len(f.Messages)), f.from
+	for i, m := range f.Messages {
+		if (i > 0 || !f.from.IsZero()) && !next.Next(m.Position) { // an epoch that ended may have lost its end
+			f.Complete = false
 		}
 		messages[i], next = pastMessageOf(h.channel, m), m.Position
 	}
-	return historyAnswer{h.channel, messages, page.Complete, page.More, transport.Cursor(h.channel, next)}, nil
+	if next.IsZero() || next == nowhere {
+		next = transport.Outset
+	}
+	return historyAnswer{h.channel, messages, f.Complete, f.More, transport.Cursor(h.channel, next)}
 }
 
 func (h historyReader) newest(ctx context.Context) (broker.Position, error) {

@@ -28,6 +28,9 @@ func at(channel string, seq uint64) string {
 	return transport.Cursor(channel, broker.Position{Epoch: epoch, Seq: seq})
 }
 
+// beforeFirst is the cursor of a channel without messages.
+func beforeFirst(channel string) string { return transport.Cursor(channel, transport.Outset) }
+
 type pastAnswer struct {
 	Channel        string
 	Messages       []struct{ ID, Data, Encoding string }
@@ -86,9 +89,11 @@ func TestHistory(t *testing.T) {
 		{"of another channel", "/history/c?limit=2&since=" + at("d", 4), "34", false, true, at("c", 4)},
 		{"of another channel, not waiting", "/history/c?wait=60s&since=" + at("d", 4), "345", false, false, at("c", 5)},
 		{"all gone", "/history/gone", "", true, false, at("gone", 5)},
-		{"all gone, cursor too", "/history/gone?wait=60s&since=" + at("gone", 2), "", false, false, at("gone", 5)},
-		{"never a message", "/history/empty", "", true, false, ""},
-		{"never a message, but a cursor", "/history/empty?wait=60s&since=" + at("empty", 4), "", false, false, ""},
+		{"all gone, cursor too", "/history/gone?wait=1ms&since=" + at("gone", 2), "", false, false, at("gone", 5)},
+		{"never a message", "/history/empty", "", true, false, beforeFirst("empty")},
+		{"before the first message", "/history/empty?wait=1ms&since=" + beforeFirst("empty"), "", false, false, beforeFirst("empty")},
+		{"from before the first message", "/history/c?since=" + beforeFirst("c"), "345", false, false, at("c", 5)},
+		{"never a message, but a cursor", "/history/empty?wait=1ms&since=" + at("empty", 4), "", false, false, beforeFirst("empty")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := n.history(c.query)
@@ -198,13 +203,17 @@ func TestLeavingEndsAWait(t *testing.T) {
 func TestHistoryFails(t *testing.T) {
 	n, p := withPast(t, 10)
 	n.ws("/ws/watched") // a channel that nobody hears could not be watched without its newest position
-	for _, failure := range []error{broker.ErrUnavailable, broker.ErrUncertain, broker.ErrDenied, context.DeadlineExceeded} {
+	down := badInput{status: http.StatusServiceUnavailable, code: "broker_unavailable"}
+	for failure, want := range map[error]badInput{
+		broker.ErrUnavailable: down, broker.ErrUncertain: down, context.DeadlineExceeded: down,
+		broker.ErrDenied: {status: http.StatusForbidden, code: "broker_denied"},
+	} {
 		p.fail(fmt.Errorf("test: %w", failure))
 		for _, path := range []string{"/history/c", "/history/watched?wait=10s"} {
 			resp, body := n.raw(get("GET " + path))
-			checkAnswer(t, badInput{status: http.StatusServiceUnavailable, code: "broker_unavailable"}, resp, body)
-			if resp != nil && resp.Header.Get("Retry-After") == "" {
-				t.Error("503 without Retry-After")
+			checkAnswer(t, want, resp, body)
+			if resp != nil && (resp.Header.Get("Retry-After") != "") != (want.status == 503) {
+				t.Errorf("%v: Retry-After %q", failure, resp.Header.Get("Retry-After"))
 			}
 		}
 	}

@@ -61,12 +61,26 @@ func escapedUnit(text []byte) (rune, bool) {
 	return rune(unit), err == nil
 }
 
+// one ranges over a body that is one JSON object and nothing else.
+func one(object []byte) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		var err error
+		if !json.Valid(object) {
+			err = errBadJSON
+		}
+		yield(bytes.Trim(object, jsonSpace), err)
+	}
+}
+
+// jsonSpace is what may stand around JSON values.
+const jsonSpace = " \t\r\n"
+
 // elements ranges over the elements of a JSON array. It yields errNoArray for
 // another value, and any other error for bad JSON; both end it. The caller may
 // keep what it yields.
 func elements(array []byte) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
-		if array = bytes.TrimLeft(array, " \t\r\n"); len(array) == 0 || array[0] != '[' {
+		if array = bytes.TrimLeft(array, jsonSpace); len(array) == 0 || array[0] != '[' {
 			yield(nil, errNoArray)
 			return
 		}

@@ -4,8 +4,9 @@ package server
 
 import "syscall"
 
-// reserve is how many descriptors are kept for the broker, files and answers.
-const reserve = 64
+// acceptLimit returns how many connections, of listeners and others, leave enough
+// descriptors for the broker and files.
+func acceptLimit() int { return connectionLimit() + reserve/2 }
 
 // connectionLimit returns how many clients fit into the process's limit of
 // descriptors.

@@ -32,7 +32,7 @@ func (s *Server) full() bool {
 
 func tooManyConnections() *transport.Problem {
 	return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "too_many_connections", RetryAfter: 5,
-		Detail: "This server has as many listeners as it takes."}
+		Detail: "This server has as many listeners as it takes.", Header: http.Header{"Connection": {"close"}}}
 }
 
 // wantedOf returns what the client asks to hear: /name/{channel} or

@@ -59,6 +59,9 @@ func startOn(t testing.TB, l net.Listener, o server.Options) *node {
 	if o.DrainTime == 0 {
 		o.DrainTime = 10 * time.Millisecond
 	}
+	if o.Hosts == nil {
+		o.Hosts = []string{"example.com"} // as the raw requests of tests have it
+	}
 	s, err := server.New(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/transport"
 )
@@ -14,9 +13,9 @@ import (
 // poll reads until there is something, the time that the client waits is over, it
 // has gone, or the server stops. The channel is watched before the first look, so
 // nothing comes unnoticed between a look and the wait for the next.
-func (s *Server) poll(w http.ResponseWriter, r *http.Request, h historyReader) (broker.Page, error) {
+func (s *Server) poll(w http.ResponseWriter, r *http.Request, h historyReader) (found, error) {
 	if s.full() {
-		return broker.Page{}, tooManyConnections()
+		return found{}, tooManyConnections()
 	}
 	s.polls.Add(1)
 	defer s.polls.Add(-1)
@@ -26,33 +25,33 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, h historyReader) (
 	news, stop, err := s.hub.Watch(ctx, h.channel)
 	switch {
 	case errors.Is(err, hub.ErrDraining):
-		return h.read(r.Context())
+		return h.look(r.Context())
 	case err != nil:
-		return broker.Page{}, err
+		return found{}, err
 	}
 	defer stop()
-	return s.look(r.Context(), h, news)
+	return s.await(r.Context(), h, news)
 }
 
-// look reads whenever there are news.
-func (s *Server) look(ctx context.Context, h historyReader, news <-chan struct{}) (broker.Page, error) {
+// await reads whenever there are news. That something is missing is no news of its
+// own: an answer without messages, given at once, would be asked for again at once.
+func (s *Server) await(ctx context.Context, h historyReader, news <-chan struct{}) (found, error) {
 	enough := time.NewTimer(h.wait)
 	defer enough.Stop()
-	for {
-		page, err := h.read(ctx)
-		if err != nil || len(page.Messages) > 0 || !page.Complete {
-			return page, err
-		}
+	f, err := h.look(ctx)
+	for err == nil && len(f.Messages) == 0 {
 		select {
 		case <-news:
+			f, err = h.lookAgain(ctx, f)
 		case <-enough.C:
-			return page, nil
+			return f, nil
 		case <-s.stopping:
-			return page, nil
+			return f, nil
 		case <-ctx.Done():
-			return page, ctx.Err()
+			return f, ctx.Err()
 		}
 	}
+	return f, err
 }
 
 // extend gives the request wait more time than others have. Both ends need it:

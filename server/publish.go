@@ -26,7 +26,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	accepted, err := s.options.Broker.Publish(ctx, m)
 	if err != nil {
-		return err
+		return s.publishProblem(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// A caller that has gone does not get its receipt.

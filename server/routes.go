@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -23,31 +22,53 @@ var noHTTP2 = map[string]func(*http.Server, *tls.Conn, http.Handler){}
 // error it has written nothing.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
+// A route is an address and what it takes there.
+type route struct {
+	path   string // as Echo has it
+	method string
+	handle handler
+	pages  bool // pages of other origins may use it, as far as they are allowed
+}
+
+// table is all that the server has.
+func (s *Server) table() []route {
+	routes := []route{
+		{"/", http.MethodGet, s.console, false},
+		{"/healthz", http.MethodGet, s.healthz, false},
+		{"/readyz", http.MethodGet, s.readyz, false},
+		{"/metrics", http.MethodGet, s.metrics, false},
+		{"/publish", http.MethodPost, s.publishMany, true},
+		{"/publish/*", http.MethodPost, s.publish, true},
+		{"/history/*", http.MethodGet, s.history, true},
+	}
+	for name, t := range s.transports {
+		listen := s.listen(name, t)
+		routes = append(routes,
+			route{"/" + name, http.MethodGet, listen, true},
+			route{"/" + name + "/*", http.MethodGet, listen, true})
+	}
+	return routes
+}
+
+// isProbe reports whether a path is one that balancers and supervisors ask.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
+
 // routes returns the server's http.Handler.
 func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(contain, limitURL)
-
-	for path, h := range map[string]handler{"/": s.console, "/healthz": s.healthz, "/readyz": s.readyz, "/metrics": s.metrics} {
-		s.route(e, http.MethodGet, path, h)
-		s.route(e, http.MethodHead, path, h)
-	}
-	for path, h := range map[string]handler{"/publish": s.publishMany, "/publish/*": s.publish} {
-		s.route(e, http.MethodPost, path, s.guard(h))
-		s.route(e, http.MethodOptions, path, s.preflight)
-	}
-	s.route(e, http.MethodGet, "/history/*", s.guard(s.history))
-	for name, t := range s.transports {
-		listen := s.guard(s.listen(name, t))
-		s.route(e, http.MethodGet, "/"+name, listen)
-		s.route(e, http.MethodGet, "/"+name+"/*", listen)
+	e.Use(contain, refuseSurplus, s.checkHost, limitURL)
+	for _, r := range s.table() {
+		switch {
+		case r.pages:
+			e.Add(r.method, r.path, plain(s.guard(r.handle)))
+			e.OPTIONS(r.path, plain(s.preflight(r.method)))
+		default:
+			e.Add(r.method, r.path, plain(r.handle))
+			e.HEAD(r.path, plain(r.handle))
+		}
 	}
 	return e
-}
-
-func (s *Server) route(e *echo.Echo, method, path string, h handler) {
-	e.Add(method, path, plain(h))
 }
 
 // plain lets a handler of plain net/http serve a route of Echo's.
@@ -82,10 +103,10 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	s.problemOf(err, c.Request()).ServeHTTP(c.Response(), c.Request())
+	s.problemOf(err).ServeHTTP(c.Response(), c.Request())
 }
 
-func (s *Server) problemOf(err error, r *http.Request) *transport.Problem {
+func (s *Server) problemOf(err error) *transport.Problem {
 	var p *transport.Problem
 	if errors.As(err, &p) {
 		return p
@@ -99,19 +120,10 @@ func (s *Server) problemOf(err error, r *http.Request) *transport.Problem {
 		return notFound()
 	case errors.As(err, &he) && he.Code == http.StatusMethodNotAllowed:
 		return &transport.Problem{Status: he.Code, Code: "method_not_allowed",
-			Detail: "This address does not take this method.",
-			Header: http.Header{"Allow": {allowed(r.URL.Path)}}}
+			Detail: "This address does not take this method."} // Echo has set Allow
 	}
 	s.log.Error("server: a request failed", "error", err)
 	return &transport.Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong here."}
-}
-
-// allowed returns the methods that the route of path takes.
-func allowed(path string) string {
-	if path == "/publish" || strings.HasPrefix(path, "/publish/") {
-		return "POST, OPTIONS"
-	}
-	return "GET"
 }
 
 func notFound() *transport.Problem {

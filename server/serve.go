@@ -24,6 +24,9 @@ const (
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	web := &http.Server{
 		Handler:           s.handler,
+		BaseContext:       baseContext,
+		ConnContext:       s.accepted.context,
+		ConnState:         s.accepted.changed,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
 		WriteTimeout:      requestTime,

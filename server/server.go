@@ -31,8 +31,17 @@ type Options struct {
 	// as the process may have descriptors, less a reserve.
 	MaxConnections int
 	// AllowOrigins are the origins, such as https://example.com, whose pages may
-	// use the server beside its own; "*" allows all. Default none.
+	// use the server beside its own. In https://*.example.com the "*" stands for
+	// one or more labels. "null" is the origin of sandboxed pages and files, and
+	// "*" allows all; pages that only these two let in may not use the user's
+	// cookies. Default none.
 	AllowOrigins []string
+	// Hosts are the server's own names, without a port. Where there are any, and
+	// wherever Serve listens on a loopback address, a request whose Host is
+	// neither one of them, nor localhost, nor an IP address is refused: it may
+	// come from a page of a stranger's whose name resolves to this server. Pages
+	// of https:// and http:// these names are the server's own.
+	Hosts []string
 
 	QueueBytes   int           // that may wait for one client; default 4 MiB
 	Compress     bool          // for WebSockets that offer permessage-deflate
@@ -105,7 +114,10 @@ type Server struct {
 	hub        *hub.Hub
 	sockets    *socket.Group
 	transports map[string]transport.Transport
+	accepted   *connections
 	origins    origins
+	hosts      hosts
+	refusals   sayOnce // of origins and hosts
 	handler    http.Handler
 	draining   atomic.Bool
 	stopping   chan struct{} // closed when draining begins
@@ -130,6 +142,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if s.origins, err = parseOrigins(s.options.AllowOrigins); err != nil {
 		return nil, err
 	}
+	if s.hosts, err = parseHosts(s.options.Hosts); err != nil {
+		return nil, err
+	}
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: s.options.PingInterval, PongTimeout: s.options.PongTimeout,
 		DropOldest: s.options.DropOldest, CatchUp: s.options.CatchUp,
@@ -144,6 +159,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.transports = transport.New(transport.Env{
 		Hub: s.hub, Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: s.options.Compress,
 	})
+	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	s.handler = s.routes()
 	return s, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"math"
 	"net/url"
 	"strconv"
 
@@ -108,6 +109,9 @@ func count(values []string, most int) (int, error) {
 // nowhere is a position that no message has, as epochs are never 0: whoever reads
 // on from there gets the oldest messages that are kept.
 var nowhere = broker.Position{Seq: 1}
+
+// nowhereBehind is a position behind all others.
+var nowhereBehind = broker.Position{Epoch: math.MaxUint64, Seq: math.MaxUint64}
 
 // sinceOf returns the position that the one cursor in values stands for, zero
 // where there is none, and nowhere where it is of another channel or of a time before

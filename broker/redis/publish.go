@@ -52,7 +52,7 @@ func failed(err error) broker.Result {
 // ownFault reports whether a message failed for a reason that need not concern
 // others.
 func ownFault(err error) bool {
-	return errors.Is(err, broker.ErrDenied) || errors.Is(err, errNoName) || errors.Is(err, broker.ErrKey)
+	return errors.Is(err, broker.ErrDenied) || errors.Is(err, broker.ErrTooLarge) || errors.Is(err, broker.ErrKey) || errors.Is(err, errNoName)
 }
 
 // newJob makes a job of the first messages, as many as go into one pipeline.
