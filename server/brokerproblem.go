@@ -18,8 +18,7 @@ func (s *Server) brokerProblem(err error) *transport.Problem {
 		return draining()
 	case errors.Is(err, hub.ErrNotConfirmed):
 		s.log.Warn("server: a subscription was not confirmed", "error", err)
-		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "not_subscribed", RetryAfter: 1,
-			Detail: "The broker has not confirmed the subscription; try again."}
+		return notSubscribed()
 	case errors.Is(err, broker.ErrDenied):
 		s.log.Error("server: the broker refuses us", "error", err)
 		return brokerDown()
@@ -32,6 +31,11 @@ func (s *Server) brokerProblem(err error) *transport.Problem {
 			Detail: "The broker did not answer: the message may or may not have been published."}
 	}
 	return nil
+}
+
+func notSubscribed() *transport.Problem {
+	return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "not_subscribed", RetryAfter: 1,
+		Detail: "The broker has not confirmed the subscription; try again."}
 }
 
 func brokerDown() *transport.Problem {

@@ -39,7 +39,7 @@ func (s *Server) routes() http.Handler {
 	}
 	s.route(e, http.MethodGet, "/history/*", s.guard(s.history))
 	for name, t := range s.transports {
-		listen := s.guard(s.listen(name, t))
+		listen := s.retrying(t, s.guard(s.listen(name, t)))
 		s.route(e, http.MethodGet, "/"+name, listen)
 		s.route(e, http.MethodGet, "/"+name+"/*", listen)
 	}

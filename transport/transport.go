@@ -47,6 +47,19 @@ type Resumer interface {
 	// LastID returns what the client of r says, whatever that is: it should be
 	// the cursor of that message. It reports false where the client says nothing.
 	LastID(r *http.Request) (id string, said bool)
+	// Parameters returns the names of the query's parameters that LastID reads.
+	Parameters() []string
+}
+
+// A Retrier is a Transport whose clients give up for good at an error status. The
+// server hands it each Problem after which a client may come back
+// (Problem.RetryAfter), wherever that arose, and answers the others itself.
+type Retrier interface {
+	Transport
+	// Retry answers r in such a way that its client comes back, and not before
+	// p.RetryAfter seconds have passed. The headers that are set already belong to
+	// the answer.
+	Retry(w http.ResponseWriter, r *http.Request, p *Problem)
 }
 
 // An Env is what a server gives to its Transports.
