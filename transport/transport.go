@@ -132,11 +132,11 @@ type Session interface {
 // Encodings are compared with ==; a Transport has one value a Format.
 type Encoding interface {
 	Message(m broker.Message) []byte
-	// Gap tells that messages may be missing here. It returns nil where the
+	// Gap tells that messages may be missing here. It returns nothing where the
 	// protocol and format have no words for it; such clients are ended.
 	Gap(g Gap) []byte
 	// Subscribed tells whether a channel was continued from where the client
-	// asked. It returns nil where the protocol and format have no words for it;
+	// asked. It returns nothing where the protocol and format have no words for it;
 	// such clients are ended where it was not.
 	Subscribed(s Subscribed) []byte
 	// Ping keeps the connection alive through whatever is in between.

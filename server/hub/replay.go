@@ -39,11 +39,11 @@ func (h *Hub) resume(c *catchup, start transport.Start) {
 // more is to be sent.
 func (h *Hub) answer(c *catchup, newest broker.Position, recovered bool) bool {
 	told := c.session.Encoding.Subscribed(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: newest})
-	if told == nil && !recovered {
+	if len(told) == 0 && !recovered {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndUnrecovered})
 		return false
 	}
-	return told == nil || c.send(h.ctx, told, 0)
+	return len(told) == 0 || c.send(h.ctx, told, 0)
 }
 
 func (c *catchup) channel() string { return c.group().topic.name }
@@ -157,7 +157,7 @@ func (h *Hub) sendPage(c *catchup, after broker.Position, page broker.Page) (las
 	tell := func(g transport.Gap) bool {
 		told := e.Gap(g)
 		frames = append(frames, told...)
-		return told != nil
+		return len(told) > 0
 	}
 	ok = true
 	if !page.Complete {
@@ -181,7 +181,7 @@ func (h *Hub) sendPage(c *catchup, after broker.Position, page broker.Page) (las
 // lose gives up reading for c: its client is told, and hears what is live.
 func (h *Hub) lose(c *catchup, after broker.Position) {
 	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: after})
-	if told == nil {
+	if len(told) == 0 {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
 		return
 	}
