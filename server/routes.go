@@ -42,7 +42,7 @@ func (s *Server) table() []route {
 		{"/history/*", http.MethodGet, s.history, true},
 	}
 	for name, t := range s.transports {
-		listen := s.listen(name, t)
+		listen := s.retrying(t, s.listen(name, t))
 		routes = append(routes,
 			route{"/" + name, http.MethodGet, listen, true},
 			route{"/" + name + "/*", http.MethodGet, listen, true})

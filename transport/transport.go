@@ -47,6 +47,19 @@ type Resumer interface {
 	// LastID returns what the client of r says, whatever that is: it should be
 	// the cursor of that message. It reports false where the client says nothing.
 	LastID(r *http.Request) (id string, said bool)
+	// Parameters returns the names of the query's parameters that LastID reads.
+	Parameters() []string
+}
+
+// A Retrier is a Transport whose clients give up for good at an error status. The
+// server hands it each Problem after which a client may come back
+// (Problem.RetryAfter), wherever that arose, and answers the others itself.
+type Retrier interface {
+	Transport
+	// Retry answers r in such a way that its client comes back, and not before
+	// p.RetryAfter seconds have passed. The headers that are set already belong to
+	// the answer.
+	Retry(w http.ResponseWriter, r *http.Request, p *Problem)
 }
 
 // An Env is what a server gives to its Transports.
@@ -122,11 +135,11 @@ type Session interface {
 // Encodings are compared with ==; a Transport has one value a Format.
 type Encoding interface {
 	Message(m broker.Message) []byte
-	// Gap tells that messages may be missing here. It returns nil where the
+	// Gap tells that messages may be missing here. It returns nothing where the
 	// protocol and format have no words for it; such clients are ended.
 	Gap(g Gap) []byte
 	// Subscribed tells whether a channel was continued from where the client
-	// asked. It returns nil where the protocol and format have no words for it;
+	// asked. It returns nothing where the protocol and format have no words for it;
 	// such clients are ended where it was not.
 	Subscribed(s Subscribed) []byte
 	// Ping keeps the connection alive through whatever is in between.
