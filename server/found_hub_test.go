@@ -234,3 +234,49 @@ func TestFoundDroppedBehindAnotherGap(t *testing.T) {
 		}
 	}
 }
+
+// A history that is deleted is one hole, which each client is told of once, and the
+// first message of the new one has all behind it that there is.
+func TestFoundFlushIsOneGap(t *testing.T) {
+	redis := redistest.Start(t)
+	nodes := []*node{start(t, onHistory(t, redis.URL())), start(t, onHistory(t, redis.URL()))}
+	for i := range 6 {
+		nodes[i%2].publish("c", "before")
+		nodes[i%2].publish("quiet", "before")
+	}
+	clients := []*websocket.Conn{nodes[0].ws("/ws/c?format=json"), nodes[1].ws("/ws/c?format=json"), nodes[1].ws("/ws/quiet?format=json")}
+	redis.MustDo("FLUSHALL")
+	beats := func() int { return strings.Count(redis.MustDo("KEYS", "__pregon:h:__pregon.heartbeat.*"), "heartbeat") }
+	for end := time.Now().Add(patience); beats() < len(nodes); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the nodes' heartbeats do not go on")
+		}
+	}
+	var first string
+	for i := range 12 {
+		id := nodes[i%2].receipt("c", "after")
+		if i == 0 {
+			first = id
+		}
+		nodes[i%2].history("/history/quiet") // reads, so that there are new connections
+	}
+	for _, channel := range []string{"c", "quiet"} {
+		nodes[1].publish(channel, "last")
+	}
+	for i, c := range clients {
+		gaps := 0
+		for got := ""; !strings.Contains(got, `"last"`); {
+			if got = read(t, c); strings.Contains(got, `"gap"`) {
+				gaps++
+			}
+		}
+		if gaps != 1 {
+			t.Errorf("client %d was told %d gaps", i, gaps)
+		}
+	}
+	for _, n := range nodes {
+		if a := n.history("/history/c?since=" + first); !a.Complete || len(a.Messages) != 12 {
+			t.Errorf("behind the first message of the new history: %d messages, complete %v", len(a.Messages), a.Complete)
+		}
+	}
+}

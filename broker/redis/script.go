@@ -37,6 +37,10 @@ func (o Options) markerKey(channel, key string) string {
 // one node makes is every node's. A stream that is not there begins with an epoch
 // of its own, at least floor, because it may have been there.
 //
+// Where the record is gone, as after FLUSHALL, it answers as if it was not known: the
+// caller makes a new record, with the one epoch that all streams then have at least.
+// Otherwise each would begin one of its own, and another with the next record.
+//
 // It returns the position, and 1 where the message was published before. Errors
 // begin with a code of replies where nothing was written.
 const publishScript = `
@@ -58,7 +62,8 @@ if key and redis.call('GET', KEYS[3]) ~= '1' then
   until #page < 32
 end
 local epoch = string.match(redis.call('GET', KEYS[2]) or '', '^%S+ (%d+)')
-if epoch and tonumber(epoch) > tonumber(hint) then hint = epoch end
+if not epoch then return redis.error_reply('NOSCRIPT the record of the run is gone') end
+if tonumber(epoch) > tonumber(hint) then hint = epoch end
 local words = {'m', fields}
 if key then words[3], words[4] = 'k', key end
 local id = redis.pcall('XADD', stream, 'NOMKSTREAM', 'MAXLEN', '~', most, hint .. '-*', unpack(words))
