@@ -37,8 +37,8 @@ func (s *Server) table() []route {
 		{"/healthz", http.MethodGet, s.healthz, false},
 		{"/readyz", http.MethodGet, s.readyz, false},
 		{"/metrics", http.MethodGet, s.metrics, false},
-		{"/publish", http.MethodPost, s.publishMany, true},
-		{"/publish/*", http.MethodPost, s.publish, true},
+		{"/publish", http.MethodPost, s.bodies.bounded(s.publishMany), true},
+		{"/publish/*", http.MethodPost, s.bodies.bounded(s.publish), true},
 		{"/history/*", http.MethodGet, s.history, true},
 	}
 	for name, t := range s.transports {
@@ -57,7 +57,7 @@ func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" 
 func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(contain, refuseSurplus, s.checkHost, limitURL)
+	e.Use(contain, closeAmbiguous, refuseSurplus, s.checkHost, limitURL)
 	for _, r := range s.table() {
 		switch {
 		case r.pages:
@@ -84,6 +84,20 @@ func contain(next echo.HandlerFunc) echo.HandlerFunc {
 				err = fmt.Errorf("server: panic: %v\n%s", p, debug.Stack())
 			}
 		}()
+		return next(c)
+	}
+}
+
+// closeAmbiguous has the connection closed after a request whose length was given
+// by Transfer-Encoding. There may have been a Content-Length, too, which net/http
+// has ignored without a trace: something in between that went by it takes what
+// follows for a part of this request. So nothing that follows may be executed (RFC
+// 9112, section 6.1).
+func closeAmbiguous(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if len(c.Request().TransferEncoding) > 0 {
+			c.Response().Header().Set("Connection", "close")
+		}
 		return next(c)
 	}
 }

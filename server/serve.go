@@ -15,7 +15,7 @@ const (
 	headerTime  = 5 * time.Second  // for the request's headers
 	requestTime = 30 * time.Second // for the request with its body
 	idleTime    = 2 * time.Minute  // between requests
-	answerTime  = 2 * time.Second  // for the last answers, once nobody listens any more
+	answerTime  = 2 * time.Second  // for an answer, and for the last ones when nobody listens any more
 	maxHeader   = 12 << 10         // bytes; net/http adds 4 KiB
 )
 
@@ -29,7 +29,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ConnState:         s.accepted.changed,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
-		WriteTimeout:      requestTime,
+		WriteTimeout:      requestTime + publishTimeout + answerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
