@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -32,7 +34,19 @@ type route struct {
 
 // table is all that the server has.
 func (s *Server) table() []route {
-	routes := []route{
+	routes := s.ownRoutes()
+	for name, t := range s.transports {
+		listen := s.listen(name, t)
+		routes = append(routes,
+			route{"/" + name, http.MethodGet, listen, true},
+			route{"/" + name + "/*", http.MethodGet, listen, true})
+	}
+	return routes
+}
+
+// ownRoutes are those that are no transport's.
+func (s *Server) ownRoutes() []route {
+	return []route{
 		{"/", http.MethodGet, s.console, false},
 		{"/healthz", http.MethodGet, s.healthz, false},
 		{"/readyz", http.MethodGet, s.readyz, false},
@@ -41,13 +55,18 @@ func (s *Server) table() []route {
 		{"/publish/*", http.MethodPost, s.bodies.bounded(s.publish), true},
 		{"/history/*", http.MethodGet, s.history, true},
 	}
-	for name, t := range s.transports {
-		listen := s.listen(name, t)
-		routes = append(routes,
-			route{"/" + name, http.MethodGet, listen, true},
-			route{"/" + name + "/*", http.MethodGet, listen, true})
+}
+
+// checkTransports refuses the name of a transport that would take the place of a
+// route of the server's own.
+func (s *Server) checkTransports(names []string) error {
+	for _, r := range s.ownRoutes() {
+		name, _, _ := strings.Cut(strings.TrimPrefix(r.path, "/"), "/")
+		if slices.Contains(names, name) {
+			return fmt.Errorf("%w: the transport %q has the name of a route of the server's own", ErrOptions, name)
+		}
 	}
-	return routes
+	return nil
 }
 
 // isProbe reports whether a path is one that balancers and supervisors ask.

@@ -144,7 +144,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.MaxConnections = most
 	}
 	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{})}
-	var err error
+	err := s.checkTransports(transport.Names())
+	if err != nil {
+		return nil, err
+	}
 	if s.origins, err = parseOrigins(s.options.AllowOrigins); err != nil {
 		return nil, err
 	}
@@ -172,7 +175,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 }
 
 // Handler returns what answers requests. It is for use with an http.Server of
-// the caller's, which must not close the Server before that has stopped.
+// the caller's, which must not close the Server before that has stopped: Drain,
+// then http.Server.Shutdown, then Close.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Check waits for the first message to go through the broker and come back, and
