@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -212,13 +214,20 @@ var registry = struct {
 	makers map[string]func(Env) Transport
 }{makers: map[string]func(Env) Transport{}}
 
-// Register makes a protocol known. The name is its route: letters only. It
-// panics where the name is empty or taken: a mistake in the program's imports.
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// Register makes a protocol known. The name is its route: letters a to z and A to Z
+// only, and none that the server has for itself, such as history, which server.New
+// refuses. It panics where the name is anything else or taken: a mistake in the
+// program's imports.
 func Register(name string, make func(Env) Transport) {
 	registry.Lock()
 	defer registry.Unlock()
 	if name == "" || make == nil {
 		panic("transport: Register without a name or a function")
+	}
+	if strings.Trim(name, letters) != "" {
+		panic("transport: Register of a name that is not of letters only: " + strconv.Quote(name))
 	}
 	if _, taken := registry.makers[name]; taken {
 		panic("transport: Register called twice for " + name)
