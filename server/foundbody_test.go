@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,8 +68,10 @@ func TestFoundSlowBody(t *testing.T) {
 			defer func() { cancel(); <-served; _ = s.Close(); _ = b.Close() }()
 
 			conn := l.dial()
+			var writing sync.WaitGroup
+			defer writing.Wait()
 			defer conn.Close()
-			go func() {
+			writing.Go(func() {
 				_, _ = fmt.Fprintf(conn, "POST /publish/c HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", c.bytes)
 				for range c.bytes {
 					time.Sleep(time.Second)
@@ -76,7 +79,7 @@ func TestFoundSlowBody(t *testing.T) {
 						return
 					}
 				}
-			}()
+			})
 			answer := bufio.NewReader(conn)
 			resp, err := http.ReadResponse(answer, nil)
 			if err != nil {

@@ -88,7 +88,7 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered b
 		if err != nil {
 			return err
 		}
-		mark, err := h.Mark(c.channel())
+		mark, err := h.newestMark(c.channel())
 		there = err == nil && page.Complete
 		recovered = there && newest[0].Epoch == after.Epoch && after.Compare(mark) > 0
 		return err
