@@ -188,11 +188,15 @@ func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok 
 		}
 	}
 	for i, m := range page.Messages {
-		if p := m.Position; behind(o.at) != p && (i > 0 || page.Complete) {
+		p := m.Position
+		if p.Compare(o.at) <= 0 {
+			continue // a driver that goes back
+		}
+		if behind(o.at) != p && (i > 0 || page.Complete) {
 			tell(gapBetween(channel, o.at, p))
 		}
 		frames = append(frames, e.Message(m)...)
-		o = origin{at: m.Position}
+		o = origin{at: p}
 	}
 	if !ok {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
