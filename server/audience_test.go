@@ -67,9 +67,9 @@ func (c *hearing) take(r report) {
 		if !strings.Contains(r.Data, `"recovered":true`) {
 			c.fault("not recovered", r.Data)
 		}
-	default: // gap, closed
+	case "gap", "closed":
 		c.fault(r.Event, r.Data)
-	}
+	} // what has another name is not for a page that does not ask for it
 }
 
 func (c *hearing) takeMessage(data string) {
