@@ -46,7 +46,9 @@ var npmPackages = []string{"undici", "eventsource", "event-source-polyfill", "@m
 // One client of each node is slow to close, so that the others are back before the
 // node has stopped.
 func TestForeignEventSources(t *testing.T) {
-	tab, npm := browser(t), npmFolder(t)
+	npm := npmFolder(t)
+	tab := browser(t)
+	do(t, tab, "start the browser") // before there is another tab
 	heard := newAudience(clientNames()...)
 	pages := servePages(t, npm, heard)
 
@@ -55,7 +57,6 @@ func TestForeignEventSources(t *testing.T) {
 		Broker: bus.Broker(), AllowOrigins: []string{pages.otherOrigin},
 		PingInterval: 200 * time.Millisecond, DrainTime: time.Second,
 	}
-	do(t, tab, "start the browser")
 	n := start(t, o)
 	counting := startCounting(t, n.addr, start(t, server.Options{Broker: bus.Broker()}).addr)
 
@@ -96,19 +97,20 @@ func clientNames() (names []string) {
 	return names
 }
 
-// npmFolder is where the packages are.
+// npmFolder is where the packages are, with a node to run them.
 func npmFolder(t *testing.T) string {
 	t.Helper()
+	_, err := exec.LookPath("node")
 	for _, folder := range filepath.SplitList(os.Getenv("NODE_PATH")) {
-		if hasAll(folder, npmPackages) {
+		if err == nil && hasAll(folder, npmPackages) {
 			return folder
 		}
 	}
-	advice := "npm install " + strings.Join(npmPackages, " ") + ", in the versions of .ci/run, and set NODE_PATH"
+	advice := "node on PATH, npm install " + strings.Join(npmPackages, " ") + " in the versions of .ci/run, and set NODE_PATH"
 	if os.Getenv("CI") != "" {
-		t.Fatal(advice)
+		t.Fatal("missing:", advice)
 	}
-	t.Skip(advice)
+	t.Skip("missing:", advice)
 	return ""
 }
 
