@@ -51,8 +51,8 @@ func (s *Server) ownRoutes() []route {
 		{"/healthz", http.MethodGet, s.healthz, false},
 		{"/readyz", http.MethodGet, s.readyz, false},
 		{"/metrics", http.MethodGet, whereRoom(s.metrics), false},
-		{"/publish", http.MethodPost, s.bodies.bounded(s.publishMany), true},
-		{"/publish/*", http.MethodPost, s.bodies.bounded(s.publish), true},
+		{"/publish", http.MethodPost, whereRoom(s.bodies.bounded(s.publishMany)), true},
+		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true},
 		{"/history/*", http.MethodGet, whereRoom(s.history), true},
 	}
 }
