@@ -23,7 +23,6 @@ type track struct {
 	begun bool            // last is known
 	first broker.Position // of the newest message before the subscription, zero for none
 	last  broker.Position // of the newest message delivered, or first
-	aside broker.Position // of a message beyond last that was delivered though the history does not have it
 	fresh bool            // the history could not be read: whatever comes next follows
 	told  bool            // a gap was told behind last
 	ended time.Time       // when that was; zero for a channel that had no message
@@ -49,7 +48,7 @@ func (k *track) begin(newest broker.Position) {
 	if k.begun {
 		return
 	}
-	k.begun, k.first, k.last, k.aside = true, newest, newest, broker.Position{}
+	k.begun, k.first, k.last = true, newest, newest
 	k.fresh, k.told, k.ended, k.woke = false, false, time.Time{}, time.Time{}
 	k.marked, k.markedAt, k.unsettled = false, broker.Position{}, ""
 }
@@ -121,21 +120,14 @@ func (k *track) adjoins(p broker.Position) bool {
 
 // move notes that the message at p is delivered, with all that is kept before it.
 func (k *track) move(p broker.Position) {
-	if p.IsZero() {
+	if p.IsZero() { // who continues behind last may have missed it
+		k.markedAt = k.last
 		return
 	}
 	if k.anew() {
 		k.woke = time.Now()
 	}
-	k.last, k.aside, k.fresh, k.told = p, broker.Position{}, false, false
-}
-
-// before returns the newest position delivered that is before p.
-func (k *track) before(p broker.Position) broker.Position {
-	if k.aside.IsZero() || k.aside.Compare(p) >= 0 {
-		return k.last
-	}
-	return k.aside
+	k.last, k.fresh, k.told = p, false, false
 }
 
 // end notes that a gap is told behind the last message, and reports whether that is
