@@ -15,7 +15,7 @@ import (
 )
 
 // connections bounds what Serve accepts, so that descriptors are left for the
-// broker and for who comes next. Where there is no room, the connection that has
+// broker and for those that come next. Where there is no room, the connection that has
 // waited longest for a request is closed in favour of a new one; where none waits,
 // the new one is answered once, with 503, and closed. Such answers take room, too,
 // until their clients have gone: beyond some of them a connection is only closed.

@@ -104,7 +104,7 @@ func (w *worker) lag(c *catchup) {
 // sendBehind does for those who are fed from the history what send does for the
 // members of g.
 func (w *worker) sendBehind(g *group, frames []frame) {
-	for i := len(g.behind) - 1; i >= 0; i-- { // whoever catches up is taken out
+	for i := len(g.behind) - 1; i >= 0; i-- { // one that catches up is taken out
 		if c := g.behind[i]; c.level {
 			w.sendRest(c, frames)
 		} else {

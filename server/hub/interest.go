@@ -106,7 +106,7 @@ func (h *Hub) plan(now time.Time) (add, remove []*topic, again time.Duration) {
 				remove = append(remove, t)
 			}
 		case due(t.unused.Add(h.options.Linger)):
-			h.absent(t) // from now on: whoever comes while it is removed is to wait
+			h.absent(t) // from now on: a client that comes while it is removed is to wait
 			t.stale = true
 			remove = append(remove, t)
 		}

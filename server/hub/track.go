@@ -16,7 +16,7 @@ const (
 // A track follows the positions of a topic's messages where there is a history, so
 // that a hole is seen and filled before anything newer is delivered. Only a position
 // that adjoins the last one, or that the history has, moves it: a position that came
-// through the feed alone, however far ahead, is a claim. Whoever delivers to the topic
+// through the feed alone, however far ahead, is a claim. What delivers to the topic
 // holds its lock: the reader, or the goroutine of a fill.
 type track struct {
 	mu    sync.Mutex
@@ -53,7 +53,7 @@ func (k *track) begin(newest broker.Position) {
 	k.marked, k.markedAt, k.unsettled = false, broker.Position{}, ""
 }
 
-// origin returns where somebody who comes now begins, and false where that is not
+// origin returns where a client that comes now begins, and false where that is not
 // known yet.
 func (k *track) origin() (o origin, known bool) {
 	k.mu.Lock()
@@ -120,7 +120,7 @@ func (k *track) adjoins(p broker.Position) bool {
 
 // move notes that the message at p is delivered, with all that is kept before it.
 func (k *track) move(p broker.Position) {
-	if p.IsZero() { // who continues behind last may have missed it
+	if p.IsZero() { // a client that continues behind last may have missed it
 		k.markedAt = k.last
 		return
 	}
