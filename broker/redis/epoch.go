@@ -27,11 +27,11 @@ const maxAhead = 24 * time.Hour
 // A run is what publishing needs to know of one life of a server: from its start
 // to its end, or until another takes over.
 type run struct {
-	identity string // see server
-	secret   string // of the deployment, see seal
-	epoch    uint64 // which the server's streams have at least, or begin
-	sha      string // of the publishScript that only this run knows
-	dials    int64  // when it was asked: a connection that was made later may be to another
+	record string // of runScript, to the secret
+	epoch  uint64 // which the server's streams have at least, or begin
+	secret string // of the deployment, see seal
+	sha    string // of the publishScript that only this run knows
+	dials  int64  // when it was asked: a connection that was made later may be to another
 }
 
 // acquire asks the server for its run, and makes it know the script. All of it is
@@ -51,18 +51,14 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 		keys = append(keys, w.stream)
 		words = append(words, w.words(k.opts.History.Age)...)
 	}
-	reply, err := conn.Eval(ctx, runScript, keys, words...).StringSlice()
+	record, err := conn.Eval(ctx, runScript, keys, words...).Text()
 	if err != nil {
 		return nil, err
 	}
-	r = &run{identity: s.identity, dials: k.dials()}
-	if len(reply) != 2 || !isSecret(reply[1]) {
-		return nil, errBadReply
+	if r, err = parseRecord(record); err != nil {
+		return nil, err
 	}
-	if r.epoch, err = strconv.ParseUint(reply[0], 10, 64); err != nil || r.epoch == 0 {
-		return nil, errBadReply
-	}
-	r.secret = reply[1]
+	r.dials = k.dials()
 	if r.sha, err = conn.ScriptLoad(ctx, publishScriptOf(r)).Result(); err != nil {
 		return nil, err
 	}
@@ -71,6 +67,22 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 	k.teach(ctx, conn)
 	return r, nil
 }
+
+// parseRecord returns the run that a record is of.
+func parseRecord(record string) (*run, error) {
+	words := strings.Fields(record)
+	if len(words) != 6 || word(words[3]) != words[3] {
+		return nil, errBadReply
+	}
+	epoch, err := strconv.ParseUint(words[1], 10, 64)
+	if err != nil || epoch == 0 || strings.Trim(words[0]+words[2], identityLetters) != "" {
+		return nil, errBadReply
+	}
+	return &run{record: strings.Join(words[:4], " "), epoch: epoch, secret: words[3]}, nil
+}
+
+// identityLetters are all that an identity consists of.
+const identityLetters = "-/0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // meet asks the server for its run, where that was never done.
 func (k *keeper) meet(ctx context.Context) error {

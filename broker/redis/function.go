@@ -85,15 +85,14 @@ local function publish_for(prefix, keys, args)
   elseif not string.find(info.err, 'wrong number') and string.sub(info.err, 1, 9) ~= 'section (' then
     return redis.error_reply('NOPERM the user may not use INFO')
   end
-  local record, stream = prefix .. '__pregon:run', prefix .. '__pregon:h:' .. channel
-  local receipt = publish(run, nil, record, stream, prefix .. channel, nil, '0', '0', 'd' .. message)
-  if receipt.err then
-    if string.sub(receipt.err, 1, 9) == 'NOSCRIPT ' then
-      return redis.error_reply('PREGONRUN no node with a history has been here since the server was started; nothing was done, try again')
-    end
-    return receipt
+  local record = redis.call('GET', prefix .. '__pregon:run') or ''
+  local theirs, epoch, secret, most, lifetime = string.match(record, '^(%S+) (%d+) [01] (%w+) (%d+) (%d+)$')
+  if theirs ~= run then
+    return redis.error_reply('PREGONRUN no node with a history has been here since the server was started; nothing was done, try again')
   end
-  local lifetime = string.match(redis.call('GET', record), '%d+$')
+  local stream = prefix .. '__pregon:h:' .. channel
+  local receipt = publish(epoch, secret, stream, prefix .. channel, most, '0', '0', 'd' .. message)
+  if receipt.err then return receipt end
   redis.set_repl(redis.REPL_NONE)
   redis.call('PEXPIRE', stream, lifetime)
   redis.set_repl(redis.REPL_ALL)

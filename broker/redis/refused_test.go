@@ -82,7 +82,7 @@ func TestHistoryBatchOrder(t *testing.T) {
 		case "config":
 			return "*0\r\n"
 		case "eval":
-			return "*2\r\n" + bulk("1700000000000000") + bulk("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+			return bulk("abc/def 1700000000000000 0 ABCDEFGHIJKLMNOPQRSTUVWXYZ 1000 600000")
 		case "script":
 			return bulk("0123456789")
 		case "evalsha":

@@ -30,20 +30,15 @@ func (o Options) markerKey(channel, key string) string {
 // which a crash can cut in the middle. So it is XADD that numbers, and not a
 // counter.
 //
-//	run      the life of the server that the caller takes it to be, see server
-//	known    the secret that the caller knows; nil for one that knows none
-//	record   the key of the record of runScript
+//	epoch    of the record of runScript
+//	secret   likewise
 //	stream   the key of the channel's stream
 //	topic    the channel's name on Redis
-//	most     entries that the stream keeps; nil for what the record says
+//	most     entries that the stream keeps
 //	hint     the epoch of the stream, as far as the caller knows it, or 0
 //	floor    an epoch above all that the caller has seen, or 0
 //	fields   broker.AppendFields of the message
 //	key      the message's, with marker, the name of the key of that; or nil
-//
-// Where the record is not of this run, has another secret, or is gone, as after
-// FLUSHALL, nothing is done: a node makes a new record first, with the one epoch that
-// all streams then have at least.
 //
 // The message is numbered in the highest of the epochs of the record, of the stream
 // and the hint. So a new epoch that one node makes is every node's. A stream that
@@ -57,13 +52,9 @@ func (o Options) markerKey(channel, key string) string {
 // It returns the position, and 1 where the message was published before. Errors
 // begin with a code of replies where nothing was written.
 const publishFunction = `
-local function publish(run, known, record, stream, topic, most, hint, floor, fields, key, marker)
+local function publish(epoch, secret, stream, topic, most, hint, floor, fields, key, marker)
   if redis.acl_check_cmd and not redis.acl_check_cmd('PUBLISH', topic, '') then
     return redis.error_reply('NOPERM no permission for the channel')
-  end
-  local theirs, epoch, secret, keeps = string.match(redis.call('GET', record) or '', '^(%S+) (%d+) [01] (%w+) (%d+) %d+$')
-  if theirs ~= run or known and secret ~= known then
-    return redis.error_reply('NOSCRIPT the server was started again')
   end
   if key and redis.call('GET', marker) ~= '1' then
     local from = '+'
@@ -78,7 +69,6 @@ local function publish(run, known, record, stream, topic, most, hint, floor, fie
       if #page == 32 then from = '(' .. page[32][1] end
     until #page < 32
   end
-  most = most or keeps
   if tonumber(epoch) > tonumber(hint) then hint = epoch end
   local words = {'m', fields}
   if key then words[3], words[4] = 'k', key end
@@ -116,7 +106,7 @@ local function publish(run, known, record, stream, topic, most, hint, floor, fie
     end
     return redis.error_reply('NOTKEPT the stream takes no more')
   end
-  local tag = redis.sha1hex(secret .. redis.sha1hex(secret .. id .. ' ' .. #topic .. ' ' .. topic .. fields))
+  local tag = redis.sha1hex(secret .. id .. ' ' .. #topic .. ' ' .. topic .. fields .. secret)
   local heard = redis.pcall('PUBLISH', topic, '\255pg1p' .. string.char(#id) .. id .. 't' .. string.char(#tag) .. tag .. fields)
   if type(heard) == 'table' then return redis.error_reply('UNHEARD it was kept and not published') end
   return {id, 0}
@@ -126,17 +116,23 @@ end
 // publishScriptOf returns the script by which a node publishes in one run of a server.
 // As its text names the run, a server that was started again, or another one that
 // took over, does not know it: it says NOSCRIPT before it does anything, and no
-// publication is numbered by what was true of the run before.
+// publication is numbered by what was true of the run before. It says so, too, where
+// the record has changed or is gone, as after FLUSHALL: a node makes a new record
+// first, with the one epoch that all streams then have at least.
 //
 //	KEYS   stream; record of runScript; marker, where the message has a key
 //	ARGV   topic, most entries, hint, floor, fields; key, where it has one
 func publishScriptOf(r *run) string {
-	return publishFunction + fmt.Sprintf(
-		"return publish('%s', '%s', KEYS[2], KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], KEYS[3])\n",
-		r.identity, r.secret)
+	return publishFunction + fmt.Sprintf(`
+local record = '%s '
+if string.sub(redis.call('GET', KEYS[2]) or '', 1, %d) ~= record then
+  return redis.error_reply('NOSCRIPT the server was started again')
+end
+return publish('%d', '%s', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], KEYS[3])
+`, r.record, len(r.record)+1, r.epoch, r.secret)
 }
 
-// runScript returns the epoch and the secret of a run, and makes a new epoch where
+// runScript returns the record of a run, and makes a new epoch where
 // the old one may have lost what was acknowledged: where the run is new, unless it
 // is durable and goes on from a durable one, and where a witness is missing. That is
 // how an append-only file without its end looks, which Redis loads with a warning.
@@ -184,5 +180,5 @@ end
 if fresh or not same or durable == '1' then durable = ARGV[2] end
 local new = table.concat({ARGV[1], epoch, durable, secret, ARGV[6], ARGV[7]}, ' ')
 if new ~= record then redis.call('SET', KEYS[1], new) end
-return {epoch, secret}
+return new
 `

@@ -18,11 +18,12 @@ import (
 // is sealed: the publishing script has put a tag into the envelope that only those
 // can make who know a secret, which stands in the record of runScript,
 //
-//	SHA1(secret + SHA1(secret + id + " " + length of topic + " " + topic + fields))
+//	SHA1(secret + id + " " + length of topic + " " + topic + fields + secret)
 //
-// in hexadecimal. The outer hash keeps a tag from being extended to a longer message,
-// as that of HMAC (RFC 2104) does; SHA-1 is what Redis' Lua has. The envelope begins
-// with the position and the tag, in this order:
+// in hexadecimal. The second secret keeps a tag from being extended to a longer message
+// (Tsudik, Message Authentication with One-Way Hash Functions, 1992, section 4.3).
+// SHA-1 is what Redis' Lua has, and a second hash, as in HMAC, would cost each publication
+// as much again. The envelope begins with the position and the tag, in this order:
 //
 //	FF 'p' 'g' '1'   'p' length id   't' 40 tag   fields
 //
@@ -30,21 +31,16 @@ import (
 // what was published. One that may read the record is trusted.
 //
 // The other way would be channels of pregon's own for what has a position, guarded by
-// Redis' ACLs: it protects nothing where there are none, costs a second subscription
-// per channel, and programs that listen on Redis would have to listen elsewhere.
-// Measured on Redis 7.0.15, pipelined: 1.0 µs of Redis' processor per publication of
-// 128 bytes for the two hashes, beside 2.4 µs for an empty script.
+// Redis' ACLs: it protects nothing where there are none, and programs that listen on
+// Redis would have to listen elsewhere. Measured on Redis 7.0.15: the tag costs 2.5 µs
+// of Redis' processor per publication of 128 bytes in a batch (14.1 µs before, 16.6 µs
+// with it, medians of five pairs); the second subscription per channel would cost a node
+// that adds 10,000 channels 84 ms in place of 53 ms.
 const (
 	sealBegin = "\xFFpg1p"
 	sealTag   = 't'
 	tagSize   = 2 * sha1.Size
 )
-
-// secretSize is the length of a secret in characters.
-const secretSize = 26 // of rand.Text
-
-// isSecret reports whether text may be a secret, and so may stand in a script.
-func isSecret(text string) bool { return len(text) == secretSize && word(text) == text }
 
 // secrets are what tags are checked with: the newest first. An older one is still
 // good for what was published before the newest was made.
@@ -98,7 +94,6 @@ type sealed struct {
 type unsealer struct {
 	secrets *secrets
 	text    []byte // that is hashed, for reuse
-	inner   [tagSize]byte
 }
 
 // unseal returns what wire holds, which came from topic. claims says that it is an
@@ -138,11 +133,9 @@ func short(text string) (value, rest string, ok bool) {
 func (u *unsealer) matches(secret, id, topic, fields, tag string) bool {
 	u.text = append(append(append(u.text[:0], secret...), id...), ' ')
 	u.text = append(strconv.AppendInt(u.text, int64(len(topic)), 10), ' ')
-	u.text = append(append(u.text, topic...), fields...)
+	u.text = append(append(append(u.text, topic...), fields...), secret...)
 	sum := sha1.Sum(u.text)
-	hex.Encode(u.inner[:], sum[:])
-	u.text = append(append(u.text[:0], secret...), u.inner[:]...)
-	sum = sha1.Sum(u.text)
-	hex.Encode(u.inner[:], sum[:])
-	return subtle.ConstantTimeCompare(u.inner[:], []byte(tag)) == 1
+	var right [tagSize]byte
+	hex.Encode(right[:], sum[:])
+	return subtle.ConstantTimeCompare(right[:], []byte(tag)) == 1
 }
