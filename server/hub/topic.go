@@ -50,6 +50,7 @@ type group struct {
 	members []*session
 	behind  []*catchup      // those who are fed from the history
 	frames  []frame         // that wait to be joined and sent
+	dirty   bool            // it is among the worker's groups with frames
 	last    broker.Position // of the newest frame that was sent to members
 }
 
