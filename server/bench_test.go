@@ -1,10 +1,17 @@
 package server_test
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
@@ -30,5 +37,86 @@ func BenchmarkPublish(b *testing.B) {
 		if w.Code != http.StatusOK {
 			b.Fatal(w.Code, w.Body)
 		}
+	}
+}
+
+// BenchmarkElsewhere is how long a message takes in a channel with one client, while
+// another channel's 200 clients are sent 150 messages of 128 KiB: the median of the
+// runs' 99th percentiles. What clients that never read cost the others is the
+// difference to the same load with clients that do. Use -benchtime 5x.
+func BenchmarkElsewhere(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		beside func(net.Conn, *bufio.Reader)
+	}{
+		{"readers", func(_ net.Conn, r *bufio.Reader) { _, _ = io.Copy(io.Discard, r) }},
+		{"never-readers", func(net.Conn, *bufio.Reader) {}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var tails []time.Duration
+			for b.Loop() {
+				tails = append(tails, elsewhere(b, c.beside))
+			}
+			slices.Sort(tails)
+			b.ReportMetric(float64(tails[len(tails)/2].Microseconds())/1000, "p99-ms")
+		})
+	}
+}
+
+// elsewhere is one run of BenchmarkElsewhere on a server of its own.
+func elsewhere(b *testing.B, beside func(net.Conn, *bufio.Reader)) time.Duration {
+	const clients, messages, size = 200, 150, 128 << 10
+	n := start(b, server.Options{})
+	var running sync.WaitGroup
+	conns := make([]net.Conn, clients)
+	for i := range conns {
+		c, r := n.rawWS("/ws/big?format=raw")
+		conns[i] = c
+		running.Go(func() { beside(c, r) })
+	}
+	_, r := n.rawWS("/ws/small?format=raw")
+	text := strings.Repeat("x", size)
+	loaded := make(chan struct{})
+	running.Go(func() {
+		defer close(loaded)
+		for range messages {
+			n.publish("big", text)
+		}
+	})
+	took := measure(n, r, loaded)
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	running.Wait()
+	n.stop()
+	slices.Sort(took)
+	return took[len(took)*99/100]
+}
+
+// measure publishes to small every few milliseconds, while big is loaded and a second
+// longer, and returns how long each message took.
+func measure(n *node, r io.Reader, loaded <-chan struct{}) (took []time.Duration) {
+	const every, longer = 5 * time.Millisecond, time.Second
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for left := longer; left > 0; {
+			<-tick.C
+			n.publish("small", strconv.FormatInt(time.Now().UnixNano(), 10))
+			select {
+			case <-loaded:
+				left -= every
+			default:
+			}
+		}
+		n.publish("small", "end")
+	}()
+	for {
+		_, text := nextFrame(n.t, r)
+		at, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return took
+		}
+		took = append(took, time.Duration(time.Now().UnixNano()-at))
 	}
 }

@@ -43,13 +43,13 @@ func (w *worker) bar(g *group, told frame) {
 
 // barOne tells s, and ends it where it has no other channel or no words for that.
 func (w *worker) barOne(s *session, told []byte) {
-	if told != nil {
+	if len(told) > 0 {
 		if _, err := s.Socket.Send(&w.writer, socket.Batch{Frames: told}); errors.Is(err, socket.ErrSlow) {
 			w.disconnect(s)
 			return
 		}
 	}
-	if told == nil || len(s.places) == 1 {
+	if len(told) == 0 || len(s.places) == 1 {
 		w.mute(s)
 		w.leaving.add(s, transport.EndDenied)
 	}

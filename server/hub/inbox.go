@@ -7,10 +7,11 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// Bounds of a worker's inbox. The reader waits while one is exceeded.
+// Bounds of what waits for a worker, in its inbox and in its groups. The reader
+// waits while one is exceeded.
 const (
-	inboxEntries = 16 << 10
-	inboxBytes   = 16 << 20
+	inboxEntries = 32 << 10
+	inboxBytes   = 32 << 20
 )
 
 // A kind says what an entry asks of a worker.
@@ -50,9 +51,10 @@ type inbox struct {
 	mu      sync.Mutex
 	room    sync.Cond
 	entries []entry
-	bytes   int
+	frames  int // messages that were not sent yet, whether taken or not
+	bytes   int // of them
 	closed  bool
-	arrived chan struct{} // holds one token where entries may have something
+	arrived chan struct{} // holds one token where the worker may have something to do
 }
 
 func newInbox() *inbox {
@@ -64,11 +66,16 @@ func newInbox() *inbox {
 // push appends what the broker sent, and waits while the inbox is full.
 func (b *inbox) push(e entry) {
 	b.mu.Lock()
-	for !b.closed && len(b.entries) > 0 && (len(b.entries) >= inboxEntries || b.bytes+len(e.frame.bytes) > inboxBytes) {
+	for !b.closed && b.full(len(e.frame.bytes)) {
 		b.room.Wait()
 	}
 	b.append(e)
 	b.mu.Unlock()
+}
+
+// full reports whether a frame of n bytes is too much. One frame always fits.
+func (b *inbox) full(n int) bool {
+	return max(len(b.entries), b.frames) >= inboxEntries || b.frames > 0 && b.bytes+n > inboxBytes
 }
 
 // post appends what concerns a session. It never waits: there are no more of
@@ -85,24 +92,40 @@ func (b *inbox) append(e entry) {
 		return
 	}
 	b.entries = append(b.entries, e)
-	b.bytes += len(e.frame.bytes)
+	if e.kind == message {
+		b.frames++
+		b.bytes += len(e.frame.bytes)
+	}
 	if len(b.entries) == 1 {
-		select {
-		case b.arrived <- struct{}{}:
-		default:
-		}
+		b.wake()
 	}
 }
 
-// take returns all that waits and makes room. It reuses spare, which must be
-// done with and cleared.
+// wake has the worker look for something to do.
+func (b *inbox) wake() {
+	select {
+	case b.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// take returns all entries. It reuses spare, which must be done with and cleared.
 func (b *inbox) take(spare []entry) []entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	taken := b.entries
-	b.entries, b.bytes = spare[:0], 0
+	b.entries = spare[:0]
 	b.room.Broadcast()
 	return taken
+}
+
+// sent makes room: so many messages of so many bytes in all were sent.
+func (b *inbox) sent(frames, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.frames -= frames
+	b.bytes -= bytes
+	b.room.Broadcast()
 }
 
 // close makes the inbox swallow everything, so that nobody waits for room. It

@@ -52,6 +52,7 @@ type group struct {
 	members []*session
 	behind  []*catchup // those who are fed from the history
 	frames  []frame    // that wait to be joined and sent
+	dirty   bool       // it is among the worker's groups with frames
 }
 
 // topic returns the topic of that name, a new one if need be. The caller holds

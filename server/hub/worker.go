@@ -14,14 +14,6 @@ import (
 // save few system calls, and make a client that is a little behind look slow.
 const joinBytes = 64 << 10
 
-// A worker's rest after a batch.
-const (
-	minWork    = 200 * time.Microsecond // a shorter batch is not rested from
-	restFactor = 6                      // measured: 3 joins two thirds as much, at no less latency under load
-	loneRest   = 5 * time.Millisecond   // at most, after batches of single messages: more delays at half load for nothing
-	maxRest    = 10 * time.Millisecond  // at most: more saves little
-)
-
 // A worker sends to its share of the sessions. Its goroutine alone touches what
 // is not the inbox.
 type worker struct {
@@ -30,11 +22,11 @@ type worker struct {
 	counts  *counts
 	writer  socket.Writer
 	dirty   []*group // groups with frames
-	spare   []entry  // the batch before, for reuse
+	spare   []entry  // those taken before, for reuse
+	done    tally
 	wheel   wheel
 	leaving pace
 	closing bool // everybody is being ended, latecomers too
-	several bool // messages of one group came together in this batch
 }
 
 func newWorker(o Options, c *counts) *worker {
@@ -43,13 +35,7 @@ func newWorker(o Options, c *counts) *worker {
 	return w
 }
 
-// run works until ctx ends.
-//
-// After each batch a worker rests for restFactor times as long as the batch
-// took. At a low rate nothing is there to be sent in that time. At a high one it
-// leaves the processor to those who publish, and to the clients, and what comes
-// meanwhile is sent with the same system calls: the more there is to do, the
-// less a message costs, at a price of a few milliseconds.
+// run works until ctx ends. When all is sent it may rest: see tally.rest.
 func (w *worker) run(ctx context.Context) {
 	defer w.stop()
 	tick := time.NewTicker(w.options.PingInterval / wheelSlots)
@@ -85,69 +71,109 @@ func (w *worker) stop() {
 	}
 }
 
-// work does what waits in the inbox and returns how long to rest from it.
+// work does what waits in the inbox and one round of sending. It returns how long
+// to rest, once everything is sent; before, it has itself called again.
+//
+// What comes meanwhile takes part in the next round, so that a channel with much to
+// be sent delays the others by its part of a round, not by all that it has.
 func (w *worker) work() (rest time.Duration) {
 	began := time.Now()
-	w.several = false
-	batch := w.take(w.spare)
-	for i := range batch {
-		w.do(&batch[i])
+	entries := w.take(w.spare)
+	for i := range entries {
+		w.do(&entries[i])
 	}
-	w.flush()
-	clear(batch) // an idle worker keeps no messages
-	w.spare = batch
-	switch took := time.Since(began); {
-	case took < minWork:
+	clear(entries) // an idle worker keeps no messages
+	w.spare = entries
+	w.round()
+	w.done.took += time.Since(began)
+	if len(w.dirty) > 0 {
+		w.wake()
 		return 0
-	case w.several:
-		return min(restFactor*took, maxRest)
-	default:
-		return min(restFactor*took, loneRest)
 	}
+	rest = w.done.rest()
+	w.done = tally{}
+	return rest
 }
 
+// do does what e asks for. It stands between the messages around it of the channels
+// that it concerns.
 func (w *worker) do(e *entry) {
-	if e.kind == message {
-		if len(e.group.frames) == 0 {
-			w.dirty = append(w.dirty, e.group)
-		}
-		e.group.frames = append(e.group.frames, e.frame)
-		return
-	}
-	w.flush() // the rest stands between the messages around it
 	switch e.kind {
+	case message:
+		w.collect(e.group, e.frame)
 	case gapped:
+		w.flush(e.group)
 		w.gap(e.group, e.frame)
 	case barred:
+		w.flush(e.group)
 		w.bar(e.group, e.frame)
 	case level:
+		w.flush(e.catchup.group())
 		w.catchUp(e.catchup, e.frame.position)
 	case endOne:
+		w.flushFor(e.session)
 		w.mute(e.session)
 		w.end(e.session, e.reason)
 	case attach:
+		w.flushFor(e.session)
 		w.attach(e.session)
 	case detach:
 		w.detach(e.session)
 	case endAll:
+		for _, g := range w.dirty {
+			w.flush(g)
+		}
 		w.endAll(e.rate)
 	}
 }
 
-// flush sends all frames that were collected.
-func (w *worker) flush() {
-	for _, g := range w.dirty {
-		for rest := g.frames; len(rest) > 0; {
-			joined, left := join(rest)
-			w.several = w.several || len(rest)-len(left) > 1
-			w.send(g, joined, rest[:len(rest)-len(left)])
-			rest = left
-		}
-		clear(g.frames)
-		g.frames = g.frames[:0]
+// collect has f sent to g in its turn.
+func (w *worker) collect(g *group, f frame) {
+	if !g.dirty {
+		g.dirty = true
+		w.dirty = append(w.dirty, g)
 	}
-	clear(w.dirty)
-	w.dirty = w.dirty[:0]
+	g.frames = append(g.frames, f)
+}
+
+// round sends one write's worth of each group that has frames.
+func (w *worker) round() {
+	left := w.dirty[:0]
+	for _, g := range w.dirty {
+		w.sendSome(g)
+		if g.dirty = len(g.frames) > 0; g.dirty {
+			left = append(left, g)
+		}
+	}
+	clear(w.dirty[len(left):])
+	w.dirty = left
+}
+
+// flush sends all frames of g.
+func (w *worker) flush(g *group) {
+	for len(g.frames) > 0 {
+		w.sendSome(g)
+	}
+}
+
+// flushFor sends all frames of the groups of s.
+func (w *worker) flushFor(s *session) {
+	for i := range s.places {
+		w.flush(s.places[i].group)
+	}
+}
+
+// sendSome sends as many of g's frames as are joined into one write.
+func (w *worker) sendSome(g *group) {
+	if len(g.frames) == 0 {
+		return
+	}
+	joined, left := join(g.frames)
+	n := len(g.frames) - len(left)
+	w.done.add(len(g.members), n)
+	w.send(g, joined, g.frames[:n])
+	g.frames = slices.Delete(g.frames, 0, n)
+	w.sent(n, len(joined))
 }
 
 // join joins as many of frames as make up joinBytes, at least one, and returns
