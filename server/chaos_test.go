@@ -160,9 +160,11 @@ func (c *chaos) heard() {
 // publishers.
 func (c *chaos) behind(ends []int) (behind []*checker) {
 	for i, ch := range c.checkers {
-		first := i % chaosChannels * eachChannel
-		if !ch.has(first, ends[first:first+eachChannel]) {
-			behind = append(behind, ch)
+		for _, p := range c.load.of(i % chaosChannels) {
+			if !ch.has(p.id, ends[p.id]) {
+				behind = append(behind, ch)
+				break
+			}
 		}
 	}
 	return behind
