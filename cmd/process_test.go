@@ -145,6 +145,50 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// A server goes on when nobody reads any more what it prints and logs.
+func TestClosedOutput(t *testing.T) {
+	server := exec.Command(build(t, "pregon"), "--listen", "localhost:0", "--broker", "memory://", "--drain-time", "10ms", "--log-level", "debug")
+	stdout, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := server.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	first, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := strings.TrimSpace(strings.TrimPrefix(first, "pregon is listening on "))
+	_, _ = stdout.Close(), stderr.Close()
+	for range 3 {
+		req, err := http.NewRequest("GET", url+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "logged.example"
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusMisdirectedRequest {
+			t.Error(resp.Status)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Wait(); err != nil {
+		t.Error("the server did not exit with 0:", err)
+	}
+}
+
 // A pub that waits for a line of standard input can be stopped.
 func TestPubIsStopped(t *testing.T) {
 	url := serve(t, "--broker", "memory://")

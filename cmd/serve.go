@@ -97,6 +97,9 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	defer runtime.KeepAlive(tuneGC())
+	// A server outlives those who read what it prints.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
 	log := c.logger(out)
 	slog.SetDefault(log) // for drivers, which are opened by URL only
 	c.warnOfSecrets(log, out.args)

@@ -73,6 +73,7 @@ func (s *subscription) print(stream io.Reader) error {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, 2*maxLine)
 	var e subEvent
+	why := "" // what the server says of a stream that ends at once
 	for lines.Scan() {
 		field, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
@@ -82,6 +83,8 @@ func (s *subscription) print(stream io.Reader) error {
 				return err
 			}
 			e = subEvent{}
+		case field == "" && value != "":
+			why = ": " + value
 		case field == "event":
 			e.name = value
 		case field == "id":
@@ -90,10 +93,10 @@ func (s *subscription) print(stream io.Reader) error {
 			e.data = append(e.data, value)
 		}
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // with which each stream ends
 		return fmt.Errorf("read the stream: %w", err)
 	}
-	return errors.New("the server has ended the stream")
+	return errors.New("the server has ended the stream" + why)
 }
 
 // A subEvent is one event of the stream.

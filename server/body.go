@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 )
 
 // readBody reads at most limit bytes, and nothing of a body that says it has more.
+// What it reads counts among all bodies until r has been answered.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, &transport.Problem{Status: http.StatusUnsupportedMediaType, Code: "encoding_not_supported",
@@ -24,8 +26,17 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if err == nil {
 		return body, nil
 	}
-	if over := (*http.MaxBytesError)(nil); errors.As(err, &over) {
+	over := (*http.MaxBytesError)(nil)
+	switch {
+	case errors.As(err, &over):
 		return nil, tooLarge()
+	case errors.Is(err, errBodies):
+		stopReading(w)
+		return nil, &transport.Problem{Status: http.StatusServiceUnavailable, Code: "too_many_bodies", RetryAfter: 1,
+			Detail: "This server is reading as many long bodies as it takes; try again.", Header: http.Header{"Connection": {"close"}}}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &transport.Problem{Status: http.StatusRequestTimeout, Code: "body_too_slow",
+			Detail: "The body did not come to its end in time.", Header: http.Header{"Connection": {"close"}}}
 	}
 	return nil, &transport.Problem{Status: http.StatusBadRequest, Code: "bad_body",
 		Detail: "The body could not be read to its end.", Header: http.Header{"Connection": {"close"}}}

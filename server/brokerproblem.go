@@ -30,8 +30,7 @@ func (s *Server) brokerProblem(err error) *transport.Problem {
 		return draining()
 	case errors.Is(err, hub.ErrNotConfirmed) && !errors.Is(err, broker.ErrDenied):
 		s.log.Warn("server: a subscription was not confirmed", "error", err)
-		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "not_subscribed", RetryAfter: 1,
-			Detail: "The broker has not confirmed the subscription; try again."}
+		return notSubscribed()
 	case broker.OutcomeOf(err) == broker.NotPublished:
 		return s.refusal(err)
 	case errors.Is(err, broker.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
@@ -62,6 +61,11 @@ func (s *Server) refusal(err error) *transport.Problem {
 		s.log.Warn("server: the broker is unavailable", "error", err)
 	}
 	return brokerDown()
+}
+
+func notSubscribed() *transport.Problem {
+	return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "not_subscribed", RetryAfter: 1,
+		Detail: "The broker has not confirmed the subscription; try again."}
 }
 
 func brokerDown() *transport.Problem {

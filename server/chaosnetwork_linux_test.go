@@ -40,7 +40,9 @@ func TestChaosNetworkDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := startOn(t, l, onHistory(t, redis.URL()))
+	o := onHistory(t, redis.URL())
+	o.Hosts = []string{"node"}
+	n := startOn(t, l, o)
 	c := newChaos(t, "node")
 	c.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", l.Addr().String())

@@ -22,5 +22,5 @@
 // drains: readiness turns red, new listeners are refused, those there are told
 // to come back, spread over Options.DrainTime. [Server.Close] ends the rest and
 // waits for every goroutine. A Server may be used without Serve: [Server.Handler]
-// is an http.Handler.
+// is an http.Handler, and [Server.Drain] comes before the end of what serves it.
 package server

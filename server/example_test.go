@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
@@ -53,4 +54,39 @@ func Example() {
 	// 200 OK
 	// data: ¡Hola mundo!
 	// <nil>
+}
+
+// In an http.Server of the program's own, which stops in three steps: clients are
+// sent away, then requests end, and then the Server.
+func ExampleServer_Drain() {
+	ctx := context.Background()
+	b := memory.New()
+	defer b.Close()
+	s, err := server.New(ctx, server.Options{Broker: b, Hosts: []string{"rt.example.com"}, DrainTime: time.Second})
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/rt/", http.StripPrefix("/rt", s.Handler()))
+	web := &http.Server{Handler: mux, ReadTimeout: 30 * time.Second}
+	l, err := server.Listen(ctx, "localhost:0")
+	if err != nil {
+		panic(err)
+	}
+	served := make(chan error)
+	go func() { served <- web.Serve(l) }()
+
+	answer, err := http.Get("http://" + l.Addr().String() + "/rt/healthz")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(answer.Status)
+	_ = answer.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+
+	s.Drain(ctx)
+	fmt.Println(web.Shutdown(ctx), <-served, s.Close())
+	// Output:
+	// 200 OK
+	// <nil> http: Server closed <nil>
 }

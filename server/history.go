@@ -77,8 +77,13 @@ func (s *Server) readHistory(w http.ResponseWriter, r *http.Request, h historyRe
 	if err != nil {
 		return historyAnswer{}, err
 	}
-	mark, err := s.hub.Mark(h.channel)
-	if err != nil || !mark.IsZero() && mark.Compare(h.begin(f)) >= 0 {
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	defer cancel()
+	mark, err := s.hub.Mark(ctx, h.channel)
+	if err != nil {
+		return historyAnswer{}, err
+	}
+	if !mark.IsZero() && mark.Compare(h.begin(f)) >= 0 {
 		f.Complete = false // what other programs publish is not kept
 	}
 	return h.answer(f), nil

@@ -1,8 +1,12 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
@@ -21,7 +25,33 @@ func (s *Server) listen(name string, t transport.Transport) handler {
 		if err != nil {
 			return err
 		}
-		return t.Serve(w, r, wanted)
+		err = t.Serve(w, r, wanted)
+		if err != nil && errors.Is(r.Context().Err(), context.Canceled) {
+			s.log.Debug("server: a client went away before it was connected", "error", err)
+			return notSubscribed() // as nobody will read
+		}
+		return err
+	}
+}
+
+// retrying returns next for clients of t: where they give up at an error status, t
+// answers what they may come back after.
+func (s *Server) retrying(t transport.Transport, next handler) handler {
+	retrier, ok := t.(transport.Retrier)
+	if !ok {
+		return next
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := next(w, r)
+		if err == nil {
+			return nil
+		}
+		p := s.problemOf(err)
+		if p.RetryAfter == 0 {
+			return p
+		}
+		retrier.Retry(w, r, p)
+		return nil
 	}
 }
 
@@ -43,13 +73,21 @@ func (s *Server) wantedOf(r *http.Request, name string, t transport.Transport) (
 	if err != nil {
 		return wanted, err
 	}
+	resumer, resumes := t.(transport.Resumer)
+	known := listenParameters
+	if resumes {
+		known = slices.Concat(known, resumer.Parameters())
+	}
+	if err := checkParameters(query, known); err != nil {
+		return wanted, err
+	}
 	if wanted.Format, err = queryFormat(query, t.DefaultFormat()); err != nil {
 		return wanted, err
 	}
 	if wanted.Channels, err = listenChannels(r, query, name); err != nil {
 		return wanted, err
 	}
-	if resumer, ok := t.(transport.Resumer); ok {
+	if resumes {
 		if id, said := resumer.LastID(r); said {
 			wanted.Starts = resume(wanted.Channels, id)
 			return wanted, nil
@@ -58,6 +96,20 @@ func (s *Server) wantedOf(r *http.Request, name string, t transport.Transport) (
 	_, keeps := broker.HistoryOf(s.options.Broker)
 	wanted.Starts, err = queryStarts(query, wanted.Channels, keeps)
 	return wanted, err
+}
+
+// listenParameters are the parameters of a query that every transport takes.
+var listenParameters = []string{"channel", "format", "since", "history"}
+
+// checkParameters returns a problem where the query has others than known: what is
+// not understood would otherwise be passed over without a word.
+func checkParameters(query url.Values, known []string) error {
+	for name := range query {
+		if !slices.Contains(known, name) {
+			return bad("bad_query", "The query has a parameter that is not known here: there are "+strings.Join(known, ", ")+".")
+		}
+	}
+	return nil
 }
 
 func queryFormat(query url.Values, byDefault string) (transport.Format, error) {

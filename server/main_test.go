@@ -184,8 +184,8 @@ func (n *node) sse(path string, headers ...string) *stream {
 	return &stream{n.t, bufio.NewReader(resp.Body), resp}
 }
 
-// event returns the lines of the next event, comments and retry left out. What has
-// no data is none.
+// event returns the lines of the next event, comments and retry left out. The event
+// that only gives the stream its first id is none.
 func (s *stream) event() string {
 	s.t.Helper()
 	var lines []string
@@ -196,10 +196,10 @@ func (s *stream) event() string {
 		}
 		line = strings.TrimSuffix(line, "\n")
 		switch {
-		case line == "" && slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "data:") }):
-			return strings.Join(lines, "\n")
-		case line == "":
+		case line == "" && slices.Contains(lines, "event: start"):
 			lines = nil
+		case line == "":
+			return strings.Join(lines, "\n")
 		case line[0] != ':' && !strings.HasPrefix(line, "retry:"):
 			lines = append(lines, line)
 		}

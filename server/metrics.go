@@ -21,7 +21,7 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) error {
 		{"pregon_gaps_total", "counter", "Places on channels where messages may be missing, as clients are told.", now.Gaps},
 		{"pregon_messages_filled_total", "counter", "Messages read from the history because the subscription had lost them.", now.Filled},
 		{"pregon_slow_clients_caught_up_total", "counter", "Times that a client which did not read fast enough was fed from the history.", now.CaughtUp},
-		{"pregon_slow_clients_disconnected_total", "counter", "Clients disconnected because they did not read fast enough.", now.Disconnected},
+		{"pregon_slow_clients_disconnected_total", "counter", "Clients disconnected because they did not read fast enough, or nothing at all.", now.Disconnected + s.sockets.Stalled()},
 		{"pregon_slow_clients_messages_dropped_total", "counter", "Messages to single clients dropped because they did not read fast enough.", now.Dropped},
 	} {
 		// A scraper that has gone is no error of ours.

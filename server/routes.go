@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -32,22 +34,39 @@ type route struct {
 
 // table is all that the server has.
 func (s *Server) table() []route {
-	routes := []route{
-		{"/", http.MethodGet, s.console, false},
-		{"/healthz", http.MethodGet, s.healthz, false},
-		{"/readyz", http.MethodGet, s.readyz, false},
-		{"/metrics", http.MethodGet, s.metrics, false},
-		{"/publish", http.MethodPost, s.publishMany, true},
-		{"/publish/*", http.MethodPost, s.publish, true},
-		{"/history/*", http.MethodGet, s.history, true},
-	}
+	routes := s.ownRoutes()
 	for name, t := range s.transports {
-		listen := s.listen(name, t)
+		listen := s.retrying(t, s.listen(name, t))
 		routes = append(routes,
 			route{"/" + name, http.MethodGet, listen, true},
 			route{"/" + name + "/*", http.MethodGet, listen, true})
 	}
 	return routes
+}
+
+// ownRoutes are those that are no transport's.
+func (s *Server) ownRoutes() []route {
+	return []route{
+		{"/", http.MethodGet, s.console, false},
+		{"/healthz", http.MethodGet, s.healthz, false},
+		{"/readyz", http.MethodGet, s.readyz, false},
+		{"/metrics", http.MethodGet, s.metrics, false},
+		{"/publish", http.MethodPost, s.bodies.bounded(s.publishMany), true},
+		{"/publish/*", http.MethodPost, s.bodies.bounded(s.publish), true},
+		{"/history/*", http.MethodGet, s.history, true},
+	}
+}
+
+// checkTransports refuses the name of a transport that would take the place of a
+// route of the server's own.
+func (s *Server) checkTransports(names []string) error {
+	for _, r := range s.ownRoutes() {
+		name, _, _ := strings.Cut(strings.TrimPrefix(r.path, "/"), "/")
+		if slices.Contains(names, name) {
+			return fmt.Errorf("%w: the transport %q has the name of a route of the server's own", ErrOptions, name)
+		}
+	}
+	return nil
 }
 
 // isProbe reports whether a path is one that balancers and supervisors ask.
@@ -57,7 +76,7 @@ func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" 
 func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(contain, refuseSurplus, s.checkHost, limitURL)
+	e.Use(contain, closeAmbiguous, refuseSurplus, s.checkHost, limitURL)
 	for _, r := range s.table() {
 		switch {
 		case r.pages:
@@ -84,6 +103,20 @@ func contain(next echo.HandlerFunc) echo.HandlerFunc {
 				err = fmt.Errorf("server: panic: %v\n%s", p, debug.Stack())
 			}
 		}()
+		return next(c)
+	}
+}
+
+// closeAmbiguous has the connection closed after a request whose length was given
+// by Transfer-Encoding. There may have been a Content-Length, too, which net/http
+// has ignored without a trace: something in between that went by it takes what
+// follows for a part of this request. So nothing that follows may be executed (RFC
+// 9112, section 6.1).
+func closeAmbiguous(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if len(c.Request().TransferEncoding) > 0 {
+			c.Response().Header().Set("Connection", "close")
+		}
 		return next(c)
 	}
 }

@@ -27,6 +27,10 @@ type Options struct {
 	// MaxMessage is the longest message in bytes, and the longest body that is
 	// one message; the body of a batch may be 16 times as long. Default 1 MiB.
 	MaxMessage int64
+	// MaxBodies is how many bytes the bodies of all requests under way may take
+	// together, the first 16 KiB of each not counted. Default 64 MiB; at least
+	// it is as many as one batch may have.
+	MaxBodies int64
 	// MaxConnections is how many clients may listen at once; by default as many
 	// as the process may have descriptors, less a reserve.
 	MaxConnections int
@@ -63,6 +67,7 @@ const (
 func (o Options) withDefaults() Options {
 	setDefault(&o.Logger, slog.Default())
 	setDefault(&o.MaxMessage, 1<<20)
+	setDefault(&o.MaxBodies, 64<<20)
 	setDefault(&o.MaxConnections, connectionLimit())
 	setDefault(&o.QueueBytes, 4<<20)
 	setDefault(&o.WriteTimeout, 10*time.Second)
@@ -87,7 +92,7 @@ func (o Options) check() error {
 	switch {
 	case o.Broker == nil:
 		return fmt.Errorf("%w: no broker", ErrOptions)
-	case o.MaxMessage < 0, o.MaxConnections < 0, o.QueueBytes < 0:
+	case o.MaxMessage < 0, o.MaxBodies < 0, o.MaxConnections < 0, o.QueueBytes < 0:
 		return fmt.Errorf("%w: a limit is negative", ErrOptions)
 	case o.CatchUp && o.DropOldest:
 		return fmt.Errorf("%w: both DropOldest and CatchUp", ErrOptions)
@@ -115,6 +120,7 @@ type Server struct {
 	sockets    *socket.Group
 	transports map[string]transport.Transport
 	accepted   *connections
+	bodies     bodies
 	origins    origins
 	hosts      hosts
 	refusals   sayOnce // of origins and hosts
@@ -138,7 +144,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.MaxConnections = most
 	}
 	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{})}
-	var err error
+	err := s.checkTransports(transport.Names())
+	if err != nil {
+		return nil, err
+	}
 	if s.origins, err = parseOrigins(s.options.AllowOrigins); err != nil {
 		return nil, err
 	}
@@ -160,12 +169,14 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		Hub: s.hub, Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: s.options.Compress,
 	})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
+	s.bodies.most = max(s.options.MaxBodies, batchBodies*s.options.MaxMessage)
 	s.handler = s.routes()
 	return s, nil
 }
 
 // Handler returns what answers requests. It is for use with an http.Server of
-// the caller's, which must not close the Server before that has stopped.
+// the caller's, which must not close the Server before that has stopped: Drain,
+// then http.Server.Shutdown, then Close.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Check waits for the first message to go through the broker and come back, and

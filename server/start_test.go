@@ -41,6 +41,8 @@ func (resumer) LastID(r *http.Request) (string, bool) {
 	return id, id != ""
 }
 
+func (resumer) Parameters() []string { return []string{"last"} }
+
 // since is a Start behind a message of the epoch, or for 0 behind nothing known.
 func since(seq uint64) transport.Start {
 	if seq == 0 {

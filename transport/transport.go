@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,6 +49,19 @@ type Resumer interface {
 	// LastID returns what the client of r says, whatever that is: it should be
 	// the cursor of that message. It reports false where the client says nothing.
 	LastID(r *http.Request) (id string, said bool)
+	// Parameters returns the names of the query's parameters that LastID reads.
+	Parameters() []string
+}
+
+// A Retrier is a Transport whose clients give up for good at an error status. The
+// server hands it each Problem after which a client may come back
+// (Problem.RetryAfter), wherever that arose, and answers the others itself.
+type Retrier interface {
+	Transport
+	// Retry answers r in such a way that its client comes back, and not before
+	// p.RetryAfter seconds have passed. The headers that are set already belong to
+	// the answer.
+	Retry(w http.ResponseWriter, r *http.Request, p *Problem)
 }
 
 // An Env is what a server gives to its Transports.
@@ -122,11 +137,11 @@ type Session interface {
 // Encodings are compared with ==; a Transport has one value a Format.
 type Encoding interface {
 	Message(m broker.Message) []byte
-	// Gap tells that messages may be missing here. It returns nil where the
+	// Gap tells that messages may be missing here. It returns nothing where the
 	// protocol and format have no words for it; such clients are ended.
 	Gap(g Gap) []byte
 	// Subscribed tells whether a channel was continued from where the client
-	// asked. It returns nil where the protocol and format have no words for it;
+	// asked. It returns nothing where the protocol and format have no words for it;
 	// such clients are ended where it was not.
 	Subscribed(s Subscribed) []byte
 	// Ping keeps the connection alive through whatever is in between.
@@ -199,13 +214,20 @@ var registry = struct {
 	makers map[string]func(Env) Transport
 }{makers: map[string]func(Env) Transport{}}
 
-// Register makes a protocol known. The name is its route: letters only. It
-// panics where the name is empty or taken: a mistake in the program's imports.
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// Register makes a protocol known. The name is its route: letters a to z and A to Z
+// only, and none that the server has for itself, such as history, which server.New
+// refuses. It panics where the name is anything else or taken: a mistake in the
+// program's imports.
 func Register(name string, make func(Env) Transport) {
 	registry.Lock()
 	defer registry.Unlock()
 	if name == "" || make == nil {
 		panic("transport: Register without a name or a function")
+	}
+	if strings.Trim(name, letters) != "" {
+		panic("transport: Register of a name that is not of letters only: " + strconv.Quote(name))
 	}
 	if _, taken := registry.makers[name]; taken {
 		panic("transport: Register called twice for " + name)

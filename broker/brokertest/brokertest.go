@@ -12,8 +12,9 @@
 //	}
 //
 // The suite relies on no order but the promised one, that of one publisher in
-// one channel, and sleeps nowhere: that a message is not delivered is shown by
-// reading up to a later one. Every wait ends with a failure after 30 seconds,
+// one channel, and does not sleep: that a message is not delivered is shown by
+// reading up to a later one. Only the cases HistoryKeysLast and HistoryProlonged are
+// about time, and let some pass. Every wait ends with a failure after 30 seconds,
 // far beyond what a working driver needs.
 //
 // Run it with -race. With -short it repeats less often. The flags of
@@ -54,8 +55,18 @@ func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker
 					t.Logf("rule: %s", c.rule)
 				}
 			})
-			if c.needsCut && o.cut == nil {
+			start := start
+			switch {
+			case c.needsCut && o.cut == nil:
 				t.Skip("the driver's test has no WithCut")
+			case c.needsBrief && o.brief == nil:
+				t.Skip("the driver's test has no WithBriefHistory")
+			case c.needsBrief:
+				start = o.brief
+			case c.needsNone && o.unreachable == nil:
+				t.Skip("the driver's test has no WithUnreachable")
+			case c.needsNone:
+				start = func(*testing.T) func(*testing.T) broker.Broker { return o.unreachable }
 			}
 			open := start(t)
 			c.test(&fixture{
@@ -82,6 +93,8 @@ type Option func(*options)
 
 type options struct {
 	cut         func(t *testing.T, node broker.Broker)
+	brief       func(t *testing.T) func(t *testing.T) broker.Broker
+	unreachable func(t *testing.T) broker.Broker
 	historyOnly bool
 }
 
@@ -98,6 +111,20 @@ func WithCut(cut func(t *testing.T, node broker.Broker)) Option {
 	return func(o *options) { o.cut = cut }
 }
 
+// WithBriefHistory lets Run test what becomes of a history in time. start is like
+// that of Run, for nodes that keep messages for two seconds at most. The case takes
+// six times as long as they are kept.
+func WithBriefHistory(start func(t *testing.T) func(t *testing.T) broker.Broker) Option {
+	return func(o *options) { o.brief = start }
+}
+
+// WithUnreachable lets Run test what is said where the backend is not there: open
+// opens a node whose backend cannot be reached, such as at a port where nobody
+// listens. Run closes it.
+func WithUnreachable(open func(t *testing.T) broker.Broker) Option {
+	return func(o *options) { o.unreachable = open }
+}
+
 // cases are the rules of the contract, each with the test that proves it.
 var cases = []struct {
 	name     string
@@ -105,7 +132,9 @@ var cases = []struct {
 	test     func(*fixture)
 	needsCut bool
 
-	ofHistory bool // for nodes that keep one
+	needsBrief bool // nodes of WithBriefHistory
+	needsNone  bool // a node of WithUnreachable
+	ofHistory  bool // for nodes that keep one
 }{
 	{name: "Order", test: testOrder,
 		rule: "Messages that one goroutine publishes to one channel arrive in that order."},
@@ -149,6 +178,8 @@ var cases = []struct {
 		rule: "The empty channel name is an error, and an Add that fails adds nothing."},
 	{name: "Contexts", test: testContexts,
 		rule: "With a context that has ended nothing is published or added; a context that ends after the call ends nothing."},
+	{name: "Unreachable", test: testUnreachable, needsNone: true,
+		rule: "Where the backend cannot be reached, what was not sent is ErrUnavailable, and not uncertain."},
 	{name: "HistoryOrder", test: testHistoryOrder, ofHistory: true,
 		rule: "With a history, messages of all nodes are numbered without holes, and receipts, deliveries and what is kept agree."},
 	{name: "HistoryResume", test: testHistoryResume, ofHistory: true,
@@ -165,6 +196,10 @@ var cases = []struct {
 		rule: "What is kept comes back byte for byte, however large."},
 	{name: "HistoryKeys", test: testHistoryKeys, ofHistory: true,
 		rule: "However many publish with one key, one message is delivered, and all get its receipt."},
+	{name: "HistoryKeysLast", test: testHistoryKeysLast, ofHistory: true,
+		rule: "A key is known for as long as its message is to be kept, whatever other keys come."},
+	{name: "HistoryProlonged", test: testHistoryProlonged, ofHistory: true, needsBrief: true,
+		rule: "A channel whose newest position is asked for now and then goes on in its epoch."},
 	{name: "HistoryFill", test: testHistoryFill, ofHistory: true, needsCut: true,
 		rule: "What was accepted while a link was away is in the history, behind what was heard before."},
 	{name: "Histories", test: testHistories,

@@ -18,7 +18,8 @@ func TestCorrectDriver(t *testing.T) {
 	brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
 		backend := NewBackend()
 		return func(*testing.T) broker.Broker { return backend.Open() }
-	}, brokertest.WithCut(func(_ *testing.T, node broker.Broker) { node.(*Loop).cut() }))
+	}, brokertest.WithCut(func(_ *testing.T, node broker.Broker) { node.(*Loop).cut() }),
+		brokertest.WithUnreachable(func(*testing.T) broker.Broker { return away{NewBackend().Open()} }))
 }
 
 // cut leaves the Feeds of l as a link does that was lost and restored.

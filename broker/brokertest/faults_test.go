@@ -46,6 +46,7 @@ var faults = []struct {
 	{"reorders", []string{"Order", "Histories"}, reorders},
 	{"folds-case", []string{"ChannelNames"}, foldsCase},
 	{"patterns", []string{"OtherChannels"}, patterns},
+	{"failed-connection-is-uncertain", []string{"Unreachable"}, failedIsUncertain},
 	{"ignores-contexts", []string{"Contexts"}, ignoresContexts},
 	{"batch-backwards", []string{"Batch"}, batchBackwards},
 	{"batch-loses-last", []string{"Batch"}, batchLosesLast},
@@ -72,7 +73,7 @@ func runFaulty(t *testing.T) {
 			if loop, ok := node.(*Loop); ok {
 				loop.cut()
 			}
-		}))
+		}), brokertest.WithUnreachable(func(*testing.T) broker.Broker { return f.corrupt(away{NewBackend().Open()}) }))
 	}
 	for _, f := range historyFaults {
 		if f.name != *fault {
@@ -81,7 +82,10 @@ func runFaulty(t *testing.T) {
 		brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
 			bus := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: time.Hour})
 			return func(*testing.T) broker.Broker { return breakHistory(bus.Broker(), f.corrupt) }
-		}, brokertest.HistoryOnly())
+		}, brokertest.HistoryOnly(), brokertest.WithBriefHistory(func(*testing.T) func(*testing.T) broker.Broker {
+			bus := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: 200 * time.Millisecond})
+			return func(*testing.T) broker.Broker { return breakHistory(bus.Broker(), f.corrupt) }
+		}))
 	}
 }
 

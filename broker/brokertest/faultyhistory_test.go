@@ -2,7 +2,10 @@ package brokertest_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -51,10 +54,24 @@ var historyFaults = []struct {
 			}
 		}
 	}},
+	{"keys-for-100ms", []string{"HistoryKeysLast"}, func(b *brokenHistory) {
+		b.publish = func(m *broker.Message) {
+			if m.Key != "" {
+				first, _ := keysSeen.LoadOrStore(m.Channel+m.Key, time.Now())
+				m.Key += fmt.Sprint(int64(time.Since(first.(time.Time)) / (100 * time.Millisecond)))
+			}
+		}
+	}},
+	{"newest-prolongs-nothing", []string{"HistoryProlonged"}, func(b *brokenHistory) {
+		b.instead = func(channels ...string) []broker.Position { return make([]broker.Position, len(channels)) }
+	}},
 	{"newest-of-one", []string{"HistoryNewest"}, func(b *brokenHistory) {
 		b.newest = func(p []broker.Position) { clear(p[1:]) }
 	}},
 }
+
+// keysSeen are the keys of the fault keys-for-100ms, with the time of their first use.
+var keysSeen sync.Map
 
 // A brokenHistory is the embedded one but for the functions that are set.
 type brokenHistory struct {
@@ -64,6 +81,7 @@ type brokenHistory struct {
 	page    func(broker.Query, *broker.Page)
 	publish func(*broker.Message)
 	newest  func([]broker.Position)
+	instead func(channels ...string) []broker.Position // of Newest
 }
 
 func breakHistory(b broker.Broker, corrupt func(*brokenHistory)) broker.Broker {
@@ -98,6 +116,9 @@ func (b *brokenHistory) History(ctx context.Context, channel string, q broker.Qu
 }
 
 func (b *brokenHistory) Newest(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	if b.instead != nil {
+		return b.instead(channels...), nil
+	}
 	newest, err := b.kept.Newest(ctx, channels...)
 	if b.newest != nil {
 		b.newest(newest)

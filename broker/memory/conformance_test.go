@@ -25,5 +25,8 @@ func TestConformanceWithHistory(t *testing.T) {
 	brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
 		bus := memory.NewBusWithHistory(broker.Retention{Messages: 1000, Age: 10 * time.Minute})
 		return func(*testing.T) broker.Broker { return bus.Broker() }
-	})
+	}, brokertest.WithBriefHistory(func(*testing.T) func(*testing.T) broker.Broker {
+		bus := memory.NewBusWithHistory(broker.Retention{Messages: 1000, Age: 500 * time.Millisecond})
+		return func(*testing.T) broker.Broker { return bus.Broker() }
+	}))
 }

@@ -21,8 +21,8 @@ const (
 	maxKnown = 1 << 14
 )
 
-// A keeper publishes messages so that Redis keeps them. Its methods are for send,
-// of which there is one at a time, except note and floor.
+// A keeper publishes messages so that Redis keeps them. Its methods are for send, of
+// which there is one at a time, but for acquire and what reads only: links use them, too.
 type keeper struct {
 	opts     Options
 	client   *goredis.Client
@@ -34,7 +34,7 @@ type keeper struct {
 	run   *run             // nil until it is needed
 	known map[string]known // by channel
 
-	accepted witness // of the newest publication
+	accepted atomic.Pointer[witness] // of the newest publication
 	heard    func() []witness
 	seen     atomic.Uint64 // the highest epoch that this node has seen
 	secrets  secrets
@@ -180,7 +180,7 @@ func (k *keeper) learn(ctx context.Context, publications []*publication, now tim
 		channel, epoch := p.message.Channel, p.receipt.Position.Epoch
 		k.note(p.receipt.Position)
 		if testifies(channel) {
-			k.accepted = witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, answered}
+			k.accepted.Store(&witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, answered})
 		}
 		switch {
 		case p.expire != nil && p.expire.accepted():

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/brokertest"
@@ -27,6 +28,12 @@ func conforms(t *testing.T, parameters string) {
 		return func(t *testing.T) broker.Broker { return open(t, user) }
 	}, brokertest.WithCut(func(t *testing.T, _ broker.Broker) {
 		server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
+	}), brokertest.WithBriefHistory(func(t *testing.T) func(t *testing.T) broker.Broker {
+		o := options(redistest.Start(t).Addr())
+		o.History = broker.Retention{Messages: 1000, Age: 500 * time.Millisecond}
+		return func(t *testing.T) broker.Broker { return newBroker(t, o) }
+	}), brokertest.WithUnreachable(func(t *testing.T) broker.Broker {
+		return open(t, "redis://127.0.0.1:1"+parameters)
 	}))
 }
 

@@ -41,8 +41,9 @@ func (o Options) markerKey(channel, key string) string {
 //	fields   broker.AppendFields of the message
 //	key      the message's, with marker, the name of the key of that; or nil
 //
-// Where the record is not of this run, or has another secret, nothing is done: a
-// node that knows of the change writes a new record first.
+// Where the record is not of this run, has another secret, or is gone, as after
+// FLUSHALL, nothing is done: a node makes a new record first, with the one epoch that
+// all streams then have at least.
 //
 // The message is numbered in the highest of the epochs of the record, of the stream
 // and the hint. So a new epoch that one node makes is every node's. A stream that

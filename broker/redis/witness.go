@@ -20,7 +20,11 @@ type witness struct {
 
 // present are the witnesses of what this node has published and heard.
 func (k *keeper) present() []witness {
-	return slices.DeleteFunc(append(k.heard(), k.accepted), func(w witness) bool { return w.position.IsZero() })
+	all := k.heard()
+	if accepted := k.accepted.Load(); accepted != nil {
+		all = append(all, *accepted)
+	}
+	return slices.DeleteFunc(all, func(w witness) bool { return w.position.IsZero() })
 }
 
 // words are the witness's among the arguments of runScript. What is older than Age

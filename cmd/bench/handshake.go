@@ -14,9 +14,12 @@ import (
 	"time"
 )
 
-// responseBuffer is small: it stays with each subscriber, whose reads are larger
-// and pass it by.
-const responseBuffer = 1 << 10
+// Buffers that stay with each subscriber. That of a WebSocket is small, as reads are
+// larger and pass it by; those of an event stream, which is in chunks, do not.
+const (
+	responseBuffer = 1 << 10
+	streamBuffer   = 16 << 10
+)
 
 // acceptGUID is what a WebSocket server adds to the key of a handshake (RFC 6455,
 // section 1.3).
@@ -33,7 +36,7 @@ func openWebSocket(conn net.Conn, t target, path string) (io.Reader, error) {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	key := base64.StdEncoding.EncodeToString(nonce[:])
-	resp, in, err := request(conn, t, path,
+	resp, in, err := request(conn, t, path, responseBuffer,
 		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+key+"\r\n")
 	switch {
 	case err != nil:
@@ -48,7 +51,7 @@ func openWebSocket(conn net.Conn, t target, path string) (io.Reader, error) {
 
 // openEventStream returns what the events are read from.
 func openEventStream(conn net.Conn, t target, path string) (io.Reader, error) {
-	resp, _, err := request(conn, t, path, "Accept: text/event-stream\r\n")
+	resp, _, err := request(conn, t, path, streamBuffer, "Accept: text/event-stream\r\n")
 	switch {
 	case err != nil:
 		return nil, err
@@ -58,13 +61,13 @@ func openEventStream(conn net.Conn, t target, path string) (io.Reader, error) {
 	return resp.Body, nil
 }
 
-// request sends a GET and reads the head of the answer.
-func request(conn net.Conn, t target, path, headers string) (*http.Response, *bufio.Reader, error) {
+// request sends a GET and reads the head of the answer, through a buffer of that size.
+func request(conn net.Conn, t target, path string, buffer int, headers string) (*http.Response, *bufio.Reader, error) {
 	_ = conn.SetDeadline(time.Now().Add(dialTime)) // fails only where the next write does, too
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, t.url.Host, headers); err != nil {
 		return nil, nil, fmt.Errorf("send the request: %w", err)
 	}
-	in := bufio.NewReaderSize(conn, responseBuffer)
+	in := bufio.NewReaderSize(conn, buffer)
 	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodGet})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the answer: %w", err)

@@ -151,7 +151,7 @@ func (s *subscriber) end(err error) {
 	if s.leaving.Load() {
 		return
 	}
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the server closed the connection")
 	}
 	s.ended = err

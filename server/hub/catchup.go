@@ -118,7 +118,7 @@ func (w *worker) sendBehind(g *group, frames []frame) {
 func (w *worker) gapBehind(c *catchup, told frame) {
 	switch {
 	case !told.position.IsZero() && (!c.level || told.position.Compare(c.cut) <= 0):
-	case told.bytes == nil, c.level:
+	case len(told.bytes) == 0, c.level:
 		c.told = true
 		w.sendGap(c.session, told.bytes)
 	default:

@@ -148,25 +148,26 @@ func (h *Hub) fillPage(t *topic) (more bool, err error) {
 // more.
 func (h *Hub) overtake(t *topic, p broker.Position) {
 	for m, ok := t.track.earlier(p); ok; m, ok = t.track.earlier(p) {
-		h.accept(t, m)
+		h.accept(t, m, true)
 	}
 }
 
-// accept delivers m, after a gap where something may be missing before it. Where it
-// jumps, the history has been read since it came and does not have it: the broker has
-// lost its end, or somebody has made the position up. So the track does not move.
-func (h *Hub) accept(t *topic, m broker.Message) {
+// accept delivers m, after a gap where something may be missing before it. unknown says
+// that the history has been read since m came and does not have it: the broker has lost
+// its end, or somebody has made the position up. So the track does not move.
+func (h *Hub) accept(t *topic, m broker.Message, unknown bool) {
 	k := t.track
-	switch p := m.Position; k.step(p) {
-	case repeats:
+	p := m.Position
+	switch step := k.step(p); {
+	case step == repeats:
 		return
-	case follows:
+	case step == follows && (!unknown || p.IsZero()):
 		if p.IsZero() {
 			k.markedAt = k.last
 		}
 		k.move(p)
-	case jumps:
-		if !k.aside.Next(p) {
+	default:
+		if step == jumps && !k.aside.Next(p) {
 			h.tellGap(t, gapBetween(t.name, k.before(p), p))
 		}
 		k.aside = p
@@ -217,7 +218,7 @@ func (h *Hub) level(t *topic) bool {
 			k.shift(i)
 			return false
 		}
-		h.accept(t, m)
+		h.accept(t, m, i < k.read)
 	}
 	h.finish(t)
 	return true
@@ -236,7 +237,7 @@ func (h *Hub) surrender(t *topic, reason string) {
 			h.tellGap(t, gapBetween(t.name, k.last, m.Position))
 			k.fresh = true
 		}
-		h.accept(t, m)
+		h.accept(t, m, false)
 	}
 	h.finish(t)
 }

@@ -3,7 +3,10 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +227,183 @@ func TestDrainAtOnce(t *testing.T) {
 		h.Drain(context.Background(), 0)
 		if took := time.Since(began); took > 2*time.Second {
 			t.Error("took", took)
+		}
+		h.Close()
+		_ = b.Close()
+	})
+}
+
+// A channel that was there before its link was lost is joined once the link has it
+// again, not before: open means subscribed.
+func TestJoinWhileTheLinkIsDown(t *testing.T) {
+	for _, restored := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := script()
+			h := newHub(t, b, hub.Options{Workers: 1})
+			early := join(t, h, &lines{}, false, "c")
+			var down atomic.Bool
+			down.Store(true)
+			b.add = func([]string) error {
+				if down.Load() {
+					return broker.ErrUnavailable
+				}
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+			defer cancel()
+			s := sockets.New()
+			joined := make(chan error, 1)
+			go func() {
+				session, err := h.Join(ctx, transport.Subscriber{Socket: s, Encoding: &lines{}, Channels: []string{"c"}})
+				if err == nil {
+					session.Leave()
+				}
+				joined <- err
+			}()
+			time.Sleep(2 * time.Second) // of the bubble's time
+			select {
+			case err := <-joined:
+				t.Errorf("joined while the link is down: %v", err)
+				joined <- err
+			default:
+			}
+			down.Store(!restored)
+			err := <-joined
+			if restored && err != nil || !restored && !(errors.Is(err, hub.ErrNotConfirmed) && errors.Is(err, broker.ErrUnavailable)) {
+				t.Errorf("link restored %v: %v", restored, err)
+			}
+			early.leave()
+			h.Close()
+			_ = b.Close()
+		})
+	}
+}
+
+// A channel that cannot be subscribed, for whatever reason, keeps no other waiting,
+// and is tried again for those who want it.
+func TestOneBadChannel(t *testing.T) {
+	for name, bad := range map[string]error{"denied": broker.ErrDenied, "not valid": errors.New("not a subject")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := script()
+				var healed atomic.Bool
+				b.add = func(channels []string) error {
+					if slices.Contains(channels, "bad") && !healed.Load() {
+						return bad
+					}
+					return nil
+				}
+				h := newHub(t, b, hub.Options{Workers: 1})
+				var joins sync.WaitGroup
+				for i := range 20 {
+					channel := fmt.Sprint("good", i)
+					if i == 7 {
+						channel = "bad"
+					}
+					joins.Go(func() {
+						began := time.Now()
+						session, err := h.Join(context.Background(), transport.Subscriber{Socket: sockets.New(), Encoding: &lines{}, Channels: []string{channel}})
+						if err == nil {
+							session.Leave()
+						}
+						if (channel == "bad") != errors.Is(err, bad) || time.Since(began) > time.Second {
+							t.Errorf("%s: %v after %v", channel, err, time.Since(began))
+						}
+					})
+				}
+				joins.Wait()
+				healed.Store(true)
+				join(t, h, &lines{}, false, "bad").leave()
+				h.Close()
+				_ = b.Close()
+			})
+		})
+	}
+}
+
+// Subscribers whose channel is refused when a feed has to be replaced get it back when
+// it is no longer.
+func TestRefusedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := script()
+		h := newHub(t, b, quiet)
+		c := join(t, h, &lines{}, false, "c")
+		var refused atomic.Bool
+		refused.Store(true)
+		b.add = func(channels []string) error {
+			if slices.Contains(channels, "c") && refused.Load() {
+				return broker.ErrDenied
+			}
+			return nil
+		}
+		b.end <- errors.New("the backend is gone")
+		if got := c.read(t, 1); got != "gap c\n" {
+			t.Error("at the end:", got)
+		}
+		synctest.Wait()
+		refused.Store(false)
+		if got := c.read(t, 1); got != "gap c\n" {
+			t.Error("when it is back:", got)
+		}
+		publish(t, b, "c", "heard")
+		if got := c.read(t, 1); got != "c heard\n" {
+			t.Error(got)
+		}
+		c.leave()
+		h.Close()
+		_ = b.Close()
+	})
+}
+
+// What the broker fails to remove is removed later, and nobody waits for that.
+func TestRemoveIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := script()
+		var removed atomic.Int64
+		b.remove = func([]string) error {
+			if removed.Add(1) < 4 {
+				return broker.ErrUnavailable
+			}
+			return nil
+		}
+		h := newHub(t, b, hub.Options{Workers: 1, Linger: time.Second})
+		join(t, h, &lines{}, false, "c").leave()
+		time.Sleep(2 * time.Second)
+		join(t, h, &lines{}, false, "other").leave() // while the other is tried
+		time.Sleep(time.Minute)
+		if n := removed.Load(); n < 4 || n > 6 {
+			t.Errorf("tried to remove %d times", n)
+		}
+		if n := h.Stats().Channels; n != 1 {
+			t.Errorf("%d channels are left, want the hub's own", n)
+		}
+		h.Close()
+		_ = b.Close()
+	})
+}
+
+// What no client can have is refused at once, alone, and with a reason.
+func TestJoinRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.New()
+		h := newHub(t, b, hub.Options{Workers: 1})
+		for name, sub := range map[string]transport.Subscriber{
+			"no channel":        {},
+			"an empty name":     {Channels: []string{"a", ""}},
+			"a reserved name":   {Channels: []string{"__pregon.heartbeat.x"}},
+			"a control":         {Channels: []string{"a\x00"}},
+			"the same twice":    {Channels: []string{"a", "b", "a"}},
+			"too few starts":    {Channels: []string{"a", "b"}, Starts: make([]transport.Start, 1)},
+			"a start without a": {Starts: make([]transport.Start, 1)},
+		} {
+			sub.Socket, sub.Encoding = sockets.New(), &lines{}
+			if _, err := h.Join(context.Background(), sub); !errors.Is(err, hub.ErrSubscriber) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		join(t, h, &lines{}, false, "a", "b").leave()
+		if n := h.Sessions(); n != 0 {
+			t.Errorf("%d sessions are left", n)
 		}
 		h.Close()
 		_ = b.Close()

@@ -36,6 +36,13 @@ func (l *ledger) say(channel, text string, heard bool) broker.Position {
 	return m.Position
 }
 
+// next returns the position of the next message.
+func (l *ledger) next(channel string) broker.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return broker.Position{Epoch: l.epoch, Seq: l.seq[channel]}
+}
+
 // skip uses up a position without a message.
 func (l *ledger) skip(channel string) {
 	l.mu.Lock()

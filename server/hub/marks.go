@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -188,8 +189,18 @@ func (h *Hub) settleWith(t *topic, mark broker.Position) error {
 
 // Mark returns where the newest mark of a channel is: a client that continues from
 // there or from before may have missed a message of another program's. It is zero
-// where there is none.
-func (h *Hub) Mark(channel string) (mark broker.Position, err error) {
+// where there is none. While the node is still finding out what a lost link has cost,
+// it waits for that.
+func (h *Hub) Mark(ctx context.Context, channel string) (broker.Position, error) {
+	for {
+		mark, err := h.newestMark(channel)
+		if !errors.Is(err, errUnsettled) || !wait(ctx, jitter(minBackoff)) {
+			return mark, err
+		}
+	}
+}
+
+func (h *Hub) newestMark(channel string) (mark broker.Position, err error) {
 	if h.marking != nil {
 		marks, err := h.marking.read(channel)
 		if err != nil {
@@ -210,7 +221,7 @@ func (h *Hub) Mark(channel string) (mark broker.Position, err error) {
 }
 
 // errUnsettled means that a node is still finding out what the feed may have lost.
-var errUnsettled = errors.New("hub: it is not known yet whether something was missed")
+var errUnsettled = fmt.Errorf("hub: it is not known yet whether something was missed: %w", broker.ErrUnavailable)
 
 // ownMark returns the newest mark that this node has made, and whether it is still
 // finding out whether there must be another.

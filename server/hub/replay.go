@@ -63,11 +63,11 @@ func (h *Hub) cursor(o origin) broker.Position {
 // everything follows. It returns false where nothing more is to be sent.
 func (h *Hub) answer(c *catchup, at broker.Position, recovered bool) bool {
 	told := c.session.Encoding.Subscribed(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
-	if told == nil && !recovered {
+	if len(told) == 0 && !recovered {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndUnrecovered})
 		return false
 	}
-	return told == nil || c.send(h.ctx, told, 0)
+	return len(told) == 0 || c.send(h.ctx, told, 0)
 }
 
 func (c *catchup) channel() string { return c.group().topic.name }
@@ -88,7 +88,7 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered b
 		if err != nil {
 			return err
 		}
-		mark, err := h.Mark(c.channel())
+		mark, err := h.newestMark(c.channel())
 		there = err == nil && page.Complete
 		recovered = there && newest[0].Epoch == after.Epoch && after.Compare(mark) > 0
 		return err
@@ -182,7 +182,7 @@ func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok 
 	tell := func(g transport.Gap) {
 		told := e.Gap(g)
 		frames = append(frames, told...)
-		ok = ok && told != nil
+		ok = ok && len(told) > 0
 	}
 	if o.misses(page) {
 		tell(gapBefore(channel, o.at, page.Messages))
@@ -223,7 +223,7 @@ func (h *Hub) goLive(c *catchup, o origin) {
 // whether it is still there.
 func (h *Hub) tellLoss(c *catchup, o origin) bool {
 	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: o.at})
-	if told == nil {
+	if len(told) == 0 {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
 		return false
 	}

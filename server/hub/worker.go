@@ -214,7 +214,7 @@ func (w *worker) gap(g *group, told frame) {
 // sendGap tells s of a gap, or ends it where it has no words for that. It fits, or s
 // goes: it must not miss that.
 func (w *worker) sendGap(s *session, told []byte) {
-	if told == nil {
+	if len(told) == 0 {
 		w.mute(s)
 		w.leaving.add(s, transport.EndGap)
 		return

@@ -13,3 +13,5 @@ func awaitInput(syscall.RawConn) error { return nil }
 type Writer struct{}
 
 func (w *Writer) write(syscall.RawConn, []byte) (int, error) { return 0, syscall.ENOTSUP }
+
+func unacknowledged(syscall.RawConn) int { return 0 }

@@ -21,7 +21,13 @@
 // them is refused with [ErrSlow], and it is the sender's to decide: the hub ends
 // such a connection with [Socket.Cut]. Or the sender has decided before: where a
 // [Batch] has a Gap, the older half of what waits is dropped and the Gap sent in
-// its place. A peer that takes nothing for [Limits].Stall is disconnected.
+// its place. The newest Batch stays, even beside a write under way that fills the
+// bound alone; so the least that a queue takes up is one Batch and one write of 64 KiB.
+//
+// A peer that takes nothing for [Limits].Stall is disconnected, and counted by
+// [Group.Stalled]. Taking is what its system acknowledges: one that reads slowly but
+// steadily is kept. Where the system does not tell, which only Linux does, it is a
+// write of 64 KiB that is done.
 //
 // # Life
 //

@@ -1,6 +1,8 @@
 package socket_test
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"testing"
 
@@ -71,6 +73,9 @@ func TestEveryHoleIsTold(t *testing.T) {
 				next[f.kind], told[f.kind] = f.number+1, false
 			}
 		}
+		if newest := channels[len(channels)-1]; next[newest] < sent[newest] {
+			t.Fatalf("the newest of all, %c%d, is missing", newest, sent[newest]-1)
+		}
 		for c, n := range sent {
 			if next[c] < n && !told[c] {
 				t.Fatalf("the last %d of %c are missing in silence", n-next[c], c)
@@ -81,6 +86,52 @@ func TestEveryHoleIsTold(t *testing.T) {
 			t.Fatalf("%d are missing, %d were counted", missing, dropped)
 		}
 	})
+}
+
+// The newest stays, though it is nearly all that may wait, and a write of as much is
+// under way.
+func TestTheNewestStays(t *testing.T) {
+	const size = 60_000
+	g := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 100, Stall: limits.Stall, Linger: limits.Linger})
+	s, peer := pair(t, g, false)
+	defer g.Wait()
+	defer s.Close()
+	defer peer.Close()
+	s.Open()
+	var w socket.Writer
+	const sent = 50
+	for i := range sent {
+		if _, err := s.Send(&w, socket.Batch{Frames: frame('a', i, size), Messages: 1, Gap: frame('A', 0, 0)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.End(nil)
+	received := readAll(peer, 1<<16)
+	if newest := frame('a', sent-1, size); !bytes.HasSuffix(received, newest) {
+		t.Errorf("%d bytes arrived, and the newest message is not the last", len(received))
+	}
+}
+
+// An empty Gap says nothing: such a Batch is not dropped.
+func TestEmptyGap(t *testing.T) {
+	g := socket.NewGroup(socket.Limits{Bytes: 1 << 10, Messages: 100, Stall: limits.Stall, Linger: limits.Linger})
+	s := g.New() // which holds what it is sent
+	var w socket.Writer
+	send := func() error {
+		dropped, err := s.Send(&w, socket.Batch{Frames: frame('a', 0, 600), Messages: 1, Gap: []byte{}})
+		if dropped > 0 {
+			t.Error("something was dropped")
+		}
+		return err
+	}
+	if err := send(); err != nil {
+		t.Fatal(err)
+	}
+	if err := send(); !errors.Is(err, socket.ErrSlow) {
+		t.Error("the second was answered with", err)
+	}
+	_ = s.Close()
+	g.Wait()
 }
 
 // readSlowly reads once for each size, and to the end when there are no more.

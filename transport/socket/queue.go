@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// maxWrite is how much of a queue goes into one write, and so the least that a
-// peer must take within Limits.Stall to be kept.
+// maxWrite is how much of a queue goes into one write.
 const maxWrite = 64 << 10
 
 // A chunk is a run of whole frames, or what is left of one.
@@ -25,6 +24,10 @@ type queue struct {
 	bytes    int  // that wait or are being written
 	messages int  // likewise
 	cut      bool // chunks[0] begins in the middle of a frame
+
+	watchdog       *time.Timer // calls Socket.look; nil until there is a writer
+	progress       time.Time   // when the peer last took something
+	unacknowledged int         // when it was last looked at
 }
 
 func (q *queue) append(c chunk) {
@@ -55,17 +58,14 @@ func (q *queue) insert(frame []byte, l Limits) error {
 
 // makeRoom drops the oldest chunks that may be dropped until no more than half
 // of l waits: so it happens rarely, and costs little however long the queue is.
-// The newest is dropped only where it alone is too much beside what is being
-// written. It returns how many messages are gone.
+// The newest stays, though it alone may be too much beside what is being written: it
+// is what the peer needs most. It returns how many messages are gone.
 func (q *queue) makeRoom(l Limits) (dropped int) {
 	half := Limits{Bytes: l.Bytes / 2, Messages: l.Messages / 2}
 	kept := q.chunks[:0]
+	newest := len(q.chunks) - 1
 	for i, c := range q.chunks {
-		bound := half
-		if i == len(q.chunks)-1 {
-			bound = l
-		}
-		if c.gap != nil && !(i == 0 && q.cut) && q.exceeds(bound) {
+		if c.gap != nil && i != newest && !(i == 0 && q.cut) && q.exceeds(half) {
 			dropped += c.messages
 			c = q.replace(c, kept)
 		}
@@ -175,7 +175,10 @@ func (s *Socket) newQueue() {
 	}
 }
 
-func (s *Socket) startWriter() { s.group.writers.Go(s.drain) }
+func (s *Socket) startWriter() {
+	s.watch()
+	s.group.writers.Go(s.drain)
+}
 
 // drain writes until the queue is empty or the connection has failed.
 func (s *Socket) drain() {
@@ -188,11 +191,7 @@ func (s *Socket) drain() {
 		if bufs == nil {
 			return
 		}
-		err := s.Conn.SetWriteDeadline(time.Now().Add(s.group.limits.Stall))
-		if err == nil {
-			_, err = bufs.WriteTo(s.Conn)
-		}
-		if err != nil {
+		if _, err := bufs.WriteTo(s.Conn); err != nil {
 			_ = s.Close() // its reader hears of it
 			return
 		}
@@ -205,18 +204,20 @@ func (s *Socket) drain() {
 func (s *Socket) nextWrite(size, messages *int) (bufs net.Buffers, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	q := s.queue
 	if s.state == closed {
+		q.watchdog.Stop()
 		s.queue = nil
 		return nil, false
 	}
-	s.queue.bytes -= *size
-	s.queue.messages -= *messages
-	bufs, *size, *messages = s.queue.take()
+	q.bytes -= *size
+	q.messages -= *messages
+	q.progress = time.Now()
+	bufs, *size, *messages = q.take()
 	if bufs == nil {
+		q.watchdog.Stop()
 		s.queue = nil
 		s.lookAgain()
-		// A deadline that has passed would fail direct writes, too.
-		_ = s.Conn.SetWriteDeadline(time.Time{})
 	}
 	return bufs, bufs == nil && s.state == ending
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,7 +21,7 @@ var (
 type Limits struct {
 	Bytes    int           // that wait in one Socket; one message may exceed it
 	Messages int           // that wait in one Socket
-	Stall    time.Duration // longest time in which a peer takes nothing
+	Stall    time.Duration // longest time in which a peer that is written to takes nothing
 	Linger   time.Duration // longest time between our end and the peer's
 }
 
@@ -28,6 +29,7 @@ type Limits struct {
 type Group struct {
 	limits  Limits
 	writers sync.WaitGroup
+	stalled atomic.Uint64
 }
 
 // NewGroup returns a Group with these limits, all of which must be positive.
@@ -103,6 +105,7 @@ type Batch struct {
 	// and allows the Socket to drop the Batch when too much waits after it:
 	// the peer gets the Gap, once, in place of each run of Batches that were
 	// dropped with the same one.
+	// An empty Gap says nothing, and is as good as nil.
 	Gap []byte
 }
 
@@ -116,7 +119,10 @@ func (s *Socket) Send(w *Writer, b Batch) (dropped int, err error) {
 	if s.state != taking {
 		return 0, ErrClosed
 	}
-	c := chunk{bytes: b.Frames, messages: b.Messages, gap: b.Gap}
+	c := chunk{bytes: b.Frames, messages: b.Messages}
+	if len(b.Gap) > 0 {
+		c.gap = b.Gap
+	}
 	if s.holding || s.queue != nil || s.raw == nil {
 		return s.enqueue(c)
 	}
@@ -236,9 +242,4 @@ func (s *Socket) close() error {
 }
 
 // abort closes c without a word to the peer: that of TLS can take seconds.
-func abort(c net.Conn) error {
-	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = wrapped.NetConn()
-	}
-	return c.Close()
-}
+func abort(c net.Conn) error { return inner(c).Close() }

@@ -23,28 +23,33 @@ var limits = socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: 10 * time.S
 // pair returns a Socket that is attached to one end of a TCP connection, and the
 // other end. hideDescriptor makes it take the path of TLS.
 func pair(t interface{ Fatal(...any) }, g *socket.Group, hideDescriptor bool) (*socket.Socket, *net.TCPConn) {
+	s, ours, peer := unattached(t, g)
+	_ = ours.SetWriteBuffer(4 << 10) // so that writes are partial
+	if hideDescriptor {
+		s.Attach(halfCloser{ours, ours})
+	} else {
+		s.Attach(ours)
+	}
+	return s, peer
+}
+
+// unattached returns a Socket, and both ends of a TCP connection.
+func unattached(t interface{ Fatal(...any) }, g *socket.Group) (s *socket.Socket, ours, peer *net.TCPConn) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	peer, err := net.Dial("tcp", l.Addr().String())
+	dialed, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := l.Accept()
+	accepted, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10) // so that writes are partial
-	_ = peer.(*net.TCPConn).SetReadBuffer(4 << 10)
-	s := g.New()
-	if hideDescriptor {
-		s.Attach(halfCloser{c, c.(*net.TCPConn)})
-	} else {
-		s.Attach(c)
-	}
-	return s, peer.(*net.TCPConn)
+	_ = dialed.(*net.TCPConn).SetReadBuffer(4 << 10)
+	return g.New(), accepted.(*net.TCPConn), dialed.(*net.TCPConn)
 }
 
 // halfCloser hides that it has a descriptor.

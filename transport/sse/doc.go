@@ -16,25 +16,44 @@
 //	event: subscribed         whether the channel is continued from where was asked
 //	data: {"type":"subscribed","channel":"chat","id":"5Kj0…","recovered":true}
 //
+//	event: start              the first id of a stream, where there is a history
+//	id: 5Kj0…
+//	data: {"type":"start","channel":"chat","id":"5Kj0…"}
+//
 //	:                         a comment that keeps the connection alive
 //
 // LF, CR and CRLF all end a line in the stream, so each of them in a payload
 // begins another data line, and EventSource puts them together again with LF.
 // Nothing else of a payload is changed.
 //
-// The stream has no end of its own: it lasts until either side closes the
-// connection, and EventSource then comes back after the time that the first
-// block, retry, has told it.
+// Some clients (@microsoft/fetch-event-source) dispatch a message at every blank line,
+// so there is none without data before it: not after a comment, and not after retry,
+// with which a stream begins.
+//
+// # How a stream ends
+//
+// The stream has no end of its own: it lasts until either side closes the connection.
+// EventSource then comes back after the time that retry has told it. The same client
+// as above takes a stream that has ended well for the last one, and comes back only
+// from an error. So over HTTP/1.1 a stream is sent in chunks, and the last chunk, which
+// would make it complete, is never sent: all clients come back from that. HTTP/1.0 has
+// nothing like it.
+//
+// EventSource gives up for good after any status but 200 (WHATWG HTML, section 9.2.3).
+// So where a client may come back, as while the server stops or has no room, it is not
+// answered with the status but with a stream of retry and a comment that says why, which
+// is cut at once: see [Transport.Retry]. Such a stream opens, though nothing is
+// subscribed. A status is for what can never work.
 //
 // # Coming back
 //
 // EventSource keeps the last id and sends it as Last-Event-ID when it comes back,
-// so a page continues where it was without a line of code. The first block has an
-// id already, so that it does even if it lost its connection before the first
+// so a page continues where it was without a line of code. Clients that cannot set
+// a header give it in the query, as lastEventId. The stream begins with an
+// id already, so that a client continues even if it lost its connection before the first
 // message; in a channel that had none until then it is told that it was not
-// recovered, as nothing proves that. As the header cannot be changed by the page,
-// the server answers whatever is in it with a stream: EventSource gives up for good
-// after any error status. An id is the cursor of
+// recovered, as nothing proves that. As the page cannot change the id, whatever is in it
+// is answered with a stream. An id is the cursor of
 // one channel; a stream of several channels continues in that one, and is told of
 // the others that they were not recovered.
 package sse

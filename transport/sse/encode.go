@@ -3,18 +3,29 @@ package sse
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
 
-var comment = []byte(":\n\n")
+// comment keeps the connection alive. No blank line follows: some clients dispatch an
+// empty message at each blank line, whatever is before it.
+var comment = []byte(":\n")
 
 // An encoding is a Format as events of the stream.
 type encoding struct {
-	format transport.Format
-	events transport.Format // in which gaps are told, whatever the format
+	format  transport.Format
+	events  transport.Format // in which gaps are told, whatever the format
+	chunked bool             // each event is a chunk
+	ping    []byte
+}
+
+func newEncoding(format, events transport.Format, chunked bool) *encoding {
+	e := &encoding{format: format, events: events, chunked: chunked}
+	e.ping = e.block(comment)
+	return e
 }
 
 // Message implements transport.Encoding.
@@ -23,38 +34,54 @@ func (e *encoding) Message(m broker.Message) []byte {
 	payload, isBinary := e.format.AppendMessage(room[:0], m)
 	id := transport.Cursor(m.Channel, m.Position)
 	if isBinary {
-		payload = base64.StdEncoding.AppendEncode(nil, payload)
-		return AppendEvent(nil, "binary", id, payload)
+		return e.event("binary", id, base64.StdEncoding.AppendEncode(nil, payload))
 	}
-	return AppendEvent(nil, "", id, payload)
+	return e.event("", id, payload)
 }
 
 // Gap implements transport.Encoding. It has no id: the last message before it is
 // where a client continues.
 func (e *encoding) Gap(g transport.Gap) []byte {
 	payload, _ := e.events.AppendGap(nil, g)
-	return AppendEvent(nil, "gap", "", payload)
+	return e.event("gap", "", payload)
 }
 
 // Subscribed implements transport.Encoding. It has no id, as the messages that it
 // announces are yet to come.
 func (e *encoding) Subscribed(s transport.Subscribed) []byte {
 	payload, _ := e.events.AppendSubscribed(nil, s)
-	return AppendEvent(nil, "subscribed", "", payload)
+	return e.event("subscribed", "", payload)
 }
 
 // Ping implements transport.Encoding.
-func (e *encoding) Ping() []byte { return comment }
+func (e *encoding) Ping() []byte { return e.ping }
 
 // End implements transport.Encoding. A stream that ends says so by ending.
 func (e *encoding) End(transport.End) []byte { return nil }
+
+// event returns one event as it is sent.
+func (e *encoding) event(name, id string, payload []byte) []byte {
+	if !e.chunked {
+		return AppendEvent(nil, name, id, payload)
+	}
+	room := make([]byte, maxChunkHead, maxChunkHead+eventSize(name, id, payload)+len(chunkEnd))
+	return chunk(AppendEvent(room, name, id, payload))
+}
+
+// block returns whole lines as they are sent.
+func (e *encoding) block(lines []byte) []byte {
+	if !e.chunked {
+		return lines
+	}
+	return chunkOf(lines)
+}
 
 // AppendEvent appends one event to dst. The name, which must not contain line
 // ends, may be empty: EventSource then calls the event "message". The id may be
 // empty, and is left out where EventSource could not read it back: with line ends
 // it would become fields of its own, and one with NUL is ignored.
 func AppendEvent(dst []byte, name, id string, payload []byte) []byte {
-	dst = growFor(dst, len(name)+len(id)+len(payload))
+	dst = slices.Grow(dst, eventSize(name, id, payload))
 	if name != "" {
 		dst = append(dst, "event: "...)
 		dst = append(dst, name...)
@@ -81,11 +108,7 @@ func AppendEvent(dst []byte, name, id string, payload []byte) []byte {
 	}
 }
 
-// growFor makes room for an event of one line.
-func growFor(dst []byte, size int) []byte {
-	const fields = len("event: \nid: \ndata: \n\n")
-	if cap(dst)-len(dst) >= size+fields {
-		return dst
-	}
-	return append(make([]byte, 0, len(dst)+size+fields), dst...)
+// eventSize is how many bytes an event has whose payload is one line.
+func eventSize(name, id string, payload []byte) int {
+	return len("event: \nid: \ndata: \n\n") + len(name) + len(id) + len(payload)
 }

@@ -2,6 +2,9 @@ package sse_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"net/http/httputil"
 	"strings"
 	"testing"
 
@@ -64,7 +67,7 @@ func FuzzAppendEvent(f *testing.F) {
 		}
 		for _, name := range []string{"", "gap"} {
 			// As in life, something stands before it in the stream.
-			stream := sse.AppendEvent([]byte("retry: 1\n\n"), name, id, []byte(payload))
+			stream := sse.AppendEvent([]byte("retry: 1\n"), name, id, []byte(payload))
 			got := parse(stream)
 			if len(got) != 1 || got[0] != (event{name, wantID, normal(payload)}) {
 				t.Errorf("%q with id %q became %q", payload, id, got)
@@ -98,7 +101,7 @@ func TestFormats(t *testing.T) {
 		{"json", broker.Message{Channel: "c", Data: []byte("x"), Position: at}, event{"", id, `{"type":"message","channel":"c","data":"x","id":"` + id + `"}`}},
 		{"raw", broker.Message{Channel: "c", Data: []byte{0xFF}, Binary: true, Position: at}, event{"binary", id, "/w=="}},
 	} {
-		if got := parse(join(t, c.format, nil).Encoding.Message(c.m)); len(got) != 1 || got[0] != c.want {
+		if got := parse(unchunked(t, join(t, c.format, nil).Encoding.Message(c.m))); len(got) != 1 || got[0] != c.want {
 			t.Errorf("%s: %q, want %q", c.format, got, c.want)
 		}
 	}
@@ -112,8 +115,59 @@ func TestEventsHaveNoID(t *testing.T) {
 		"gap":        e.Gap(transport.Gap{Channel: "c", From: at, To: at}),
 		"subscribed": e.Subscribed(transport.Subscribed{Channel: "c", Position: at}),
 	} {
-		if got := parse(b); len(got) != 1 || got[0].name != name || got[0].id != "" {
+		if got := parse(unchunked(t, b)); len(got) != 1 || got[0].name != name || got[0].id != "" {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+}
+
+// unchunked returns what chunks carry, of which the last is not the end of the answer.
+func unchunked(t testing.TB, chunks []byte) []byte {
+	t.Helper()
+	stream, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(chunks)))
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("%q: %v, want chunks without an end", chunks, err)
+	}
+	return stream
+}
+
+// What is sent has a size that is right, however long it is, and takes two allocations:
+// the payload and its event.
+func TestChunks(t *testing.T) {
+	e := join(t, "raw", nil).Encoding
+	for _, size := range []int{0, 1, 2, 9, 10, 100, 240, 1 << 10, 64 << 10, 1 << 20} {
+		m := broker.Message{Channel: "c", Data: bytes.Repeat([]byte("x"), size)}
+		want := "data: " + string(m.Data) + "\n\n"
+		if got := unchunked(t, e.Message(m)); string(got) != want {
+			t.Errorf("%d bytes became %.50q", size, got)
+		}
+		if n := testing.AllocsPerRun(10, func() { e.Message(m) }); size <= 240 && n > 2 {
+			t.Errorf("%d bytes: %v allocations", size, n)
+		}
+	}
+}
+
+// Some clients dispatch an event at every blank line: so there is none without data
+// before it, and what has no blank line may stand before anything.
+func TestNoBlankLineWithoutData(t *testing.T) {
+	s := connect(t, "HTTP/1.1", "json", nil)
+	e := s.subscriber.Encoding
+	var stream []byte
+	for _, block := range [][]byte{
+		e.Ping(), e.Message(broker.Message{Channel: "c", Data: []byte("1")}), e.Ping(), e.Ping(),
+		e.Gap(transport.Gap{Channel: "c"}), e.Message(broker.Message{Channel: "c"}), e.Ping(),
+	} {
+		stream = append(stream, block...)
+	}
+	text := string(s.opening) + string(unchunked(t, stream))
+	data := false
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		if line == "" && !data {
+			t.Fatalf("a blank line without data before it:\n%s", text)
+		}
+		data = line != "" && (data || strings.HasPrefix(line, "data:"))
+	}
+	if got := parse([]byte(text)); len(got) != 4 {
+		t.Errorf("%d events, want start, message, gap and message: %q", len(got), got)
 	}
 }

@@ -3,21 +3,11 @@ package sse
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/socket"
-)
-
-// Clients come back after a random time in this range, so that those of a server
-// that has stopped do not all come back at once.
-const (
-	minRetry = 500 * time.Millisecond
-	maxRetry = 3 * time.Second
 )
 
 func init() {
@@ -26,19 +16,30 @@ func init() {
 
 // A Transport serves clients that read an event stream.
 type Transport struct {
-	env       transport.Env
-	encodings map[string]*encoding // by the Format's name
-	readers   sync.WaitGroup
+	env      transport.Env
+	chunked  map[string]*encoding // by the Format's name
+	plain    map[string]*encoding // for HTTP/1.0, which has no chunks
+	readers  sync.WaitGroup
+	noHijack sync.Once // logs that connections cannot be taken over
 }
 
 // New returns a Transport.
 func New(env transport.Env) *Transport {
-	t := &Transport{env: env, encodings: map[string]*encoding{}}
+	t := &Transport{env: env, chunked: map[string]*encoding{}, plain: map[string]*encoding{}}
 	events, _ := transport.FormatByName("json")
 	for _, f := range transport.Formats() {
-		t.encodings[f.Name()] = &encoding{format: f, events: events}
+		t.chunked[f.Name()] = newEncoding(f, events, true)
+		t.plain[f.Name()] = newEncoding(f, events, false)
 	}
 	return t
+}
+
+// encodingOf returns the encoding of f for the client that made r.
+func (t *Transport) encodingOf(r *http.Request, f transport.Format) *encoding {
+	if r.ProtoAtLeast(1, 1) {
+		return t.chunked[f.Name()]
+	}
+	return t.plain[f.Name()]
 }
 
 // DefaultFormat implements transport.Transport.
@@ -47,11 +48,28 @@ func (t *Transport) DefaultFormat() string { return "raw" }
 // Wait implements transport.Transport.
 func (t *Transport) Wait() { t.readers.Wait() }
 
+// idParameters are the names under which clients that cannot set a header put the id
+// into the query: the first is the default of the EventSource polyfills, the second
+// is usual elsewhere.
+var idParameters = []string{"lastEventId", "lastEventID"}
+
+// Parameters implements transport.Resumer.
+func (t *Transport) Parameters() []string { return idParameters }
+
 // LastID implements transport.Resumer. EventSource sends the id of the last event
-// that had one.
+// that had one as a header; where it does, the query is from the page's first
+// address, and older.
 func (t *Transport) LastID(r *http.Request) (string, bool) {
-	id := r.Header.Get("Last-Event-ID")
-	return id, id != ""
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id, true
+	}
+	query := r.URL.Query()
+	for _, name := range idParameters {
+		if id := query.Get(name); id != "" {
+			return id, true
+		}
+	}
+	return "", false
 }
 
 var _ transport.Resumer = (*Transport)(nil)
@@ -64,11 +82,16 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 		return &transport.Problem{Status: http.StatusHTTPVersionNotSupported, Code: "bad_protocol",
 			Detail: "Event streams are served over HTTP/1.1."}
 	}
+	if p := transport.CheckHijack(w); p != nil {
+		t.noHijack.Do(func() { t.env.Logger.Error("sse: no client can be served", "error", p) })
+		return p
+	}
 	s := t.env.Sockets.New()
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
+	e := t.encodingOf(r, wanted.Format)
 	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
-		Socket: s, Encoding: t.encodings[wanted.Format.Name()], Channels: wanted.Channels, Starts: wanted.Starts,
+		Socket: s, Encoding: e, Channels: wanted.Channels, Starts: wanted.Starts,
 	})
 	if err != nil {
 		return err
@@ -82,39 +105,21 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 		return fmt.Errorf("sse: take over the connection: %w", err)
 	}
 	s.Attach(conn)
-	if _, err := s.Write(head(w.Header(), transport.Cursor(wanted.Channels[0], session.Began()))); err == nil {
+	opening := appendStart(retryAfter(minRetry), wanted.Channels[0], session.Began())
+	if _, err := s.Write(e.response(w.Header(), opening)); err == nil {
 		s.Open()
 	} // else the client has gone, as its reader will find
 	go t.read(s, session)
 	return nil
 }
 
-// head is the response up to the first event, with the headers that were set
-// before. It sets the client's last id, which may be empty.
-func head(set http.Header, id string) []byte {
-	h := set.Clone()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // or nginx would collect events before sending
-	h.Set("Connection", "close")
-	var b strings.Builder
-	b.WriteString("HTTP/1.1 200 OK\r\n")
-	_ = h.Write(&b) // a Builder takes everything
-	retry := minRetry + rand.N(maxRetry-minRetry)
-	fmt.Fprintf(&b, "\r\nretry: %d\n", retry.Milliseconds())
-	if id != "" {
-		fmt.Fprintf(&b, "id: %s\n", id)
-	}
-	b.WriteByte('\n')
-	return []byte(b.String())
-}
-
 // read waits for the client to go. It has nothing to say; one that says more
-// than MaxInbound bytes is cut off.
+// than MaxInbound bytes is cut off. The session ends after its connection, so that
+// the hub counts, and waits for, all connections that there are.
 func (t *Transport) read(s *socket.Socket, session transport.Session) {
 	defer t.readers.Done()
-	defer s.Close()
 	defer session.Leave()
+	defer s.Close()
 	limit := t.env.MaxInbound
 	var buf [64]byte // small, as there is one for every connection
 	for limit > 0 {

@@ -1,10 +1,17 @@
 package sse_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,8 +38,16 @@ func (stay) Began() broker.Position { return began }
 
 var began = broker.Position{Epoch: 7, Seq: 3}
 
-// join connects a client for the time of the test, and returns what it became.
-func join(t *testing.T, format string, starts []transport.Start) transport.Subscriber {
+// A connection is a client and what it became.
+type connection struct {
+	subscriber transport.Subscriber
+	header     http.Header
+	chunked    bool
+	opening    []byte // what the stream begins with
+}
+
+// connect connects a client for the time of the test.
+func connect(t *testing.T, proto, format string, starts []transport.Start) connection {
 	t.Helper()
 	hub := make(capture, 1)
 	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
@@ -43,17 +58,104 @@ func join(t *testing.T, format string, starts []transport.Start) transport.Subsc
 			t.Error(err)
 		}
 	}))
-	resp, err := web.Client().Get(web.URL)
+	conn, err := net.Dial("tcp", web.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = resp.Body.Close()
+		_ = conn.Close()
 		web.Close()
 		tr.Wait()
 		sockets.Wait()
 	})
-	return <-hub
+	_, _ = io.WriteString(conn, "GET / "+proto+"\r\nHost: c\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opening := make([]byte, 1<<10)
+	n, _ := resp.Body.Read(opening)
+	return connection{<-hub, resp.Header, len(resp.TransferEncoding) > 0, opening[:n]}
+}
+
+// join is connect for what the hub gets.
+func join(t *testing.T, format string, starts []transport.Start) transport.Subscriber {
+	t.Helper()
+	return connect(t, "HTTP/1.1", format, starts).subscriber
+}
+
+// A stream begins with the time after which to come back, and an event that has the
+// first id. It is in chunks where HTTP has them.
+func TestOpening(t *testing.T) {
+	for proto, chunked := range map[string]bool{"HTTP/1.1": true, "HTTP/1.0": false} {
+		c := connect(t, proto, "raw", nil)
+		if c.chunked != chunked || c.header.Get("Content-Type") != "text/event-stream" || c.header.Get("Content-Length") != "" {
+			t.Errorf("%s: chunked %v, headers %v", proto, c.chunked, c.header)
+		}
+		id := transport.Cursor("c", began)
+		want := regexp.MustCompile("^retry: [0-9]{3,4}\nevent: start\nid: " + id + `
+data: {"type":"start","channel":"c","id":"` + id + `"}` + "\n\n$")
+		if !want.Match(c.opening) {
+			t.Errorf("%s: the stream begins with %q", proto, c.opening)
+		}
+		message := c.subscriber.Encoding.Message(broker.Message{Channel: "c", Data: []byte("hola")})
+		if got := strings.HasPrefix(string(message), "data:"); got == chunked {
+			t.Errorf("%s: a message is %q", proto, message)
+		}
+	}
+}
+
+// A problem after which a client may come back is a stream that says when, and why,
+// and is cut: clients that are content with a stream that has ended come back, too.
+func TestRetry(t *testing.T) {
+	p := &transport.Problem{Status: 503, Code: "full", Detail: "All\nseats are taken.", RetryAfter: 7}
+	tr := sse.New(transport.Env{})
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "https://example.com")
+		tr.Retry(w, r, p)
+	}))
+	defer web.Close()
+	resp, err := web.Client().Get(web.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the answer ended with %v, want a cut", err)
+	}
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Access-Control-Allow-Origin") == "" {
+		t.Error(resp.Status, resp.Header)
+	}
+	found := regexp.MustCompile(`^retry: ([0-9]+)\n: 503 full: All seats are taken\.\n$`).FindSubmatch(body)
+	if found == nil {
+		t.Fatalf("the answer is %q", body)
+	}
+	if after, _ := strconv.Atoi(string(found[1])); after < 7000 {
+		t.Errorf("retry after %d ms", after)
+	}
+}
+
+// Where the connection cannot be taken over, nobody joins, and the answer says why.
+func TestHiddenHijacker(t *testing.T) {
+	hub := make(capture, 1)
+	var log strings.Builder
+	tr := sse.New(transport.Env{Hub: hub, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for range 2 {
+		f, _ := transport.FormatByName("raw")
+		err := tr.Serve(struct{ http.ResponseWriter }{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/", nil),
+			transport.Wanted{Channels: []string{"c"}, Format: f})
+		var p *transport.Problem
+		if !errors.As(err, &p) || p.Status != 500 || p.Code != "no_hijack" {
+			t.Errorf("answered with %v", err)
+		}
+	}
+	if len(hub) > 0 {
+		t.Error("somebody joined")
+	}
+	if n := strings.Count(log.String(), "no_hijack"); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
 }
 
 // Where a client wants to begin reaches the hub.
@@ -68,13 +170,16 @@ func TestStartsReachTheHub(t *testing.T) {
 func TestLastID(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	for _, c := range []struct {
-		sent []string
-		want string
-		said bool
+		query string
+		sent  []string
+		want  string
+		said  bool
 	}{
-		{nil, "", false}, {[]string{""}, "", false}, {[]string{"abc"}, "abc", true}, {[]string{long}, long, true},
+		{"", nil, "", false}, {"", []string{""}, "", false}, {"", []string{"abc"}, "abc", true}, {"", []string{long}, long, true},
+		{"lastEventId=abc", nil, "abc", true}, {"lastEventID=abc", nil, "abc", true}, {"lastEventId=", nil, "", false},
+		{"lastEventId=old", []string{"new"}, "new", true}, {"lasteventid=abc", nil, "", false},
 	} {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/?"+c.query, nil)
 		r.Header["Last-Event-Id"] = c.sent
 		if id, said := sse.New(transport.Env{}).LastID(r); id != c.want || said != c.said {
 			t.Errorf("%q: %q, %v", c.sent, id, said)

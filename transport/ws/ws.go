@@ -18,6 +18,7 @@ type Transport struct {
 	plain    map[string]*encoding // by the Format's name
 	deflated map[string]*encoding
 	readers  sync.WaitGroup
+	noHijack sync.Once // logs that connections cannot be taken over
 }
 
 // New returns a Transport.
@@ -40,6 +41,10 @@ func (t *Transport) Wait() { t.readers.Wait() }
 // confirmed all channels.
 func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
 	if p := checkHandshake(r); p != nil {
+		return p
+	}
+	if p := transport.CheckHijack(w); p != nil {
+		t.noHijack.Do(func() { t.env.Logger.Error("ws: no client can be served", "error", p) })
 		return p
 	}
 	encodings, upgrader := t.plain, plainUpgrader

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+)
+
+// bodies bounds what the bodies of all requests under way take together. It counts
+// what has come, not what a client says will come.
+type bodies struct {
+	most int64
+	used atomic.Int64
+}
+
+var errBodies = errors.New("server: the bodies of all requests take too much")
+
+// bounded has what is read of the body of a request count until next has returned.
+// Its first bytes are free, so that there is always room for a short one.
+func (b *bodies) bounded(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		counted := &countedBody{ReadCloser: r.Body, bodies: b, free: knownBody}
+		defer func() { b.used.Add(-counted.counts) }()
+		r.Body = counted
+		return next(w, r)
+	}
+}
+
+// A countedBody is the body of one request.
+type countedBody struct {
+	io.ReadCloser
+	bodies *bodies
+	free   int64 // bytes that do not count
+	counts int64 // bytes that do
+}
+
+// Read implements io.Reader.
+func (c *countedBody) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if c.free -= int64(n); c.free >= 0 {
+		return n, err
+	}
+	more := -c.free
+	c.free = 0
+	c.counts += more
+	if c.bodies.used.Add(more) > c.bodies.most {
+		return 0, errBodies
+	}
+	return n, err
+}

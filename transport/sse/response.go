@@ -1,0 +1,88 @@
+package sse
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// Clients come back after at least minRetry, and up to retrySpread later, so that
+// those of a server that has stopped do not all come back at once.
+const (
+	minRetry    = 500 * time.Millisecond
+	retrySpread = 2500 * time.Millisecond
+)
+
+// answerTime is how long a client may take to read the answer of Retry.
+const answerTime = 5 * time.Second
+
+// response is the answer up to the first event: the headers, those that were set
+// before included, and the lines of opening.
+func (e *encoding) response(set http.Header, opening []byte) []byte {
+	h := set.Clone()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // or nginx would collect events before sending
+	h.Set("Connection", "close")
+	if e.chunked {
+		h.Set("Transfer-Encoding", "chunked")
+	}
+	var b strings.Builder
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(&b) // a Builder takes everything
+	b.WriteString("\r\n")
+	b.Write(e.block(opening))
+	return []byte(b.String())
+}
+
+// retryAfter returns the line that tells EventSource when to come back. No blank line
+// follows, as after a comment: the line counts at once.
+func retryAfter(least time.Duration) []byte {
+	return fmt.Appendf(nil, "retry: %d\n", (least + rand.N(retrySpread)).Milliseconds())
+}
+
+// appendStart appends the event that gives a client its first id, where there is one.
+// EventSource remembers an id when its event ends, some clients only if that has data,
+// and others dispatch it if it has none: so it has data, and a name that no page
+// listens to unless it wants to.
+func appendStart(dst []byte, channel string, began broker.Position) []byte {
+	id := transport.Cursor(channel, began)
+	if id == "" {
+		return dst
+	}
+	data, err := json.Marshal(struct {
+		Type    string `json:"type"`
+		Channel string `json:"channel"`
+		ID      string `json:"id"`
+	}{"start", channel, id})
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return AppendEvent(dst, "start", id, data)
+}
+
+var _ transport.Retrier = (*Transport)(nil)
+
+// Retry implements transport.Retrier. The answer is a stream that ends at once, and
+// not well: see the package's documentation. A comment in it says why.
+func (t *Transport) Retry(w http.ResponseWriter, r *http.Request, p *transport.Problem) {
+	e := t.encodingOf(r, transport.Formats()[0]) // no message is encoded
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		p.ServeHTTP(w, r)
+		return
+	}
+	defer conn.Close()
+	lines := retryAfter(max(minRetry, time.Duration(p.RetryAfter)*time.Second))
+	lines = fmt.Appendf(lines, ": %s\n", oneLine.Replace(p.Error()))
+	_ = conn.SetDeadline(time.Now().Add(answerTime)) // fails only where the write does, too
+	_, _ = conn.Write(e.response(w.Header(), lines)) // a client that has gone is no error of ours
+}
+
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
