@@ -20,6 +20,7 @@ type visitor struct {
 	chaos   *chaos
 	channel int
 	bites   func() int // messages after which a client drops its connection; nil for any number
+	away    stay       // for how long it stays away then; nil for a moment
 }
 
 // path returns the path of the channel behind a route.
@@ -36,6 +37,14 @@ func hopping() time.Duration { return time.Duration(50+rand.IntN(450)) * time.Mi
 
 // between waits a little before a client comes back.
 func between(ctx context.Context) { pause(ctx, time.Duration(5+rand.IntN(20))*time.Millisecond) }
+
+func (v *visitor) between(ctx context.Context) {
+	if v.away == nil {
+		between(ctx)
+	} else {
+		pause(ctx, v.away())
+	}
+}
 
 func pause(ctx context.Context, d time.Duration) {
 	select {
@@ -57,7 +66,7 @@ func (s stay) limited(ctx context.Context) (context.Context, context.CancelFunc)
 func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 	cursor := ""
 	dialer := websocket.Dialer{NetDialContext: v.chaos.dial}
-	for ; ctx.Err() == nil; between(ctx) {
+	for ; ctx.Err() == nil; v.between(ctx) {
 		conn, resp, err := dialer.DialContext(ctx, "ws://"+v.chaos.address()+v.path("/ws/")+"?format="+format+andSince(cursor), nil)
 		if err != nil {
 			v.refused(err)
@@ -90,7 +99,7 @@ func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 			v.unrecovered()
 			cursor = ""
 		case format != "json":
-			cursor = v.chaos.load.cursor(v.newest())
+			cursor = v.chaos.load.awaitCursor(ctx, v.newest())
 		}
 		if cursor == "" {
 			v.anew()
@@ -160,7 +169,7 @@ func (v *visitor) answered(recovered bool) {
 // listenSSE hears the channel as EventSource does, which continues by itself.
 func (v *visitor) listenSSE(ctx context.Context, s stay) {
 	cursor := ""
-	for ; ctx.Err() == nil; between(ctx) {
+	for ; ctx.Err() == nil; v.between(ctx) {
 		visit, end := s.limited(ctx)
 		err := v.readStream(visit, &cursor)
 		if err == errEnough {

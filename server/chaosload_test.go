@@ -31,6 +31,8 @@ type load struct {
 
 	refused atomic.Int64 // publications that were said not to have happened
 	unknown atomic.Int64 // and those of which nobody knows
+	unheard atomic.Int64 // and of strangers, those that no node has heard
+	split   atomic.Int64 // and of neighbours, those that a replaced master has accepted
 }
 
 // A publisher publishes to one channel, one message after the other.
@@ -113,6 +115,9 @@ func (c *chaos) publish(again bool) {
 // a channel that was is told that it may have missed something.
 func (l *load) begin() {
 	for _, p := range l.publishers {
+		if p.stranger {
+			continue // it has a place in no history
+		}
 		if err := p.say(0); err != nil {
 			l.chaos.t.Fatal("the first message of a channel:", err)
 		}
@@ -159,6 +164,10 @@ func (l *load) say(p *publisher, n int) error {
 		p.accept(n)
 	case errors.Is(err, errUnknown):
 		l.unknown.Add(1)
+	case errors.Is(err, errUnheard):
+		l.unheard.Add(1)
+	case errors.Is(err, errSplit):
+		l.split.Add(1)
 	default:
 		l.refused.Add(1)
 	}
@@ -211,11 +220,19 @@ func (l *load) remember(text, cursor string) {
 	}
 }
 
-// cursor returns that of a message, empty where it is not known.
-func (l *load) cursor(text string) string {
-	cursor, _ := l.cursors.Load(text)
-	known, _ := cursor.(string)
-	return known
+// awaitCursor returns the cursor of a message, which its publisher may learn a little
+// after others have heard it. It is empty where it is not known.
+func (l *load) awaitCursor(ctx context.Context, text string) string {
+	for range 20 {
+		if !l.remembers || text == "" || ctx.Err() != nil {
+			return ""
+		}
+		if cursor, ok := l.cursors.Load(text); ok {
+			return cursor.(string)
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+	return ""
 }
 
 // begin notes that n is about to be published.
@@ -272,6 +289,18 @@ func (l *load) newest() []int {
 		p.mu.Unlock()
 	}
 	return newest
+}
+
+// ofStrangers returns how many messages of strangers a node has heard.
+func (l *load) ofStrangers() (n int64) {
+	for _, p := range l.publishers {
+		p.mu.Lock()
+		if p.stranger {
+			n += p.count
+		}
+		p.mu.Unlock()
+	}
+	return n
 }
 
 // total returns how many were accepted that a history has.

@@ -11,11 +11,11 @@ import (
 // place.
 type strangers struct {
 	outside map[int]*stranger // by publisher; nil where the client hears no strangers
-	begun   func(publisher int) int
-	stays   bool // it does not drop connections by itself
+	stays   bool              // it does not drop connections by itself
 
 	reasons    map[string]int // gaps told, "" for a connection that was closed
 	yes, no    int            // times that the client was told to be recovered, or not
+	repeats    int            // messages heard again after coming back
 	missed     int            // messages that are missing without a word
 	overlooked []string       // that are missing though the client was told to have missed nothing
 }
@@ -23,6 +23,7 @@ type strangers struct {
 // A stranger is what one client has heard of one of them.
 type stranger struct {
 	last    int  // the newest number heard
+	here    int  // and over this connection
 	excused int  // up to which numbers may be missing
 	resumed bool // since last the client was told that it has missed nothing
 }
@@ -38,8 +39,12 @@ func (s *stranger) reached() int { return max(s.last, s.excused) }
 // that was begun after the client had come, or had last been told. The caller holds
 // the lock.
 func (c *checker) hearStranger(s *stranger, publisher, n int) {
-	if n <= s.last {
-		c.fail("heard %d of stranger %d after %d", n, publisher, s.last)
+	if n <= s.here {
+		c.fail("heard %d of stranger %d after %d", n, publisher, s.here)
+		return
+	}
+	if s.here = n; n <= s.last {
+		c.repeats++ // another node hears it a little later, and nothing says that it is the same
 		return
 	}
 	for missing := s.reached() + 1; missing < n; missing++ {
@@ -59,18 +64,25 @@ func (c *checker) overlook(format string, args ...any) {
 	c.overlooked = append(c.overlooked, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...)+c.before())
 }
 
+// comeToStrangers notes that the client has a new connection, with a cursor or
+// without. The caller holds the lock.
+func (c *checker) comeToStrangers(cursor string) {
+	for _, s := range c.outside {
+		s.here = 0
+	}
+	if cursor == "" {
+		c.excuseStrangers()
+		return
+	}
+	for _, s := range c.outside {
+		s.resumed = true
+	}
+}
+
 // excuseStrangers excuses what was begun by now. The caller holds the lock.
 func (c *checker) excuseStrangers() {
 	for publisher, s := range c.outside {
 		s.excused, s.resumed = c.begun(publisher), false
-	}
-}
-
-// continueStrangers notes that the client comes back with a cursor. The caller holds
-// the lock.
-func (c *checker) continueStrangers() {
-	for _, s := range c.outside {
-		s.resumed = true
 	}
 }
 
@@ -89,6 +101,7 @@ func (c *checker) unrecovered() {
 	c.no++
 	c.gaps++
 	c.note("not recovered")
+	c.anewed = c.here != nil && !c.kept
 	c.excuse()
 }
 
@@ -135,9 +148,9 @@ func (v *visitor) paged(complete bool, since, asked time.Time) {
 func TestChaosCheckerOfStrangers(t *testing.T) {
 	const come, comeBack, gap, unrecovered = "come", "come back", "gap", "unrecovered"
 	for _, c := range []struct {
-		name               string
-		heard              []string // of 0, and what happens between; a message is published just before it is heard
-		missed, overlooked int
+		name             string
+		heard            []string // of 0, and what happens between; a message is published just before it is heard
+		errs, overlooked int
 	}{
 		{"all", []string{come, "0 1", "0 2"}, 0, 0},
 		{"the first", []string{come, "0 2"}, 1, 0},
@@ -152,6 +165,9 @@ func TestChaosCheckerOfStrangers(t *testing.T) {
 		{"missing while away and told", []string{come, "0 1", "publish 0 2", comeBack, unrecovered, "0 3"}, 0, 0},
 		{"missing while away and told by a gap", []string{come, "0 1", "publish 0 2", comeBack, gap, "0 3"}, 0, 0},
 		{"missing after it came back", []string{come, "0 1", comeBack, unrecovered, "0 2", "0 4"}, 1, 0},
+		{"twice", []string{come, "0 1", "0 1"}, 1, 0},
+		{"late", []string{come, "0 1", "0 3", "0 2"}, 2, 0},
+		{"twice after it came back", []string{come, "0 1", "0 2", comeBack, unrecovered, "0 1", "0 2", "0 3"}, 0, 0},
 		{"begun anew", []string{come, "0 1", "publish 0 2", come, "0 3"}, 0, 0},
 	} {
 		published := map[int]int{}
@@ -177,7 +193,7 @@ func TestChaosCheckerOfStrangers(t *testing.T) {
 				ch.hear(h)
 			}
 		}
-		if _, _, errs := ch.report(); len(errs) != c.missed || ch.missed != c.missed || len(ch.overlooked) != c.overlooked {
+		if _, _, errs := ch.report(); len(errs) != c.errs || len(ch.overlooked) != c.overlooked {
 			t.Errorf("%s: %q, %q", c.name, errs, ch.overlooked)
 		}
 	}
