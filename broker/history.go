@@ -17,7 +17,7 @@ import (
 //
 // With history on, each message that Publish accepts gets a [Position], which its
 // Receipt and every delivery carry. A message is kept before any Feed delivers it, so
-// that whoever has heard it and then reads the history finds it there, unless it was
+// that a reader that has heard it and then reads the history finds it there, unless it was
 // deleted or lost since. Messages that strangers publish without going
 // through a Broker may have none.
 type Historian interface {

@@ -15,7 +15,7 @@ import (
 )
 
 // connections bounds what Serve accepts, so that descriptors are left for the
-// broker and for who comes next. Where there is no room, the connection that has
+// broker and for those that come next. Where there is no room, the connection that has
 // waited longest for a request is closed in favour of a new one; where none waits,
 // the new one is answered once, with 503, and closed. Such answers take room, too,
 // until their clients have gone: beyond some of them a connection is only closed.
@@ -125,21 +125,31 @@ func (c *connections) abandon(a *accepted) {
 	_ = conn.Close() // nothing was to be said to it
 }
 
-// refuseSurplus answers connections for which there is no room. Probes of health
-// are answered all the same.
-func refuseSurplus(next echo.HandlerFunc) echo.HandlerFunc {
+// closeSurplus ends connections for which there is no room with the answer to their
+// first request.
+func closeSurplus(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r := c.Request()
-		a, ok := r.Context().Value(acceptedKey{}).(*accepted)
-		if !ok || !a.surplus.Load() {
-			return next(c)
+		if surplus(c.Request()) {
+			c.Response().Header().Set("Connection", "close")
+			stopReading(c.Response())
 		}
-		c.Response().Header().Set("Connection", "close")
-		stopReading(c.Response())
-		if isProbe(r.URL.Path) {
-			return next(c)
+		return next(c)
+	}
+}
+
+// surplus reports whether r came by a connection for which there is no room.
+func surplus(r *http.Request) bool {
+	a, ok := r.Context().Value(acceptedKey{}).(*accepted)
+	return ok && a.surplus.Load()
+}
+
+// whereRoom returns next for connections for which there is room.
+func whereRoom(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if surplus(r) {
+			return tooManyConnections()
 		}
-		return tooManyConnections()
+		return next(w, r)
 	}
 }
 

@@ -36,7 +36,7 @@ type route struct {
 func (s *Server) table() []route {
 	routes := s.ownRoutes()
 	for name, t := range s.transports {
-		listen := s.retrying(t, s.listen(name, t))
+		listen := s.retrying(t, whereRoom(s.listen(name, t)))
 		routes = append(routes,
 			route{"/" + name, http.MethodGet, listen, true},
 			route{"/" + name + "/*", http.MethodGet, listen, true})
@@ -47,13 +47,13 @@ func (s *Server) table() []route {
 // ownRoutes are those that are no transport's.
 func (s *Server) ownRoutes() []route {
 	return []route{
-		{"/", http.MethodGet, s.console, false},
+		{"/", http.MethodGet, whereRoom(s.console), false},
 		{"/healthz", http.MethodGet, s.healthz, false},
 		{"/readyz", http.MethodGet, s.readyz, false},
-		{"/metrics", http.MethodGet, s.metrics, false},
-		{"/publish", http.MethodPost, s.bodies.bounded(s.publishMany), true},
-		{"/publish/*", http.MethodPost, s.bodies.bounded(s.publish), true},
-		{"/history/*", http.MethodGet, s.history, true},
+		{"/metrics", http.MethodGet, whereRoom(s.metrics), false},
+		{"/publish", http.MethodPost, whereRoom(s.bodies.bounded(s.publishMany)), true},
+		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true},
+		{"/history/*", http.MethodGet, whereRoom(s.history), true},
 	}
 }
 
@@ -76,7 +76,7 @@ func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" 
 func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(contain, closeAmbiguous, refuseSurplus, s.checkHost, limitURL)
+	e.Use(contain, closeAmbiguous, closeSurplus, s.checkHost, limitURL)
 	for _, r := range s.table() {
 		switch {
 		case r.pages:

@@ -106,7 +106,7 @@ func count(values []string, most int) (int, error) {
 	return int(n), nil
 }
 
-// nowhere is a position that no message has, as epochs are never 0: whoever reads
+// nowhere is a position that no message has, as epochs are never 0: a client that reads
 // on from there gets the oldest messages that are kept.
 var nowhere = broker.Position{Seq: 1}
 

@@ -23,6 +23,11 @@
 // anything is missing ([Subscribed]). Clients whose Format has no words for that
 // are sent away with [EndUnrecovered].
 //
+// # Clients that give up
+//
+// Some clients take an error status for the last word. Their Transport is a [Retrier],
+// and the server leaves to it every answer after which a client may come back.
+//
 // # Registry
 //
 // Protocols register themselves as brokers do: a blank import makes one known,

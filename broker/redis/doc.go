@@ -172,7 +172,7 @@
 // program that may PUBLISH can do no more than publish messages of its own. One that
 // may add entries to streams, too, can add messages, and gaps; entries at impossible
 // places are not read, and a stream that has one is begun anew by the next
-// publication, which is refused once. Whoever may read or write pregon's other keys is
+// publication, which is refused once. A program that may read or write pregon's other keys is
 // trusted: guard them with an ACL.
 //
 // # Concurrency

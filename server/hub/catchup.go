@@ -21,12 +21,13 @@ const (
 // what the worker has kept of later messages follows, and from then on the session
 // is a member of its group: no seam, and nothing twice.
 //
-// All but session, place, answer and over is the worker's own.
+// All but session, place, answer, over and anew is the worker's own.
 type catchup struct {
 	session *session
 	place   int         // in the session's places
 	answer  chan bool   // the worker's to level: true where there is nothing more to be read
 	over    atomic.Bool // nothing more is to be sent by the goroutine
+	anew    bool        // nothing is missing behind the cut where an epoch begins; set ahead of level
 
 	pending []frame
 	bytes   int
@@ -103,7 +104,7 @@ func (w *worker) lag(c *catchup) {
 // sendBehind does for those who are fed from the history what send does for the
 // members of g.
 func (w *worker) sendBehind(g *group, frames []frame) {
-	for i := len(g.behind) - 1; i >= 0; i-- { // whoever catches up is taken out
+	for i := len(g.behind) - 1; i >= 0; i-- { // one that catches up is taken out
 		if c := g.behind[i]; c.level {
 			w.sendRest(c, frames)
 		} else {
@@ -118,6 +119,7 @@ func (w *worker) sendBehind(g *group, frames []frame) {
 func (w *worker) gapBehind(c *catchup, told frame) {
 	switch {
 	case !told.position.IsZero() && (!c.level || told.position.Compare(c.cut) <= 0):
+	case told.position.IsZero() && c.level && c.told: // at this very place
 	case len(told.bytes) == 0, c.level:
 		c.told = true
 		w.sendGap(c.session, told.bytes)
@@ -142,7 +144,7 @@ func (w *worker) catchUp(c *catchup, cut broker.Position) {
 		return
 	}
 	c.answer <- true
-	c.level, c.cut = true, cut
+	c.level, c.cut, c.told = true, cut, c.told || c.anew
 	pending := c.pending
 	c.pending, c.bytes = nil, 0
 	w.sendRest(c, pending)

@@ -10,7 +10,7 @@ import (
 
 // denied ends channels that the broker has allowed and does not allow any more. Their
 // subscribers are told in place. The reconciler asks for the channels once more, so
-// that whoever joins one waits for what the broker says then.
+// that a client that joins one waits for what the broker says then.
 func (h *Hub) denied(channels []string) {
 	for _, channel := range channels {
 		t := h.known(channel)
@@ -33,7 +33,7 @@ func (h *Hub) denied(channels []string) {
 
 // bar tells those who listen to g that its channel has ended.
 func (w *worker) bar(g *group, told frame) {
-	for i := len(g.members) - 1; i >= 0; i-- { // whoever is ended is taken out
+	for i := len(g.members) - 1; i >= 0; i-- { // a member that is ended is taken out
 		w.barOne(g.members[i], told.bytes)
 	}
 	for i := len(g.behind) - 1; i >= 0; i-- {

@@ -60,9 +60,9 @@
 //
 // A position that comes through the feed is believed where it is the next one. One
 // that is further on is believed where the history has it, as a broker keeps a message
-// before it sends it: otherwise the message is delivered behind a gap, and what
-// follows is numbered as before. One that is not newer than what was delivered is
-// late, or a repeat, and is dropped: epochs only grow.
+// before it sends it: otherwise the broker has lost the message, or somebody has made
+// the position up, and a gap stands in its place. One that is not newer than what was
+// delivered is late, or a repeat, and is dropped: epochs only grow.
 //
 // In a channel without any message there is nothing to see a loss by: that histories
 // have begun anew is seen by the heartbeats, which have positions, too.

@@ -135,7 +135,7 @@ func (h *Hub) fillPage(t *topic) (more bool, err error) {
 			h.overtake(t, m.Position)
 		}
 		if !k.adjoins(m.Position) && (missing || i > 0 || page.Complete) {
-			h.tellGap(t, gapBefore(t.name, k.before(m.Position), page.Messages[i:]))
+			h.tellGap(t, gapBefore(t.name, k.last, page.Messages[i:]))
 		}
 		k.move(m.Position)
 		h.counts.filled.Add(1)
@@ -148,30 +148,20 @@ func (h *Hub) fillPage(t *topic) (more bool, err error) {
 // more.
 func (h *Hub) overtake(t *topic, p broker.Position) {
 	for m, ok := t.track.earlier(p); ok; m, ok = t.track.earlier(p) {
-		h.accept(t, m, true)
+		h.accept(t, m)
 	}
 }
 
-// accept delivers m, after a gap where something may be missing before it. unknown says
-// that the history has been read since m came and does not have it: the broker has lost
-// its end, or somebody has made the position up. So the track does not move.
-func (h *Hub) accept(t *topic, m broker.Message, unknown bool) {
+// accept delivers m, after a gap where something is missing before it.
+func (h *Hub) accept(t *topic, m broker.Message) {
 	k := t.track
-	p := m.Position
-	switch step := k.step(p); {
-	case step == repeats:
+	switch k.step(m.Position) {
+	case repeats:
 		return
-	case step == follows && (!unknown || p.IsZero()):
-		if p.IsZero() {
-			k.markedAt = k.last
-		}
-		k.move(p)
-	default:
-		if step == jumps && !k.aside.Next(p) {
-			h.tellGap(t, gapBetween(t.name, k.before(p), p))
-		}
-		k.aside = p
+	case jumps:
+		h.tellGap(t, gapBetween(t.name, k.last, m.Position))
 	}
+	k.move(m.Position)
 	h.deliver(t, m)
 }
 
@@ -206,6 +196,11 @@ func gapBetween(channel string, from, to broker.Position) transport.Gap {
 
 // level delivers what waits, as far as there is no hole before it that may be filled
 // by now, and reports whether that was all. Then the fill is over.
+//
+// A message that jumps, and that the history does not have though it was read since,
+// is not believed: the broker has lost it, or somebody has made its position up. It is
+// dropped behind a gap. Were it delivered, what is honest and before it could not be
+// any more.
 func (h *Hub) level(t *topic) bool {
 	k := t.track
 	k.mu.Lock()
@@ -214,11 +209,15 @@ func (h *Hub) level(t *topic) bool {
 		return false
 	}
 	for i, m := range k.waiting {
-		if i >= k.read && k.step(m.Position) == jumps { // it came after the history was read
+		switch {
+		case k.step(m.Position) != jumps:
+			h.accept(t, m)
+		case i < k.read:
+			h.miss(t, transport.Gap{Channel: t.name, Reason: transport.Missing, From: k.last})
+		default: // it came after the history was read
 			k.shift(i)
 			return false
 		}
-		h.accept(t, m, i < k.read)
 	}
 	h.finish(t)
 	return true
@@ -233,11 +232,7 @@ func (h *Hub) surrender(t *topic, reason string) {
 	h.miss(t, transport.Gap{Channel: t.name, Reason: reason, From: k.last})
 	k.fresh, k.unsettled = true, ""
 	for _, m := range k.waiting {
-		if k.step(m.Position) == jumps {
-			h.tellGap(t, gapBetween(t.name, k.last, m.Position))
-			k.fresh = true
-		}
-		h.accept(t, m, false)
+		h.accept(t, m)
 	}
 	h.finish(t)
 }

@@ -18,8 +18,8 @@ import (
 
 // Whatever positions somebody makes up, on a feed that loses messages too: each honest
 // message is heard once and in order, by those who are there and those who continue,
-// and everything comes to an end. The position of a message that the hub has yet to hear
-// is not among them: it cannot tell the two apart.
+// and everything comes to an end. The position of an honest message that is yet to be
+// heard is not among them: the hub cannot tell the two apart.
 func TestMadeUpPositions(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var failure string
@@ -32,10 +32,13 @@ func TestMadeUpPositions(t *testing.T) {
 	})
 }
 
+// near is more than are said in a run.
+const near = 100
+
 // forged draws an epoch and a number relative to what is honest.
 func forged(t *rapid.T) broker.Position {
 	epochs := rapid.SampledFrom([]uint64{1, 99, 100, 101, 102, 1 << 53, math.MaxUint64})
-	numbers := rapid.SampledFrom([]uint64{0, 1, 5, 50, 1 << 40, math.MaxUint64 - 1, math.MaxUint64})
+	numbers := rapid.SampledFrom([]uint64{0, 1, 5, near, 1 << 40, math.MaxUint64 - 1, math.MaxUint64})
 	return broker.Position{Epoch: epochs.Draw(t, "epoch"), Seq: numbers.Draw(t, "number")}
 }
 
@@ -61,7 +64,7 @@ func madeUp(t *testing.T, steps []string, positions []broker.Position) (failure 
 			l.feed.Gap(broker.LinkLost, "c")
 		case "forge":
 			p := positions[i]
-			if honest := l.next("c"); p == honest || lost && p.Before(honest) {
+			if honest := l.next("c"); p.Seq < near && p.Compare(honest) >= 0 || lost && p.Before(honest) {
 				continue
 			}
 			l.feed.Push(broker.Message{Channel: "c", Data: []byte("forged"), Position: p})

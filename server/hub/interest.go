@@ -66,11 +66,15 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 func (h *Hub) step(feed broker.Feed) (again time.Duration, err error) {
 	add, remove, again := h.plan(time.Now())
 	for some := range slices.Chunk(remove, maxNames) {
-		h.remove(feed, some)
+		if !h.remove(feed, some) {
+			break // the others are tried in the next step
+		}
 	}
 	for some := range slices.Chunk(add, maxNames) {
 		refusals := 0
-		err = errors.Join(err, h.add(feed, some, &refusals))
+		if err = errors.Join(err, h.add(feed, some, &refusals)); err != nil && concernsAll(err) {
+			break
+		}
 	}
 	return again, err
 }
@@ -102,7 +106,7 @@ func (h *Hub) plan(now time.Time) (add, remove []*topic, again time.Duration) {
 				remove = append(remove, t)
 			}
 		case due(t.unused.Add(h.options.Linger)):
-			h.absent(t) // from now on: whoever comes while it is removed is to wait
+			h.absent(t) // from now on: a client that comes while it is removed is to wait
 			t.stale = true
 			remove = append(remove, t)
 		}
@@ -110,9 +114,9 @@ func (h *Hub) plan(now time.Time) (add, remove []*topic, again time.Duration) {
 	return add, remove, again
 }
 
-// remove removes topics. What fails is tried again, later, so that the others are not
-// kept waiting.
-func (h *Hub) remove(feed broker.Feed, topics []*topic) {
+// remove removes topics, and reports whether that succeeded. What fails is tried again,
+// later, so that the others are not kept waiting.
+func (h *Hub) remove(feed broker.Feed, topics []*topic) bool {
 	for _, t := range topics {
 		if t.track != nil {
 			t.track.reset()
@@ -132,6 +136,7 @@ func (h *Hub) remove(feed broker.Feed, topics []*topic) {
 		}
 		h.touch(t)
 	}
+	return err == nil
 }
 
 // absent notes that the feed does not carry t, which the next step looks at

@@ -24,6 +24,14 @@ func (o origin) cursor() broker.Position {
 	return o.at
 }
 
+// message returns the position of the message before o, zero where there is none.
+func (o origin) message() broker.Position {
+	if o.at.Seq == math.MaxUint64 {
+		return broker.Position{}
+	}
+	return o.at
+}
+
 // after returns the position to read on from.
 func (o origin) after() broker.Position {
 	if o.at.IsZero() {

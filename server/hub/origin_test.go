@@ -201,3 +201,37 @@ func TestBehindFromTheBeginning(t *testing.T) {
 		})
 	}
 }
+
+// Where the history is deleted in the middle of a replay, what was sent from it is not
+// sent again with what came meanwhile.
+func TestDeletedInTheMiddleOfAReplay(t *testing.T) {
+	withHistory(t, quiet, func(t *testing.T, l *ledger, h *hub.Hub) {
+		const unheard, total, page = 500, 900, 256
+		first := l.say("c", "0", false)
+		for i := 1; i < unheard; i++ {
+			l.say("c", strconv.Itoa(i), false)
+		}
+		c := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first})
+		defer c.leave()
+		synctest.Wait()
+		for i := unheard; i < total; i++ {
+			l.say("c", strconv.Itoa(i), true)
+		}
+		got := c.read(t, 1+2*page)
+		synctest.Wait() // the third page waits to be read
+		l.renew()
+		got += c.read(t, total-1-2*page+1)
+		next := 1
+		for line := range strings.Lines(got) {
+			if text, ok := strings.CutPrefix(line, "c "); ok {
+				if text != fmt.Sprint(next, "\n") {
+					t.Fatalf("got %q where %d was due", text, next)
+				}
+				next++
+			}
+		}
+		if next != total {
+			t.Errorf("%d messages", next-1)
+		}
+	})
+}

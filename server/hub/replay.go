@@ -35,8 +35,10 @@ func (h *Hub) resume(c *catchup, start transport.Start, o origin) {
 	}
 }
 
-// resumeSince continues c behind after, and where that is no place to go on from,
-// behind o.
+// resumeSince continues c behind after, and where that is no place to go on from, with
+// what comes behind o. Then the history is not read for that, unless too much has come
+// meanwhile: a client may have heard more than this node, of a master that was replaced,
+// and would hear it again.
 func (h *Hub) resumeSince(c *catchup, after broker.Position, o origin) {
 	there, recovered, err := h.recoverable(c, after)
 	if there {
@@ -46,7 +48,7 @@ func (h *Hub) resumeSince(c *catchup, after broker.Position, o origin) {
 	case !h.answer(c, h.cursor(o), recovered):
 	case err != nil:
 		h.goLive(c, o)
-	default: // what is left of the epoch, and then the next
+	case there, !h.caughtUp(c, o): // what is left of the epoch, and then the next
 		h.streamHistory(c, o)
 	}
 }
@@ -145,8 +147,8 @@ func (h *Hub) sendLast(c *catchup, n int, o origin) {
 	h.streamHistory(c, o)
 }
 
-// streamHistory sends what comes after o, at the pace of the client, until it is level with
-// the others or has gone.
+// streamHistory sends what comes after o, at the pace of the client, until it is level
+// with the others or has gone.
 func (h *Hub) streamHistory(c *catchup, o origin) {
 	if h.history == nil {
 		h.goLive(c, o)
@@ -185,18 +187,22 @@ func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok 
 		ok = ok && len(told) > 0
 	}
 	if o.misses(page) {
-		tell(gapBefore(channel, o.at, page.Messages))
+		tell(gapBefore(channel, o.message(), page.Messages))
 		if o.anew = true; len(page.Messages) == 0 {
 			t := c.group().topic
 			h.fillAll(mark([]*topic{t}), transport.NotRetained) // the others have not seen that
 		}
 	}
 	for i, m := range page.Messages {
-		if p := m.Position; behind(o.at) != p && (i > 0 || page.Complete) {
-			tell(gapBetween(channel, o.at, p))
+		p := m.Position
+		if p.Compare(o.at) <= 0 {
+			continue // a driver that goes back
+		}
+		if behind(o.at) != p && (i > 0 || page.Complete) {
+			tell(gapBetween(channel, o.message(), p))
 		}
 		frames = append(frames, e.Message(m)...)
-		o = origin{at: m.Position}
+		o = origin{at: p}
 	}
 	if !ok {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
@@ -222,7 +228,7 @@ func (h *Hub) goLive(c *catchup, o origin) {
 // tellLoss tells c's client that messages may be missing, or ends it, and reports
 // whether it is still there.
 func (h *Hub) tellLoss(c *catchup, o origin) bool {
-	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: o.at})
+	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: o.message()})
 	if len(told) == 0 {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
 		return false
@@ -233,11 +239,8 @@ func (h *Hub) tellLoss(c *catchup, o origin) bool {
 // caughtUp says that c was sent all that is behind o for now, and reports whether there
 // is nothing more to be read for it.
 func (h *Hub) caughtUp(c *catchup, o origin) bool {
-	cut := o.at
-	if o.anew { // whatever comes next is new
-		cut = broker.Position{}
-	}
-	if !c.session.worker.post(entry{kind: level, catchup: c, frame: frame{position: cut}}) {
+	c.anew = o.anew
+	if !c.session.worker.post(entry{kind: level, catchup: c, frame: frame{position: o.at}}) {
 		return true
 	}
 	select {

@@ -145,9 +145,6 @@ func (s *session) start(starts []transport.Start) map[int]*catchup {
 // what it carries, which costs the broker nothing while the link stands. The caller
 // has acquired the topics, so nobody removes them meanwhile.
 func (h *Hub) confirmed(ctx context.Context, topics []*topic) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(h.ctx, cancel)()
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		for _, t := range topics {
 			if err := h.await(ctx, t); err != nil {

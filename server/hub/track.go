@@ -16,14 +16,13 @@ const (
 // A track follows the positions of a topic's messages where there is a history, so
 // that a hole is seen and filled before anything newer is delivered. Only a position
 // that adjoins the last one, or that the history has, moves it: a position that came
-// through the feed alone, however far ahead, is a claim. Whoever delivers to the topic
+// through the feed alone, however far ahead, is a claim. What delivers to the topic
 // holds its lock: the reader, or the goroutine of a fill.
 type track struct {
 	mu    sync.Mutex
 	begun bool            // last is known
 	first broker.Position // of the newest message before the subscription, zero for none
 	last  broker.Position // of the newest message delivered, or first
-	aside broker.Position // of a message beyond last that was delivered though the history does not have it
 	fresh bool            // the history could not be read: whatever comes next follows
 	told  bool            // a gap was told behind last
 	ended time.Time       // when that was; zero for a channel that had no message
@@ -49,12 +48,12 @@ func (k *track) begin(newest broker.Position) {
 	if k.begun {
 		return
 	}
-	k.begun, k.first, k.last, k.aside = true, newest, newest, broker.Position{}
+	k.begun, k.first, k.last = true, newest, newest
 	k.fresh, k.told, k.ended, k.woke = false, false, time.Time{}, time.Time{}
 	k.marked, k.markedAt, k.unsettled = false, broker.Position{}, ""
 }
 
-// origin returns where somebody who comes now begins, and false where that is not
+// origin returns where a client that comes now begins, and false where that is not
 // known yet.
 func (k *track) origin() (o origin, known bool) {
 	k.mu.Lock()
@@ -121,21 +120,14 @@ func (k *track) adjoins(p broker.Position) bool {
 
 // move notes that the message at p is delivered, with all that is kept before it.
 func (k *track) move(p broker.Position) {
-	if p.IsZero() {
+	if p.IsZero() { // a client that continues behind last may have missed it
+		k.markedAt = k.last
 		return
 	}
 	if k.anew() {
 		k.woke = time.Now()
 	}
-	k.last, k.aside, k.fresh, k.told = p, broker.Position{}, false, false
-}
-
-// before returns the newest position delivered that is before p.
-func (k *track) before(p broker.Position) broker.Position {
-	if k.aside.IsZero() || k.aside.Compare(p) >= 0 {
-		return k.last
-	}
-	return k.aside
+	k.last, k.fresh, k.told = p, false, false
 }
 
 // end notes that a gap is told behind the last message, and reports whether that is

@@ -170,7 +170,7 @@ func join(frames []frame) (joined []byte, rest []frame) {
 
 // send sends frames, which joined is made of, to every member of g.
 func (w *worker) send(g *group, joined []byte, frames []frame) {
-	for i := len(g.members) - 1; i >= 0; i-- { // whoever falls behind is taken out
+	for i := len(g.members) - 1; i >= 0; i-- { // a member that falls behind is taken out
 		w.sendTo(g, g.members[i], joined, frames)
 	}
 	if len(g.behind) > 0 {
@@ -203,7 +203,7 @@ func (w *worker) disconnect(s *session) {
 
 // gap tells those who listen to g that messages may be missing, or ends them.
 func (w *worker) gap(g *group, told frame) {
-	for i := len(g.members) - 1; i >= 0; i-- { // whoever is ended is taken out
+	for i := len(g.members) - 1; i >= 0; i-- { // a member that is ended is taken out
 		w.sendGap(g.members[i], told.bytes)
 	}
 	for i := len(g.behind) - 1; i >= 0; i-- {

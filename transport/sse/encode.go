@@ -3,7 +3,6 @@ package sse
 import (
 	"bytes"
 	"encoding/base64"
-	"slices"
 	"strings"
 
 	"github.com/pregon/pregon/broker"
@@ -81,7 +80,9 @@ func (e *encoding) block(lines []byte) []byte {
 // empty, and is left out where EventSource could not read it back: with line ends
 // it would become fields of its own, and one with NUL is ignored.
 func AppendEvent(dst []byte, name, id string, payload []byte) []byte {
-	dst = slices.Grow(dst, eventSize(name, id, payload))
+	if size := len(dst) + eventSize(name, id, payload); size > cap(dst) {
+		dst = append(make([]byte, 0, size), dst...)
+	}
 	if name != "" {
 		dst = append(dst, "event: "...)
 		dst = append(dst, name...)

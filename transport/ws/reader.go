@@ -19,12 +19,16 @@ import (
 const (
 	framesPerSecond = 50
 	framesBurst     = 100
-	messageTime     = 10 * time.Second // from a message's first byte to its last
+	messageTime     = 10 * time.Second // from the first byte of a message, or of a control frame, to its last
 	drainBytes      = 16 << 20         // read and dropped after our end
 )
 
-func newWire(s *socket.Socket, maxInbound int64) *wire {
-	return &wire{Socket: s, bytes: newAllowance(float64(maxInbound), float64(4*maxInbound))}
+func newWire(s *socket.Socket, maxInbound int64, deflate bool) *wire {
+	w := &wire{Socket: s, bytes: newAllowance(float64(maxInbound), float64(4*maxInbound))}
+	if deflate {
+		w.framing = &framing{}
+	}
+	return w
 }
 
 // A reader reads what a client sends, to throw it away, for as long as the
@@ -56,8 +60,8 @@ var (
 	errTooBig        = errors.New("ws: the client sent a message that is too big when decompressed")
 )
 
-// run reads until the connection ends, then sees it off. The session ends after
-// its connection, so that the hub knows of all there are.
+// run reads until the connection ends, and closes it. The session ends after its
+// connection, so that the hub counts, and waits for, all connections that there are.
 func (r *reader) run() {
 	defer r.session.Leave()
 	defer r.wire.Close()
@@ -65,6 +69,8 @@ func (r *reader) run() {
 	switch {
 	case errors.Is(err, errHalfCode): // RFC 6455 section 5.5.1
 		r.wire.Cut(closeFrame(codeProtocol, "half a close code"))
+	case errors.Is(err, errReserved): // section 5.2
+		r.wire.Cut(closeFrame(codeProtocol, "RSV1 set"))
 	case errors.Is(err, errNotUTF8):
 		r.wire.Cut(closeFrame(codeInvalidData, "text is not UTF-8"))
 	case errors.Is(err, errNotDeflate):
@@ -102,14 +108,28 @@ func (r *reader) readAll() error {
 // parse handles what has come, to the end of a message or of a control frame.
 func (r *reader) parse() error {
 	for {
-		done, err := r.readControl()
-		if err == nil && !done {
-			err = r.readMessage()
-		}
-		if err != nil || r.input.Buffered() == 0 {
+		if err := r.parseOne(); err != nil || r.input.Buffered() == 0 {
 			return err
 		}
 	}
+}
+
+// parseOne handles one message or control frame, of which the client may take its
+// time for the first byte only.
+func (r *reader) parseOne() error {
+	if _, err := r.input.Peek(1); err != nil {
+		return err
+	}
+	// The errors of deadlines are those of the reads that follow.
+	_ = r.wire.SetReadDeadline(time.Now().Add(messageTime))
+	done, err := r.readControl()
+	if err == nil && !done {
+		err = r.readMessage()
+	}
+	if err == nil {
+		_ = r.wire.SetReadDeadline(time.Time{})
+	}
+	return err
 }
 
 // readMessage reads one message and throws it away.
@@ -121,13 +141,7 @@ func (r *reader) readMessage() error {
 	if err := r.count(); err != nil {
 		return err
 	}
-	// The errors of deadlines are those of the reads that follow.
-	_ = r.wire.SetReadDeadline(time.Now().Add(messageTime))
-	if err := discard(message, kind == websocket.TextMessage, r.longest); err != nil {
-		return err
-	}
-	_ = r.wire.SetReadDeadline(time.Time{})
-	return nil
+	return discard(message, kind == websocket.TextMessage, r.longest)
 }
 
 // count notes one more frame.

@@ -14,7 +14,9 @@ var errFlood = errors.New("ws: the client sends too much")
 // the Socket, and reads are counted.
 type wire struct {
 	*socket.Socket
-	bytes allowance
+	bytes   allowance
+	framing *framing // nil where nothing is compressed, and gorilla refuses RSV1 itself
+	broken  bool     // the frame that comes next is refused
 }
 
 // Write passes the handshake's answer through. Later gorilla writes only the
@@ -30,11 +32,33 @@ func (w *wire) Write(p []byte) (int, error) {
 // Read counts what arrives, also what never becomes a message: a million empty
 // fragments never return from gorilla.
 func (w *wire) Read(p []byte) (int, error) {
+	if w.broken {
+		return 0, errReserved
+	}
 	n, err := w.Socket.Read(p)
 	if !w.bytes.spend(n, time.Now()) {
 		return 0, errFlood
 	}
-	return n, err
+	if w.framing == nil {
+		return n, err
+	}
+	before, ok := w.framing.follow(p[:n])
+	if ok {
+		return n, err
+	}
+	w.broken = true
+	if before == 0 {
+		return 0, errReserved
+	}
+	return before, nil // what came before is answered first
+}
+
+// AwaitInput returns when a Read would not wait, an error when it would fail.
+func (w *wire) AwaitInput() error {
+	if w.broken {
+		return errReserved
+	}
+	return w.Socket.AwaitInput()
 }
 
 // An allowance is a token bucket: it grows by rate a second, up to burst.

@@ -48,7 +48,8 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 		return p
 	}
 	encodings, upgrader := t.plain, plainUpgrader
-	if t.env.Compress && offersDeflate(r.Header) {
+	deflate := t.env.Compress && offersDeflate(r.Header)
+	if deflate {
 		encodings, upgrader = t.deflated, deflatingUpgrader
 	}
 	s := t.env.Sockets.New()
@@ -61,7 +62,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 		return err
 	}
 	t.readers.Add(1) // before net/http lets go of the connection and of us
-	h := &hijacker{ResponseWriter: w, wire: newWire(s, t.env.MaxInbound)}
+	h := &hijacker{ResponseWriter: w, wire: newWire(s, t.env.MaxInbound, deflate)}
 	conn, err := upgrader.Upgrade(h, r, nil)
 	if err != nil {
 		defer t.readers.Done()

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -241,4 +242,27 @@ func TestFoundHiddenHijacker(t *testing.T) {
 	_ = web.Close()
 	<-done
 	_ = s.Close()
+}
+
+// With compression RSV1 on anything but the first frame of a message breaks the
+// protocol.
+func TestFoundMisplacedRSV1(t *testing.T) {
+	n := start(t, server.Options{Compress: true})
+	for name, sent := range map[string][]byte{"ping": frame(0xC9, "x"), "continuation": append(frame(0x01, "x"), frame(0xC0, "y")...)} {
+		c, err := net.Dial("tcp", n.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(c, upgrade("/ws/c", "Sec-WebSocket-Extensions: permessage-deflate"))
+		r := bufio.NewReader(c)
+		if resp, err := http.ReadResponse(r, nil); err != nil || resp.Header.Get("Sec-WebSocket-Extensions") == "" {
+			t.Fatal("upgrade:", resp, err)
+		}
+		_, _ = c.Write(sent)
+		if first, payload := nextFrame(t, r); first != 0x88 || !strings.HasPrefix(payload, "\x03\xea") {
+			t.Errorf("%s: answered with %x %q, want a close with 1002", name, first, payload)
+		}
+		_ = c.Close()
+	}
 }

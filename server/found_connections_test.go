@@ -50,10 +50,15 @@ func TestFoundConnectionsBeyondTheLimit(t *testing.T) {
 			web := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}}
 			defer web.CloseIdleConnections()
 			for range 3 {
-				for _, ask := range []struct {
+				type ask struct {
 					method, path string
 					status       int
-				}{{"POST", "/publish/chat?message=x", c.publish}, {"GET", "/healthz", 200}} {
+				}
+				asks := []ask{{"POST", "/publish/chat?message=x", c.publish}, {"GET", "/healthz", 200}}
+				if c.publish == 503 { // an EventSource is to come back
+					asks = append(asks, ask{"GET", "/sse/chat", 200})
+				}
+				for _, ask := range asks {
 					req, _ := http.NewRequest(ask.method, "http://"+p.addr+ask.path, nil)
 					resp, err := web.Do(req)
 					for ; err != nil && c.publish == 503 && time.Now().Before(end); resp, err = web.Do(req) {
