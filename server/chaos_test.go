@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -62,6 +63,8 @@ type chaos struct {
 	load     *load
 	faithful bool          // publishers stay with one node each
 	down     time.Duration // in which Redis did not run
+	kept     bool          // a gap is no excuse for what a history has
+	replaced atomic.Value  // the address of the newest server that is not the master any more
 }
 
 func newChaos(t *testing.T, nodes ...string) *chaos {
@@ -89,15 +92,25 @@ func (c *chaos) address() string {
 }
 
 // add adds a client, which hears one of the channels.
-func (c *chaos) add(name string, listen func(ctx context.Context, v *visitor)) {
+func (c *chaos) add(name string, listen func(ctx context.Context, v *visitor)) *checker {
 	if len(c.checkers) == 0 {
 		c.load.begin()
 	}
 	i := len(c.checkers)
 	ch := newChecker(fmt.Sprint(name, " ", i), c.load.accepted)
+	ch.kept, ch.begun = c.kept, c.load.begun
+	if c.load.remembers { // then text clients come without a cursor in the middle
+		ch.here = map[int]int{}
+	}
 	c.checkers = append(c.checkers, ch)
 	v := &visitor{chaos: c, checker: ch, channel: i % chaosChannels}
+	for _, p := range c.load.of(v.channel) {
+		if ch.came[p.id] = 0; p.stranger {
+			ch.outside[p.id] = &stranger{}
+		}
+	}
 	c.listening.Go(func() { listen(c.ctx, v) })
+	return ch
 }
 
 // steady adds n clients that stay.
@@ -160,9 +173,11 @@ func (c *chaos) heard() {
 // publishers.
 func (c *chaos) behind(ends []int) (behind []*checker) {
 	for i, ch := range c.checkers {
-		first := i % chaosChannels * eachChannel
-		if !ch.has(first, ends[first:first+eachChannel]) {
-			behind = append(behind, ch)
+		for _, p := range c.load.of(i % chaosChannels) {
+			if !ch.has(p.id, ends[p.id]) {
+				behind = append(behind, ch)
+				break
+			}
 		}
 	}
 	return behind

@@ -19,21 +19,30 @@ type checker struct {
 	mu     sync.Mutex
 	joins  int         // connections
 	last   map[int]int // by publisher, the newest number heard
+	latest string      // the newest message heard that the history has
 	gaps   int         // told so far
 	breaks int         // places where numbers may be missing: gaps, and where it began anew
 	seen   map[int]int // by publisher, breaks before the newest number
+	came   map[int]int // by publisher, what was begun when the client came without a cursor last
+	begun  func(publisher int) int
+	kept   bool        // a gap is no excuse for what the history has
+	here   map[int]int // by publisher, the newest number heard over this connection; nil where that does not matter
+	anewed bool        // over this connection the client may hear what it has heard before
 	errs   []string
-	closes int // connections that the server ended
-	heard  int // messages
+	closes int      // connections that the server ended
+	trace  []string // what happened last
+	heard  int      // messages
 
 	heardAt, joinedAt, refusedAt time.Time // the last time
 	refusal                      error
+
+	strangers // what it hears of these
 }
 
 const clock = "15:04:05.000" // as in the logs of Redis
 
 func newChecker(name string, accepted func(publisher, n int) bool) *checker {
-	return &checker{name: name, accepted: accepted, last: map[int]int{}, seen: map[int]int{}}
+	return &checker{name: name, accepted: accepted, last: map[int]int{}, seen: map[int]int{}, came: map[int]int{}, strangers: newStrangers()}
 }
 
 // hear checks one message: new, in order, and with nothing missing before it,
@@ -51,8 +60,17 @@ func (c *checker) hear(text string) {
 	}
 	c.heard++
 	c.heardAt = time.Now()
+	defer c.note("%s", text)
+	if s := c.outside[publisher]; s != nil {
+		c.hearStranger(s, publisher, n)
+		return
+	}
 	last := c.last[publisher]
 	switch {
+	case n <= last && c.anewed && n > c.here[publisher]:
+		c.here[publisher] = n
+		c.repeats++
+		return
 	case n <= last:
 		c.fail("heard %d of publisher %d after %d", n, publisher, last)
 		return
@@ -63,7 +81,17 @@ func (c *checker) hear(text string) {
 			}
 		}
 	}
-	c.last[publisher], c.seen[publisher] = n, c.breaks
+	c.last[publisher], c.seen[publisher], c.latest = n, c.breaks, text
+	if c.here != nil {
+		c.here[publisher] = n
+	}
+}
+
+// newest returns the newest message heard that the history has.
+func (c *checker) newest() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.latest
 }
 
 // parseSaid takes a message apart.
@@ -75,11 +103,21 @@ func parseSaid(text string) (publisher, n int, err error) {
 }
 
 // gap notes that the client was told that something may be missing.
-func (c *checker) gap() {
+func (c *checker) gap(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gaps++
-	c.breaks++
+	c.reasons[reason]++
+	c.note("gap %s", reason)
+	c.excuse()
+}
+
+// excuse makes what is missing here no fault. The caller holds the lock.
+func (c *checker) excuse() {
+	if !c.kept {
+		c.breaks++
+	}
+	c.excuseStrangers()
 }
 
 // anew notes that the client has no place to go on from and does not ask for what it
@@ -90,12 +128,22 @@ func (c *checker) anew() {
 	c.breaks++
 }
 
-// join notes that the client hears what is published from now on.
-func (c *checker) join() {
+// join notes that the client hears what is published from now on, and where it has a
+// cursor, what was published since then, or is told that it does not.
+func (c *checker) join(cursor string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.joins++
 	c.joinedAt = time.Now()
+	c.note("join %.40s at %s", cursor, c.joinedAt.Format(clock))
+	c.anewed = c.here != nil && cursor == ""
+	clear(c.here)
+	if cursor == "" {
+		for publisher := range c.came {
+			c.came[publisher] = c.begun(publisher)
+		}
+	}
+	c.comeToStrangers(cursor)
 }
 
 func (c *checker) joined() bool {
@@ -119,20 +167,36 @@ func (c *checker) failf(format string, args ...any) {
 
 // fail says when, for comparison with the logs of nodes and Redis.
 func (c *checker) fail(format string, args ...any) {
-	c.errs = append(c.errs, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...))
+	c.errs = append(c.errs, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...)+c.before())
 }
 
-// has reports whether the client has heard all up to ends, which are the numbers of
-// publishers from first on.
-func (c *checker) has(first int, ends []int) bool {
+// note keeps what happened, for the next failure. The caller holds the lock.
+func (c *checker) note(format string, args ...any) {
+	const most = 25
+	if c.trace = append(c.trace, fmt.Sprintf(format, args...)); len(c.trace) > most {
+		c.trace = c.trace[1:]
+	}
+}
+
+// before says what happened since it was said last.
+func (c *checker) before() string {
+	if len(c.trace) == 0 {
+		return ""
+	}
+	before := " (before: " + strings.Join(c.trace, ", ") + ")"
+	c.trace = nil
+	return before
+}
+
+// has reports whether the client has heard all up to the number n of a publisher that
+// it is to hear.
+func (c *checker) has(publisher, n int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, n := range ends {
-		if c.last[first+i] < n {
-			return false
-		}
+	if s := c.outside[publisher]; s != nil {
+		return !c.stays || s.reached() >= n
 	}
-	return true
+	return max(c.last[publisher], c.came[publisher]) >= n
 }
 
 // state says what the client is doing.
@@ -197,7 +261,7 @@ func TestChaosChecker(t *testing.T) {
 		for _, h := range c.heard {
 			switch h {
 			case gap:
-				ch.gap()
+				ch.gap("")
 			case closed:
 				ch.closed()
 			case anew:

@@ -19,6 +19,8 @@ type visitor struct {
 	*checker
 	chaos   *chaos
 	channel int
+	bites   func() int // messages after which a client drops its connection; nil for any number
+	away    stay       // for how long it stays away then; nil for a moment
 }
 
 // path returns the path of the channel behind a route.
@@ -36,6 +38,14 @@ func hopping() time.Duration { return time.Duration(50+rand.IntN(450)) * time.Mi
 // between waits a little before a client comes back.
 func between(ctx context.Context) { pause(ctx, time.Duration(5+rand.IntN(20))*time.Millisecond) }
 
+func (v *visitor) between(ctx context.Context) {
+	if v.away == nil {
+		between(ctx)
+	} else {
+		pause(ctx, v.away())
+	}
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -52,11 +62,11 @@ func (s stay) limited(ctx context.Context) (context.Context, context.CancelFunc)
 }
 
 // listenWS hears the channel over WebSockets in a format. In json it continues
-// where it was, and in text, without a cursor, it begins anew each time.
+// where it was, and in text it does where publishers remember the cursors.
 func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 	cursor := ""
 	dialer := websocket.Dialer{NetDialContext: v.chaos.dial}
-	for ; ctx.Err() == nil; between(ctx) {
+	for ; ctx.Err() == nil; v.between(ctx) {
 		conn, resp, err := dialer.DialContext(ctx, "ws://"+v.chaos.address()+v.path("/ws/")+"?format="+format+andSince(cursor), nil)
 		if err != nil {
 			v.refused(err)
@@ -65,20 +75,31 @@ func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 			}
 			continue
 		}
-		v.join()
+		v.join(cursor)
 		visit, end := s.limited(ctx)
 		unhook := context.AfterFunc(visit, func() { _ = conn.Close() })
-		for err == nil {
+		for enough := v.enough(); err == nil; {
 			var p []byte
 			if _, p, err = conn.ReadMessage(); err == nil {
 				cursor = v.hearFrame(format, p, cursor)
+				if enough() {
+					end()
+					break
+				}
 			}
 		}
 		if visit.Err() == nil {
 			v.closed()
 		}
 		if websocket.IsCloseError(err, 4001) {
-			v.gap()
+			v.gap("")
+		}
+		switch {
+		case websocket.IsCloseError(err, 4003):
+			v.unrecovered()
+			cursor = ""
+		case format != "json":
+			cursor = v.chaos.load.awaitCursor(ctx, v.newest())
 		}
 		if cursor == "" {
 			v.anew()
@@ -98,11 +119,21 @@ func andSince(cursor string) string {
 
 // An object is what clients of the json format read.
 type object struct {
-	Type, Data, ID string
-	Recovered      *bool
+	Type, Data, ID, Reason string
+	Recovered              *bool
 }
 
-// hearFrame returns the newest cursor.
+// enough reports whether the client has had what it wants of this connection. It is
+// asked after each message.
+func (v *visitor) enough() func() bool {
+	if v.bites == nil {
+		return func() bool { return false }
+	}
+	until := v.count() + v.bites()
+	return func() bool { return v.count() >= until }
+}
+
+// hearFrame returns the newest cursor. A gap does not move it.
 func (v *visitor) hearFrame(format string, p []byte, cursor string) string {
 	if format != "json" {
 		v.hear(strings.TrimPrefix(string(p), "["+channelName(v.channel)+"] "))
@@ -113,25 +144,38 @@ func (v *visitor) hearFrame(format string, p []byte, cursor string) string {
 		v.failf("read %.80q: %v", p, err)
 		return cursor
 	}
-	switch {
-	case o.Type == "message":
+	switch o.Type {
+	case "message":
 		v.hear(o.Data)
-	case o.Type == "gap", o.Type == "subscribed" && !*o.Recovered:
-		v.gap()
-		return "" // where the message after it is, is not known yet
+	case "gap":
+		v.gap(o.Reason)
+	case "subscribed":
+		v.answered(*o.Recovered)
 	}
-	if o.ID != "" && o.Type == "message" {
+	if o.ID != "" {
 		return o.ID
 	}
 	return cursor
 }
 
+func (v *visitor) answered(recovered bool) {
+	if recovered {
+		v.recovered()
+	} else {
+		v.unrecovered()
+	}
+}
+
 // listenSSE hears the channel as EventSource does, which continues by itself.
 func (v *visitor) listenSSE(ctx context.Context, s stay) {
 	cursor := ""
-	for ; ctx.Err() == nil; between(ctx) {
+	for ; ctx.Err() == nil; v.between(ctx) {
 		visit, end := s.limited(ctx)
 		err := v.readStream(visit, &cursor)
+		if err == errEnough {
+			err = nil
+			end()
+		}
 		if err != nil && visit.Err() == nil {
 			v.refused(err)
 		}
@@ -166,6 +210,8 @@ func (v *visitor) get(ctx context.Context, path, lastID string) (*http.Response,
 	return resp, nil
 }
 
+var errEnough = errors.New("the client has had enough")
+
 // readStream returns nil where the stream was there and has ended.
 func (v *visitor) readStream(ctx context.Context, cursor *string) error {
 	resp, err := v.get(ctx, v.path("/sse/"), *cursor)
@@ -173,7 +219,8 @@ func (v *visitor) readStream(ctx context.Context, cursor *string) error {
 		return err
 	}
 	defer resp.Body.Close()
-	v.join()
+	v.join(*cursor)
+	enough := v.enough()
 	in := bufio.NewReader(resp.Body)
 	var name, data string
 	id := *cursor
@@ -189,6 +236,9 @@ func (v *visitor) readStream(ctx context.Context, cursor *string) error {
 		case line == "":
 			v.hearEvent(name, data)
 			name, data, *cursor = "", "", id
+			if enough() {
+				return errEnough
+			}
 		case field == "event":
 			name = value
 		case field == "data":
@@ -200,9 +250,15 @@ func (v *visitor) readStream(ctx context.Context, cursor *string) error {
 }
 
 func (v *visitor) hearEvent(name, data string) {
+	var o object
+	if name != "" {
+		_ = json.Unmarshal([]byte(data), &o)
+	}
 	switch {
-	case name == "gap", name == "subscribed" && strings.Contains(data, `"recovered":false`):
-		v.gap()
+	case name == "gap":
+		v.gap(o.Reason)
+	case name == "subscribed":
+		v.answered(o.Recovered != nil && *o.Recovered)
 	case name == "" && data != "":
 		v.hear(data)
 	}
@@ -210,26 +266,25 @@ func (v *visitor) hearEvent(name, data string) {
 
 // poll hears the channel by long polls of its history, now and then.
 func (v *visitor) poll(ctx context.Context) {
-	v.join() // the first page has what came before it
-	for cursor := ""; ctx.Err() == nil; pause(ctx, hopping()) {
+	v.join("") // the first page has what came before it
+	for cursor, since := "", (time.Time{}); ctx.Err() == nil; pause(ctx, hopping()) {
+		asked := time.Now()
 		page, err := v.getPage(ctx, v.path("/history/")+"?limit=500&wait=2s"+andSince(cursor))
 		if err != nil {
 			v.refused(err)
 			continue
 		}
-		if !page.Complete {
-			v.gap()
-		}
 		if cursor == "" {
 			v.anew() // only the newest are in it
 		}
+		v.paged(page.Complete, since, asked)
 		for _, m := range page.Messages {
 			if !page.Complete {
-				v.gap() // it may be before any of them
+				v.incomplete() // it may be before any of them
 			}
 			v.hear(m.Data)
 		}
-		cursor = page.Next
+		cursor, since = page.Next, time.Now()
 	}
 }
 

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +20,9 @@ type load struct {
 	chaos      *chaos
 	client     *http.Client
 	again      bool // a number is published until it is accepted, with a key
-	interval   time.Duration
 	publishers []*publisher
+	remembers  bool     // cursors
+	cursors    sync.Map // of what was accepted, by its text
 
 	quit    chan struct{}
 	running sync.WaitGroup
@@ -29,30 +31,68 @@ type load struct {
 
 	refused atomic.Int64 // publications that were said not to have happened
 	unknown atomic.Int64 // and those of which nobody knows
+	unheard atomic.Int64 // and of strangers, those that no node has heard
+	split   atomic.Int64 // and of neighbours, those that a replaced master has accepted
 }
 
 // A publisher publishes to one channel, one message after the other.
 type publisher struct {
-	id      int
-	channel string
+	id       int
+	channel  int
+	interval time.Duration
+	say      func(n int) error
+	again    func(error) bool // whether a number is to be published again
+	stranger bool             // what it publishes is in no history
 
-	mu       sync.Mutex
-	accepted []bool // by number, from 1
-	newest   int    // of those
-	count    int64
+	mu      sync.Mutex
+	numbers []number // from 0
+	newest  int      // that was accepted
+	count   int64    // of those
+}
+
+// A number is what became of one publication.
+type number struct {
+	begun, answered time.Time
+	accepted        bool
 }
 
 func newLoad(c *chaos) *load {
 	l := &load{chaos: c, quit: make(chan struct{})}
 	for id := range chaosChannels * eachChannel {
-		l.publishers = append(l.publishers, &publisher{id: id, channel: channelName(id / eachChannel)})
+		p := l.add(id / eachChannel)
+		p.say = func(n int) error { return l.post(p, n) }
+		p.again = func(error) bool { return l.again }
 	}
-	l.interval = time.Second * time.Duration(len(l.publishers)) / time.Duration(longForm(*chaosRate, 500))
+	l.pace(longForm(*chaosRate, 500))
 	l.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DialContext:         func(ctx context.Context, network, addr string) (net.Conn, error) { return c.dial(ctx, network, addr) },
 		MaxIdleConnsPerHost: len(l.publishers),
 	}}
 	return l
+}
+
+// add adds a publisher to a channel.
+func (l *load) add(channel int) *publisher {
+	p := &publisher{id: len(l.publishers), channel: channel}
+	l.publishers = append(l.publishers, p)
+	return p
+}
+
+// pace has the publishers that there are make so many messages a second.
+func (l *load) pace(rate int) {
+	for _, p := range l.publishers {
+		p.interval = time.Second * time.Duration(len(l.publishers)) / time.Duration(rate)
+	}
+}
+
+// of returns the publishers of a channel.
+func (l *load) of(channel int) (publishers []*publisher) {
+	for _, p := range l.publishers {
+		if p.channel == channel {
+			publishers = append(publishers, p)
+		}
+	}
+	return publishers
 }
 
 func channelName(i int) string { return fmt.Sprint("c", i) }
@@ -75,7 +115,10 @@ func (c *chaos) publish(again bool) {
 // a channel that was is told that it may have missed something.
 func (l *load) begin() {
 	for _, p := range l.publishers {
-		if err := l.post(p, 0); err != nil {
+		if p.stranger {
+			continue // it has a place in no history
+		}
+		if err := p.say(0); err != nil {
 			l.chaos.t.Fatal("the first message of a channel:", err)
 		}
 	}
@@ -83,13 +126,13 @@ func (l *load) begin() {
 
 func (l *load) run(p *publisher) {
 	for n, next := 1, time.Now(); l.wait(time.Until(next)); n++ {
-		for !l.say(p, n) && l.again {
+		p.begin(n)
+		for err := l.say(p, n); err != nil && p.again(err); err = l.say(p, n) {
 			if !l.wait(10 * time.Millisecond) {
 				return // it is heard, or it is not
 			}
 		}
-		p.close(n)
-		if next = next.Add(l.interval); time.Since(next) > l.interval {
+		if next = next.Add(p.interval); time.Since(next) > p.interval {
 			next = time.Now() // what an outage has held up is not made up for
 		}
 	}
@@ -113,18 +156,22 @@ func (l *load) wait(d time.Duration) bool {
 	}
 }
 
-// say reports whether a number was accepted.
-func (l *load) say(p *publisher, n int) bool {
-	switch err := l.post(p, n); {
+// say publishes a number.
+func (l *load) say(p *publisher, n int) error {
+	err := p.say(n)
+	switch {
 	case err == nil:
 		p.accept(n)
-		return true
 	case errors.Is(err, errUnknown):
 		l.unknown.Add(1)
+	case errors.Is(err, errUnheard):
+		l.unheard.Add(1)
+	case errors.Is(err, errSplit):
+		l.split.Add(1)
 	default:
 		l.refused.Add(1)
 	}
-	return false
+	return err
 }
 
 var (
@@ -133,8 +180,8 @@ var (
 )
 
 func (l *load) post(p *publisher, n int) error {
-	text := fmt.Sprintf("%d %d", p.id, n)
-	req, err := http.NewRequest(http.MethodPost, "http://"+l.chaos.addressFor(p.id)+"/publish/"+p.channel, strings.NewReader(text))
+	text := p.text(n)
+	req, err := http.NewRequest(http.MethodPost, "http://"+l.chaos.addressFor(p.id)+"/publish/"+channelName(p.channel), strings.NewReader(text))
 	if err != nil {
 		return err
 	}
@@ -148,10 +195,14 @@ func (l *load) post(p *publisher, n int) error {
 	if err != nil {
 		return errUnknown
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
+	body, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
+	var receipt object
 	switch resp.StatusCode {
 	case http.StatusOK:
+		if err == nil && json.Unmarshal(body, &receipt) == nil {
+			l.remember(text, receipt.ID)
+		}
 		return nil
 	case http.StatusServiceUnavailable:
 		return errRefused
@@ -160,22 +211,65 @@ func (l *load) post(p *publisher, n int) error {
 	}
 }
 
-// close notes that n is done with, accepted or not.
-func (p *publisher) close(n int) {
+// text is the message with number n.
+func (p *publisher) text(n int) string { return fmt.Sprintf("%d %d", p.id, n) }
+
+func (l *load) remember(text, cursor string) {
+	if l.remembers {
+		l.cursors.Store(text, cursor)
+	}
+}
+
+// awaitCursor returns the cursor of a message, which its publisher may learn a little
+// after others have heard it. It is empty where it is not known.
+func (l *load) awaitCursor(ctx context.Context, text string) string {
+	for range 20 {
+		if !l.remembers || text == "" || ctx.Err() != nil {
+			return ""
+		}
+		if cursor, ok := l.cursors.Load(text); ok {
+			return cursor.(string)
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+	return ""
+}
+
+// begin notes that n is about to be published.
+func (p *publisher) begin(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.accepted) <= n {
-		p.accepted = append(p.accepted, false)
+	for len(p.numbers) <= n {
+		p.numbers = append(p.numbers, number{begun: time.Now()})
 	}
 }
 
 func (p *publisher) accept(n int) {
-	p.close(n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.accepted[n] = true
+	p.numbers[n].accepted, p.numbers[n].answered = true, time.Now()
 	p.newest = n
 	p.count++
+}
+
+// between returns a number that was begun and accepted between two times, 0 for none.
+func (p *publisher) between(from, to time.Time) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.numbers) - 1; i > 0 && p.numbers[i].begun.After(from); i-- {
+		if n := p.numbers[i]; n.accepted && n.answered.Before(to) {
+			return i
+		}
+	}
+	return 0
+}
+
+// begun returns the newest number that a publisher has begun to publish.
+func (l *load) begun(publisher int) int {
+	p := l.publishers[publisher]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, len(p.numbers)-1)
 }
 
 // accepted reports whether a number of a publisher was.
@@ -183,7 +277,7 @@ func (l *load) accepted(publisher, n int) bool {
 	p := l.publishers[publisher]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return n < len(p.accepted) && p.accepted[n]
+	return n < len(p.numbers) && p.numbers[n].accepted
 }
 
 // newest returns the newest number of each publisher that was accepted, 0 for none.
@@ -197,9 +291,24 @@ func (l *load) newest() []int {
 	return newest
 }
 
-// total returns how many were accepted.
+// ofStrangers returns how many messages of strangers a node has heard.
+func (l *load) ofStrangers() (n int64) {
+	for _, p := range l.publishers {
+		p.mu.Lock()
+		if p.stranger {
+			n += p.count
+		}
+		p.mu.Unlock()
+	}
+	return n
+}
+
+// total returns how many were accepted that a history has.
 func (l *load) total() (n int64) {
 	for _, p := range l.publishers {
+		if p.stranger {
+			continue
+		}
 		p.mu.Lock()
 		n += p.count
 		p.mu.Unlock()

@@ -26,6 +26,7 @@ type catchup struct {
 	session *session
 	place   int         // in the session's places
 	answer  chan bool   // the worker's to level: true where there is nothing more to be read
+	outside uint64      // of the channel's messages that are in no history, those that cannot wait behind the next page; the goroutine's own
 	over    atomic.Bool // nothing more is to be sent by the goroutine
 	anew    bool        // nothing is missing behind the cut where an epoch begins; set ahead of level
 
@@ -40,7 +41,11 @@ type catchup struct {
 }
 
 func newCatchup(s *session, place int) *catchup {
-	return &catchup{session: s, place: place, answer: make(chan bool, 1)}
+	c := &catchup{session: s, place: place, answer: make(chan bool, 1)}
+	if k := c.group().topic.track; k != nil {
+		c.outside = k.outsiders()
+	}
+	return c
 }
 
 func (c *catchup) group() *group { return c.session.places[c.place].group }

@@ -118,6 +118,9 @@ func (h *Hub) fillPage(t *topic) (more bool, err error) {
 	k := t.track
 	from := k.where()
 	page, err := h.query(t.name, broker.Query{After: from.after(), Limit: pageMessages})
+	if err == nil && len(page.Messages) > 0 && k.waitsOutside() {
+		err = h.marking.now(t.name)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -155,6 +158,10 @@ func (h *Hub) overtake(t *topic, p broker.Position) {
 // accept delivers m, after a gap where something is missing before it.
 func (h *Hub) accept(t *topic, m broker.Message) {
 	k := t.track
+	if isLoss(m) {
+		h.tellOutside(t, string(m.Data))
+		return
+	}
 	switch k.step(m.Position) {
 	case repeats:
 		return
@@ -240,9 +247,6 @@ func (h *Hub) surrender(t *topic, reason string) {
 // finish ends the fill of t. The caller holds the track's lock.
 func (h *Hub) finish(t *topic) {
 	k := t.track
-	if k.spilled {
-		h.tellGap(t, transport.Gap{Channel: t.name, Reason: broker.Overrun})
-	}
 	k.waiting, k.bytes, k.read = nil, 0, 0
 	k.filling, k.again, k.spilled = false, false, false
 }

@@ -108,33 +108,92 @@ func (m *marking) read(channels ...string) ([]broker.Position, error) {
 	return marks, err
 }
 
+// now marks channel before it returns.
+func (m *marking) now(channel string) error {
+	if m == nil {
+		return nil
+	}
+	return m.write([]string{channel})
+}
+
 // outside notes that a message without a place in the history of t was heard. The
 // caller holds the track's lock.
 func (h *Hub) outside(t *topic) {
 	h.counts.outside.Add(1)
+	t.track.outside++
 	t.track.markedAt, t.track.marked = t.track.last, true
 	h.marking.add(t.name)
 }
 
 // missedOutside notes that the feed may have lost messages of t which are in no
-// history. That is told at once where t is known to have had some, and otherwise
-// once its marks were read.
+// history. That is told where t is known to have had some, at once or behind what waits
+// for a fill, and otherwise once its marks were read.
 func (h *Hub) missedOutside(t *topic, reason string) {
 	k := t.track
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.marked && k.unsettled == "" {
+	switch {
+	case !k.marked:
+	case k.filling:
+		k.lose(reason)
+	default:
 		h.tellOutside(t, reason)
 	}
 	if h.marking != nil {
 		k.unsettled = reason
+		k.losses++
 	}
+}
+
+// lossOf stands among messages that wait for a fill where others may be missing.
+func lossOf(reason string) broker.Message { return broker.Message{Data: []byte(reason)} }
+
+func isLoss(m broker.Message) bool { return m.Channel == "" }
+
+// lose notes behind what waits that messages which are in no history may be missing.
+// The caller holds the lock.
+func (k *track) lose(reason string) {
+	k.outside++
+	if n := len(k.waiting); n == 0 || !isLoss(k.waiting[n-1]) {
+		k.enqueue(lossOf(reason))
+	}
+}
+
+// waitsOutside reports whether anything waits that is in no history.
+func (k *track) waitsOutside() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.waiting, func(m broker.Message) bool { return m.Position.IsZero() })
+}
+
+// outsiders returns how many messages that are in no history were heard or may have been
+// missed.
+func (k *track) outsiders() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.outside
+}
+
+// markOvertaken is called before page is sent to c. Messages that are in no history wait
+// until c has it, though some were published before. So that c is not taken to have had
+// these if it goes away in between, they are marked again, behind page.
+func (h *Hub) markOvertaken(c *catchup, page broker.Page) error {
+	n := c.group().topic.track.outsiders()
+	if n == c.outside || len(page.Messages) == 0 {
+		return nil
+	}
+	if err := h.marking.now(c.channel()); err != nil {
+		return err
+	}
+	c.outside = n
+	return nil
 }
 
 // tellOutside tells that messages which are in no history may be missing. The caller
 // holds the track's lock.
 func (h *Hub) tellOutside(t *topic, reason string) {
 	h.tellGap(t, transport.Gap{Channel: t.name, Reason: reason, From: t.track.last})
+	t.track.outside++
 	t.track.markedAt, t.track.marked = t.track.last, true
 }
 
@@ -174,16 +233,18 @@ func (h *Hub) settleWith(t *topic, mark broker.Position) error {
 	if !k.marked && !mark.IsZero() && k.unsettled != "" {
 		h.tellOutside(t, k.unsettled)
 	}
-	marked := k.marked
+	marked, losses := k.marked, k.losses
 	k.mu.Unlock()
 	if marked {
-		if err := h.marking.write([]string{t.name}); err != nil {
+		if err := h.marking.now(t.name); err != nil {
 			return err
 		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.unsettled = ""
+	if k.losses == losses { // otherwise the mark may be in front of what was lost meanwhile
+		k.unsettled = ""
+	}
 	return nil
 }
 

@@ -9,7 +9,9 @@ import (
 // readPatiently reads one page for c.
 func (h *Hub) readPatiently(c *catchup, q broker.Query) (page broker.Page, err error) {
 	err = h.patiently(c, func() (err error) {
-		page, err = h.query(c.channel(), q)
+		if page, err = h.query(c.channel(), q); err == nil {
+			err = h.markOvertaken(c, page)
+		}
 		return err
 	})
 	return page, err

@@ -29,15 +29,17 @@ type track struct {
 	woke  time.Time       // when the first message behind that was delivered
 
 	filling bool             // somebody reads the history, and what comes waits
-	waiting []broker.Message // oldest first
+	waiting []broker.Message // oldest first, and between them what lossOf returns
 	bytes   int              // of their payloads
 	read    int              // how many of waiting had come before the last reading began
 	again   bool             // the history is to be read once more
-	spilled bool             // a message that has no place in the history did not fit
+	spilled bool             // a message that has no place in the history did not fit; nor does what comes after it
 
 	marked    bool            // other programs have published here without a place in the history
 	markedAt  broker.Position // behind which this node has heard or may have missed such a message last
 	unsettled string          // why the feed may have missed one, until that is settled; see marks.go
+	losses    uint64          // how often the feed may have
+	outside   uint64          // how many were heard or may have been missed
 }
 
 // begin notes the newest position before the topic was subscribed. Where the topic
@@ -160,15 +162,22 @@ func (k *track) shift(n int) {
 
 // wait keeps m until the fill is done.
 func (k *track) wait(m broker.Message) {
+	outside := m.Position.IsZero()
 	switch {
+	case outside && k.spilled: // it is lost, too
 	case len(k.waiting) < waitingMessages && k.bytes+len(m.Data) <= waitingBytes:
-		k.waiting = append(k.waiting, m)
-		k.bytes += len(m.Data)
-	case m.Position.IsZero():
+		k.enqueue(m)
+	case outside:
 		k.spilled = true
+		k.lose(broker.Overrun)
 	default:
 		k.again = true
 	}
+}
+
+func (k *track) enqueue(m broker.Message) {
+	k.waiting = append(k.waiting, m)
+	k.bytes += len(m.Data)
 }
 
 // mark reports whether the caller is to begin a fill. Where one is under way it

@@ -1,0 +1,154 @@
+package hub_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
+)
+
+// A marked ledger is one on which strangers publish, too.
+type marked struct {
+	*ledger
+	marks map[string]broker.Position // guarded by the ledger's lock
+}
+
+func (l *marked) Mark(_ context.Context, channels ...string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range channels {
+		if kept := l.kept[c]; len(kept) > 0 {
+			l.marks[c] = kept[len(kept)-1].Position
+		}
+	}
+	return nil
+}
+
+func (l *marked) Marks(_ context.Context, channels ...string) ([]broker.Position, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	marks := make([]broker.Position, len(channels))
+	for i, c := range channels {
+		marks[i] = l.marks[c]
+	}
+	return marks, l.down
+}
+
+// stranger publishes beside the history.
+func (l *marked) stranger(text string) {
+	l.feed.Push(broker.Message{Channel: "c", Data: []byte(text)})
+}
+
+// lose is a lost link.
+func (l *marked) lose() { l.feed.Gap(broker.LinkLost, "c") }
+
+// besideHistory runs test with a hub on a ledger on which strangers publish.
+func besideHistory(t *testing.T, test func(t *testing.T, l *marked, h *hub.Hub)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := &marked{newLedger(), map[string]broker.Position{}}
+		h := newHub(t, l, quiet)
+		defer h.Close()
+		test(t, l, h)
+	})
+}
+
+// recovered reports what a client is told that continues behind a position.
+func recovered(t *testing.T, h *hub.Hub, after broker.Position) bool {
+	t.Helper()
+	c := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: after})
+	defer c.leave()
+	return c.read(t, 1) == "subscribed c true\n"
+}
+
+// A stranger's message may have been lost between two others: it is told between
+// them, also where the history was being read when they came.
+func TestLossOfStrangersIsToldInPlace(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fill func(l *marked)
+	}{
+		{"after a lost link", func(l *marked) { l.lose() }},
+		{"after a hole", func(l *marked) { l.say("c", "2", false); l.say("c", "3", true) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			besideHistory(t, func(t *testing.T, l *marked, h *hub.Hub) {
+				client := join(t, h, &lines{}, false, "c")
+				defer client.leave()
+				l.say("c", "1", true)
+				l.stranger("stranger 1")
+				client.read(t, 2)
+				l.fail(broker.ErrUnavailable)
+				c.fill(l)
+				synctest.Wait()
+				l.stranger("stranger 2")
+				l.lose() // and stranger 3 with it
+				l.stranger("stranger 4")
+				synctest.Wait()
+				l.fail(nil)
+				time.Sleep(time.Minute)
+				l.say("c", "last", true)
+				got := client.until("c last\n")
+				if want := "c stranger 2\ngap c\nc stranger 4\nc last\n"; len(got) < len(want) || got[len(got)-len(want):] != want {
+					t.Errorf("heard %q", got)
+				}
+			})
+		})
+	}
+}
+
+// Who has had a newer message of the history ahead of a stranger's, and goes away
+// between the two, is not recovered.
+func TestOvertakenStrangersAreNotRecovered(t *testing.T) {
+	t.Run("while it catches up", func(t *testing.T) {
+		besideHistory(t, func(t *testing.T, l *marked, h *hub.Hub) {
+			anchor := join(t, h, &lines{}, false, "c")
+			defer anchor.leave()
+			first := l.say("c", "1", true)
+			anchor.read(t, 1)
+			c := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first})
+			synctest.Wait() // it is told, and does not read
+			l.stranger("stranger")
+			anchor.read(t, 1)
+			synctest.Wait() // it is marked
+			second := l.say("c", "2", true)
+			anchor.read(t, 1)
+			if got := c.read(t, 2); got != "subscribed c true\nc 2\n" {
+				t.Fatalf("heard %q", got)
+			}
+			c.leave()
+			if recovered(t, h, second) {
+				t.Error("recovered over a message that it has not had")
+			}
+		})
+	})
+	t.Run("while a hole is filled", func(t *testing.T) {
+		besideHistory(t, func(t *testing.T, l *marked, h *hub.Hub) {
+			c := join(t, h, &lines{}, false, "c")
+			l.say("c", "1", true)
+			c.read(t, 1)
+			l.fail(broker.ErrUnavailable)
+			l.say("c", "2", false)
+			l.say("c", "3", true)
+			l.stranger("stranger")
+			synctest.Wait()
+			l.say("c", "4", false)
+			last := l.say("c", "5", false)
+			l.fail(nil)
+			if got := c.read(t, 4); got != "c 2\nc 3\nc 4\nc 5\n" {
+				t.Fatalf("heard %q", got)
+			}
+			c.leave()
+			l.mu.Lock()
+			mark := l.marks["c"]
+			l.mu.Unlock()
+			if mark.Compare(last) < 0 {
+				t.Error("another node takes it to be recovered over a message that it has not had")
+			}
+		})
+	})
+}
