@@ -61,6 +61,7 @@ func (c *checker) hear(text string) {
 	c.heard++
 	c.heardAt = time.Now()
 	defer c.note("%s", text)
+	c.leaveGap(publisher, n)
 	if s := c.outside[publisher]; s != nil {
 		c.hearStranger(s, publisher, n)
 		return
@@ -110,6 +111,7 @@ func (c *checker) gap(reason string) {
 	c.reasons[reason]++
 	c.note("gap %s", reason)
 	c.excuse()
+	c.atGap = true
 }
 
 // excuse makes what is missing here no fault. The caller holds the lock.

@@ -21,12 +21,12 @@ const (
 // what the worker has kept of later messages follows, and from then on the session
 // is a member of its group: no seam, and nothing twice.
 //
-// All but session, place, answer, over and anew is the worker's own.
+// All but session, place, answer, outside, over and anew is the worker's own.
 type catchup struct {
 	session *session
 	place   int         // in the session's places
 	answer  chan bool   // the worker's to level: true where there is nothing more to be read
-	outside uint64      // of the channel's messages that are in no history, those that cannot wait behind the next page; the goroutine's own
+	outside uint64      // how many messages the channel had beside its history when it was marked last; the goroutine's own
 	over    atomic.Bool // nothing more is to be sent by the goroutine
 	anew    bool        // nothing is missing behind the cut where an epoch begins; set ahead of level
 
@@ -35,9 +35,10 @@ type catchup struct {
 	spilled bool // something came that is not in pending
 	holed   bool // and that is not in the history either
 
-	level bool            // the goroutine is done, and nothing beyond cut has come yet
-	cut   broker.Position // all up to here was sent
-	told  bool            // of a gap behind cut
+	level  bool            // the goroutine is done, and nothing beyond cut has come yet
+	cut    broker.Position // all up to here was sent
+	told   bool            // of a gap behind cut
+	gapped bool            // and nothing was sent since
 }
 
 func newCatchup(s *session, place int) *catchup {
@@ -124,9 +125,9 @@ func (w *worker) sendBehind(g *group, frames []frame) {
 func (w *worker) gapBehind(c *catchup, told frame) {
 	switch {
 	case !told.position.IsZero() && (!c.level || told.position.Compare(c.cut) <= 0):
-	case told.position.IsZero() && c.level && c.told: // at this very place
+	case told.position.IsZero() && c.level && c.gapped: // at this very place
 	case len(told.bytes) == 0, c.level:
-		c.told = true
+		c.told, c.gapped = true, true
 		w.sendGap(c.session, told.bytes)
 	default:
 		c.told = true
@@ -172,6 +173,7 @@ func (w *worker) sendRest(c *catchup, frames []frame) {
 		c.session.places[c.place].vacate()
 		g.admit(c.session, c.place)
 	}
+	c.gapped = c.gapped && len(rest) == 0
 	for len(rest) > 0 {
 		joined, left := join(rest)
 		if !w.sendTo(g, c.session, joined, rest[:len(rest)-len(left)]) {

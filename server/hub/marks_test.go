@@ -101,6 +101,44 @@ func TestLossOfStrangersIsToldInPlace(t *testing.T) {
 	}
 }
 
+// Also a client that has just caught up is told of each loss behind which something
+// came.
+func TestEachLossOfStrangersIsTold(t *testing.T) {
+	besideHistory(t, func(t *testing.T, l *marked, h *hub.Hub) {
+		anchor := join(t, h, &lines{}, false, "c")
+		defer anchor.leave()
+		first := l.say("c", "1", true)
+		l.stranger("stranger 1")
+		anchor.read(t, 2)
+		c := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first})
+		empty := joinAt(t, h, &lines{}, sockets, "empty", transport.Start{Last: 1})
+		defer c.leave()
+		defer empty.leave()
+		c.read(t, 1)
+		synctest.Wait()
+		l.feed.Push(broker.Message{Channel: "empty", Data: []byte("stranger")})
+		l.feed.Gap(broker.LinkLost, "empty")
+		l.feed.Push(broker.Message{Channel: "empty", Data: []byte("last")})
+		if got := empty.until("empty last\n"); got != "empty stranger\ngap empty\nempty last\n" {
+			t.Errorf("in a channel without history: %q", got)
+		}
+		for _, text := range []string{"stranger 2", "stranger 3"} {
+			l.lose()
+			synctest.Wait()
+			l.stranger(text)
+			synctest.Wait()
+		}
+		l.lose()
+		l.say("c", "last", true)
+		want := "gap c\nc stranger 2\ngap c\nc stranger 3\ngap c\nc last\n"
+		for name, client := range map[string]*client{"that stayed": anchor, "that caught up": c} {
+			if got := client.until("c last\n"); got != want {
+				t.Errorf("a client %s heard %q, want %q", name, got, want)
+			}
+		}
+	})
+}
+
 // Who has had a newer message of the history ahead of a stranger's, and goes away
 // between the two, is not recovered.
 func TestOvertakenStrangersAreNotRecovered(t *testing.T) {
