@@ -37,9 +37,12 @@ type keeper struct {
 	accepted atomic.Pointer[witness] // of the newest publication
 	heard    func() []witness
 	seen     atomic.Uint64 // the highest epoch that this node has seen
+	base     atomic.Uint64 // the epoch of the newest run
 	secrets  secrets
 	embedded atomic.Bool // the server is that of package miniredis
 	function string      // see teach
+
+	taught atomic.Pointer[string] // the record of the run that was taught last
 }
 
 // known is what a keeper remembers of a channel's stream. It is forgotten with the

@@ -20,8 +20,7 @@ const leastMajor = 7
 // floating point.
 const maxNumber = 1<<53 - 1
 
-// maxAhead is how far an epoch may be ahead of the clock and of all that this node
-// has seen. Epochs begin as the time in microseconds, and clocks may differ.
+// maxAhead is how far an epoch may be ahead of the clock and of the run's. Epochs begin as the time in microseconds, and clocks may differ.
 const maxAhead = 24 * time.Hour
 
 // A run is what publishing needs to know of one life of a server: from its start
@@ -62,9 +61,12 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 	if r.sha, err = conn.ScriptLoad(ctx, publishScriptOf(r)).Result(); err != nil {
 		return nil, err
 	}
+	k.base.Store(r.epoch)
 	k.note(broker.Position{Epoch: r.epoch})
 	k.secrets.learn(r.secret)
-	k.teach(ctx, conn)
+	if before := k.taught.Swap(&r.record); before == nil || *before != r.record {
+		k.teach(ctx, conn)
+	}
 	return r, nil
 }
 
@@ -182,9 +184,10 @@ func (k *keeper) note(p broker.Position) {
 // alone would not do: it may have been set back.
 func (k *keeper) floor() string { return strconv.FormatUint(min(k.seen.Load()+1, maxNumber), 10) }
 
-// horizon returns the highest epoch that may be one.
+// horizon returns the highest epoch that may be one. It depends on nothing that another
+// program can move by adding entries.
 func (k *keeper) horizon() uint64 {
-	return min(max(k.seen.Load(), uint64(time.Now().UnixMicro()))+uint64(maxAhead.Microseconds()), maxNumber)
+	return min(max(k.base.Load(), uint64(time.Now().UnixMicro()))+uint64(maxAhead.Microseconds()), maxNumber)
 }
 
 // end returns the id behind all that a node reads of a stream. Other programs may have

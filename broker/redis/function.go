@@ -94,7 +94,7 @@ local function publish_for(prefix, keys, args)
   local receipt = publish(epoch, secret, stream, prefix .. channel, most, '0', '0', 'd' .. message)
   if receipt.err then return receipt end
   redis.set_repl(redis.REPL_NONE)
-  redis.call('PEXPIRE', stream, lifetime)
+  redis.pcall('PEXPIRE', stream, lifetime) -- it is published whether or not the user may
   redis.set_repl(redis.REPL_ALL)
   return cursor(channel, receipt[1])
 end

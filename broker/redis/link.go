@@ -64,7 +64,7 @@ func (l *link) open(ctx context.Context) error {
 		_, err = l.next(ctx)
 	}
 	if err == nil && l.feed.keeper != nil {
-		_, err = l.feed.keeper.acquire(ctx) // to know the secret of what will come
+		err = l.feed.keeper.meet(ctx) // to know the secret of what will come
 	}
 	if err != nil {
 		l.close()

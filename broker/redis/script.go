@@ -43,9 +43,10 @@ func (o Options) markerKey(channel, key string) string {
 // The message is numbered in the highest of the epochs of the record, of the stream
 // and the hint. So a new epoch that one node makes is every node's. A stream that
 // is not there begins with an epoch of its own, because it may have been there. One
-// whose newest position cannot be a publication's, because it is far in the future
-// or near the end of all numbers, is another program's doing: it is deleted, and
-// the next publication begins it anew.
+// whose newest position cannot be a publication's, because it is far ahead of the clock
+// and of the record's epoch or near the end of all numbers, is another program's doing:
+// it is deleted, and the next publication begins it anew. Were that cut in two by a
+// crash, the next publication would find the same again.
 //
 // What is published carries a tag: see seal.
 //
@@ -91,7 +92,7 @@ local function publish(epoch, secret, stream, topic, most, hint, floor, fields, 
     local latest, number = string.match(newest or '', '^(%d+)-(%d+)$')
     if latest then
       local now = redis.call('TIME')
-      local limit = math.max(now[1] * 1000000 + now[2], tonumber(hint), tonumber(floor)) + 86400000000
+      local limit = math.max(now[1] * 1000000 + now[2], tonumber(epoch)) + 86400000000
       if tonumber(latest) > limit or tonumber(number) >= 2^53 then
         redis.call('UNLINK', stream)
         return redis.error_reply('NOTKEPT the stream had an impossible position')
@@ -105,6 +106,10 @@ local function publish(epoch, secret, stream, topic, most, hint, floor, fields, 
       return redis.error_reply('NOPERM no permission for the stream')
     end
     return redis.error_reply('NOTKEPT the stream takes no more')
+  end
+  if tonumber(string.match(id, '%d+$')) >= 2^53 then
+    redis.call('UNLINK', stream)
+    return redis.error_reply('NOTKEPT the stream had an impossible position')
   end
   local tag = redis.sha1hex(secret .. id .. ' ' .. #topic .. ' ' .. topic .. fields .. secret)
   local heard = redis.pcall('PUBLISH', topic, '\255pg1p' .. string.char(#id) .. id .. 't' .. string.char(#tag) .. tag .. fields)
@@ -147,7 +152,8 @@ return publish('%d', '%s', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5],
 //	       and whether it may have expired (0 or 1)
 //
 // The secret is the record's, or where it has none the caller's. A witness before the
-// oldest entry was trimmed. One of an earlier epoch than the record's that was seen
+// oldest entry was trimmed, and one of a stream that is gone while the run is the same
+// has expired or was deleted, whoever may have repeated it since. One of an earlier epoch than the record's that was seen
 // before that began has been told of by the node that made it. One that was seen
 // later is what a master has accepted that was replaced by then. An epoch more than a
 // day ahead of the server's clock and of all that the caller has seen is nobody's.
@@ -164,7 +170,7 @@ local function missing(stream, id, fields, old)
   local found = redis.call('XRANGE', stream, id, '+', 'COUNT', '1')[1]
   if found and found[1] == id then return found[2][2] ~= fields end
   if found then return #redis.call('XREVRANGE', stream, '(' .. id, '-', 'COUNT', '1') > 0 end
-  return old == '0' or redis.call('EXISTS', stream) == 1
+  return old == '0' and not same or redis.call('EXISTS', stream) == 1
 end
 local fresh = not epoch
 for i = 2, #KEYS do

@@ -120,11 +120,14 @@ func (w *worker) sendBehind(g *group, frames []frame) {
 }
 
 // gapBehind does for one who is fed from the history what sendGap does for a member.
-// Where it is known between which messages the gap is, it may be for c to see in the
-// history, or be in what c has had already.
+// Where it is known between which messages the gap is, c may find it in the history
+// itself: what was read says that in the end.
 func (w *worker) gapBehind(c *catchup, told frame) {
+	told.gap = true
 	switch {
-	case !told.position.IsZero() && (!c.level || told.position.Compare(c.cut) <= 0):
+	case !told.position.IsZero() && !c.level:
+		c.keep([]frame{told})
+	case !told.position.IsZero() && told.position.Compare(c.cut) <= 0:
 	case told.position.IsZero() && c.level && c.gapped: // at this very place
 	case len(told.bytes) == 0, c.level:
 		c.told, c.gapped = true, true
@@ -174,6 +177,11 @@ func (w *worker) sendRest(c *catchup, frames []frame) {
 		g.admit(c.session, c.place)
 	}
 	c.gapped = c.gapped && len(rest) == 0
+	untold := slices.IndexFunc(rest, func(f frame) bool { return f.gap && len(f.bytes) == 0 })
+	if untold >= 0 {
+		rest = rest[:untold]
+		defer w.sendGap(c.session, nil)
+	}
 	for len(rest) > 0 {
 		joined, left := join(rest)
 		if !w.sendTo(g, c.session, joined, rest[:len(rest)-len(left)]) {
@@ -190,5 +198,5 @@ func (w *worker) sendRest(c *catchup, frames []frame) {
 // not told of.
 func (c *catchup) ends(frames []frame) bool {
 	i := slices.IndexFunc(frames, func(f frame) bool { return !f.position.IsZero() })
-	return i >= 0 && !c.told && !c.cut.IsZero() && frames[i].position.Epoch != c.cut.Epoch
+	return i >= 0 && !frames[i].gap && !c.told && !c.cut.IsZero() && frames[i].position.Epoch != c.cut.Epoch
 }

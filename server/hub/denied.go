@@ -26,7 +26,7 @@ func (h *Hub) denied(channels []string) {
 		if t.listen == nil {
 			h.counts.gaps.Add(1)
 			gap := transport.Gap{Channel: channel, Reason: broker.Denied}
-			fanOut(h.audience(t), barred, broker.Position{}, func(e transport.Encoding) []byte { return e.Gap(gap) })
+			fanOut(h.audience(t, true), barred, broker.Position{}, func(e transport.Encoding) []byte { return e.Gap(gap) })
 		}
 	}
 }

@@ -62,8 +62,8 @@ var errShort = errors.New("hub: the driver has not answered for each channel")
 
 // inTurn reads the history when it is its turn, so that a bounded number of readings
 // are under way. It returns ErrClosed when the hub closes. A turn ends with the
-// reading, and a short while after one that failed: so a history that cannot be read
-// is not asked more and more often, and one channel's keeps no other waiting.
+// reading: what waits after a failure waits elsewhere, so that a channel whose history
+// cannot be read keeps no other waiting.
 func (h *Hub) inTurn(read func() error) error {
 	select {
 	case h.reads <- struct{}{}:
@@ -71,11 +71,7 @@ func (h *Hub) inTurn(read func() error) error {
 		return broker.ErrClosed
 	}
 	defer func() { <-h.reads }()
-	err := read()
-	if err != nil {
-		h.sleep(jitter(minBackoff))
-	}
-	return err
+	return read()
 }
 
 // fill reads the history behind what was delivered to t last, and delivers it,
@@ -237,7 +233,11 @@ func (h *Hub) surrender(t *topic, reason string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h.miss(t, transport.Gap{Channel: t.name, Reason: reason, From: k.last})
-	k.fresh, k.unsettled = true, ""
+	if k.unsettled != "" { // it is not known, so it is taken to have lost some
+		k.unsettled, k.markedAt, k.marked = "", k.last, true
+		h.marking.add(t.name)
+	}
+	k.fresh = true
 	for _, m := range k.waiting {
 		h.accept(t, m)
 	}

@@ -32,6 +32,7 @@ const (
 type frame struct {
 	bytes    []byte
 	position broker.Position // zero where it has no place in the history
+	gap      bool            // it tells of a gap ahead of position, for one that is fed from the history
 }
 
 // An entry is one thing for a worker to do. Entries are done in order, but for

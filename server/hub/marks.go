@@ -35,6 +35,9 @@ type marking struct {
 	hub    *Hub
 	marker broker.Marker
 
+	refused sync.Once // says that a mark cannot be written
+	unknown sync.Once // says that marks cannot be read
+
 	mu    sync.Mutex
 	dirty map[string]struct{} // channels; no more than the hub has
 	wake  chan struct{}       // holds a token where dirty has something
@@ -65,22 +68,45 @@ func (m *marking) add(channel string) {
 // run writes until the hub closes. What cannot be written is tried again for as long
 // as that takes.
 func (m *marking) run() {
-	for {
+	for backoff := minBackoff; ; {
 		select {
 		case <-m.wake:
 		case <-m.hub.ctx.Done():
 			return
 		}
-		channels := m.take()
-		for backoff := minBackoff; m.write(channels) != nil; backoff = min(2*backoff, maxBackoff) {
-			if !m.hub.sleep(jitter(backoff)) {
-				return
-			}
+		pause := markPause
+		if err := m.writeAll(m.take()); err == nil {
+			backoff = minBackoff
+		} else {
+			pause, backoff = jitter(backoff), min(2*backoff, maxBackoff)
 		}
-		if !m.hub.sleep(markPause) {
+		if !m.hub.sleep(pause) {
 			return
 		}
 	}
+}
+
+// writeAll writes the marks of channels. Where the broker refuses, it finds out which
+// ones: one channel without permission must not keep the others from being marked. What
+// is worth another try is put back.
+func (m *marking) writeAll(channels []string) error {
+	err := m.write(channels)
+	switch {
+	case err == nil:
+		return nil
+	case concernsAll(err):
+		for _, c := range channels {
+			m.add(c)
+		}
+		return err
+	case len(channels) > 1:
+		half := len(channels) / 2
+		return errors.Join(m.writeAll(channels[:half]), m.writeAll(channels[half:]))
+	}
+	m.refused.Do(func() {
+		m.hub.log.Error("hub: a channel cannot be marked, so clients may be told that they recovered over what other programs publish there; others are not logged", "error", err)
+	})
+	return nil
 }
 
 func (m *marking) take() []string {
@@ -105,6 +131,11 @@ func (m *marking) read(channels ...string) ([]broker.Position, error) {
 	if err == nil && len(marks) != len(channels) {
 		err = errShort
 	}
+	if errors.Is(err, broker.ErrDenied) {
+		m.unknown.Do(func() {
+			m.hub.log.Error("hub: marks cannot be read, so no client of these channels is recovered; others are not logged", "error", err)
+		})
+	}
 	return marks, err
 }
 
@@ -120,8 +151,12 @@ func (m *marking) now(channel string) error {
 // caller holds the track's lock.
 func (h *Hub) outside(t *topic) {
 	h.counts.outside.Add(1)
-	t.track.outside++
-	t.track.markedAt, t.track.marked = t.track.last, true
+	k := t.track
+	k.outside++
+	if k.marked && k.markedAt == k.last {
+		return // there is a mark at this place, or there will be
+	}
+	k.markedAt, k.marked = k.last, true
 	h.marking.add(t.name)
 }
 
@@ -197,18 +232,34 @@ func (h *Hub) tellOutside(t *topic, reason string) {
 	t.track.markedAt, t.track.marked = t.track.last, true
 }
 
-// settleAll settles each of topics whose marks can be read together now.
+// settleAll settles topics, as far as their marks can be read and written together.
+// What cannot is settled by the fill of each.
 func (h *Hub) settleAll(topics []*topic) {
 	topics = slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return !t.track.isUnsettled() })
 	if h.marking == nil || len(topics) == 0 {
 		return
 	}
+	losses := make(map[*topic]uint64, len(topics)) // before the marks are read
+	for _, t := range topics {
+		losses[t] = t.track.lost()
+	}
 	marks, err := h.marking.read(names(topics)...)
 	if err != nil {
-		return // each is settled by itself
+		return
 	}
+	var marked []*topic
 	for i, t := range topics {
-		_ = h.settleWith(t, marks[i]) // likewise
+		if h.tellSettled(t, marks[i]) {
+			marked = append(marked, t)
+		} else {
+			t.track.settled(losses[t])
+		}
+	}
+	if len(marked) == 0 || h.marking.write(names(marked)) != nil {
+		return
+	}
+	for _, t := range marked {
+		t.track.settled(losses[t])
 	}
 }
 
@@ -218,34 +269,47 @@ func (h *Hub) settleOutside(t *topic) error {
 	if !t.track.isUnsettled() {
 		return nil
 	}
+	losses := t.track.lost() // before the marks are read
 	marks, err := h.marking.read(t.name)
 	if err != nil {
 		return err
 	}
-	return h.settleWith(t, marks[0])
-}
-
-// settleWith is settleOutside for the mark that t has at the broker. A new mark stands
-// behind all that was lost.
-func (h *Hub) settleWith(t *topic, mark broker.Position) error {
-	k := t.track
-	k.mu.Lock()
-	if !k.marked && !mark.IsZero() && k.unsettled != "" {
-		h.tellOutside(t, k.unsettled)
-	}
-	marked, losses := k.marked, k.losses
-	k.mu.Unlock()
-	if marked {
+	if h.tellSettled(t, marks[0]) { // a new mark stands behind all that was lost
 		if err := h.marking.now(t.name); err != nil {
 			return err
 		}
 	}
+	t.track.settled(losses)
+	return nil
+}
+
+// tellSettled tells of a gap in t where the mark that it has at the broker says that one
+// may be missing, unless that was told. It reports whether t has a mark.
+func (h *Hub) tellSettled(t *topic, mark broker.Position) (marked bool) {
+	k := t.track
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.losses == losses { // otherwise the mark may be in front of what was lost meanwhile
+	if !k.marked && !mark.IsZero() && k.unsettled != "" {
+		h.tellOutside(t, k.unsettled)
+	}
+	return k.marked
+}
+
+// lost returns how often the feed may have lost messages that are in no history.
+func (k *track) lost() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.losses
+}
+
+// settled notes that it is known what the first so many losses have cost. What was lost
+// since may be behind the mark that was made.
+func (k *track) settled(losses uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.losses == losses {
 		k.unsettled = ""
 	}
-	return nil
 }
 
 // Mark returns where the newest mark of a channel is: a client that continues from

@@ -89,7 +89,8 @@ func (h *Hub) follow(t *topic, m broker.Message) {
 
 // deliver hands m to the workers that have subscribers for it.
 func (h *Hub) deliver(t *topic, m broker.Message) {
-	fanOut(h.audience(t), message, m.Position, func(e transport.Encoding) []byte { return e.Message(m) })
+	news := t.track == nil || !m.Position.IsZero() // what is in no history cannot be read by watchers
+	fanOut(h.audience(t, news), message, m.Position, func(e transport.Encoding) []byte { return e.Message(m) })
 }
 
 // gap has what may be missing read from the history. Without one it tells the
@@ -113,7 +114,7 @@ func (h *Hub) gap(gap *broker.GapError) {
 // tellGap tells the subscribers of t.
 func (h *Hub) tellGap(t *topic, gap transport.Gap) {
 	h.counts.gaps.Add(1)
-	fanOut(h.audience(t), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
+	fanOut(h.audience(t, true), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
 }
 
 // known returns the topic of that name, nil for none.
@@ -123,11 +124,14 @@ func (h *Hub) known(channel string) *topic {
 	return h.topics[channel]
 }
 
-// audience returns who is to hear t. The groups are not to be modified.
-func (h *Hub) audience(t *topic) []*group {
+// audience returns who is to hear t, and tells its watchers where there are news for
+// them. The groups are not to be modified.
+func (h *Hub) audience(t *topic, news bool) []*group {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	t.notify()
+	if news {
+		t.notify()
+	}
 	return t.groups
 }
 
@@ -139,6 +143,6 @@ func fanOut(groups []*group, k kind, p broker.Position, encode func(transport.En
 		if i == 0 || g.encoding != groups[i-1].encoding {
 			bytes = encode(g.encoding)
 		}
-		g.worker.push(entry{kind: k, group: g, frame: frame{bytes, p}})
+		g.worker.push(entry{kind: k, group: g, frame: frame{bytes: bytes, position: p}})
 	}
 }

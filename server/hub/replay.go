@@ -81,6 +81,7 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered b
 	if h.history == nil || after.IsZero() {
 		return false, false, nil
 	}
+	h.awaitSettled(c) // not in a turn: the fill needs one
 	err = h.patiently(c, func() error {
 		newest, err := h.newest(h.ctx, c.channel())
 		if err != nil {
@@ -96,6 +97,14 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered b
 		return err
 	})
 	return there, recovered, err
+}
+
+// awaitSettled waits until it is known what a lost link has cost the channel of c, or c
+// has gone.
+func (h *Hub) awaitSettled(c *catchup) {
+	k := c.group().topic.track
+	for k.isUnsettled() && !c.over.Load() && h.sleep(jitter(minBackoff)) {
+	}
 }
 
 // patiently calls read until it succeeds, or for so long that nobody would wait for
