@@ -18,6 +18,7 @@ var (
 	chaosFaults  = flag.Int("chaos.faults", 0, "how many faults a chaos test makes")
 	chaosClients = flag.Int("chaos.clients", 0, "how many clients a chaos test has")
 	chaosRate    = flag.Int("chaos.rate", 0, "how many messages a second a chaos test offers")
+	chaosHostile = flag.Int("chaos.hostile", 0, "how many random messages a hostile program sends, and a tenth as many that are well aimed")
 	chaosTime    = flag.Duration("chaos.time", 0, "for how long the clients of ChaosResume come and go")
 )
 
@@ -65,6 +66,7 @@ type chaos struct {
 	down     time.Duration // in which Redis did not run
 	kept     bool          // a gap is no excuse for what a history has
 	replaced atomic.Value  // the address of the newest server that is not the master any more
+	anything bool          // clients may hear what no publisher has published
 }
 
 func newChaos(t *testing.T, nodes ...string) *chaos {
@@ -98,7 +100,7 @@ func (c *chaos) add(name string, listen func(ctx context.Context, v *visitor)) *
 	}
 	i := len(c.checkers)
 	ch := newChecker(fmt.Sprint(name, " ", i), c.load.accepted)
-	ch.kept, ch.begun = c.kept, c.load.begun
+	ch.kept, ch.anything, ch.begun = c.kept, c.anything, c.load.begun
 	if c.load.remembers { // then text clients come without a cursor in the middle
 		ch.here = map[int]int{}
 	}
