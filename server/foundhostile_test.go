@@ -70,7 +70,7 @@ func (h *hostile) channel() string {
 
 // number is one that publishers do not reach.
 func (h *hostile) number() string {
-	return fmt.Sprintf("%d %d", h.rng.IntN(chaosChannels*eachChannel), 1<<30+h.rng.IntN(1<<20))
+	return fmt.Sprintf("%d %d", h.rng.IntN(chaosChannels*eachChannel), madeUp+h.rng.IntN(1<<20))
 }
 
 func (h *hostile) position() broker.Position {
@@ -98,7 +98,7 @@ func (h *hostile) envelope() string {
 	for i := range noise {
 		noise[i] = byte(h.rng.Uint32())
 	}
-	switch h.rng.IntN(8) {
+	switch h.rng.IntN(7) {
 	case 0:
 		return "hostile " + string(noise)
 	case 1:
@@ -110,7 +110,7 @@ func (h *hostile) envelope() string {
 	case 4:
 		return "\xFF" + string(noise)
 	default:
-		return string(broker.AppendWire(nil, broker.Message{Data: []byte(h.number()), Position: h.position(), Key: "key"}))
+		return string(broker.AppendWire(nil, broker.Message{Data: []byte(h.number()), Position: h.position()}))
 	}
 }
 
@@ -130,6 +130,9 @@ func (h *hostile) aim(n int) {
 		p, err := broker.ParsePosition(id)
 		if err != nil {
 			h.t.Fatal(err)
+		}
+		if p.Epoch <= 1 || p.Epoch == math.MaxUint64 {
+			continue // it is one of its own, and what is next to that claims nothing
 		}
 		h.copies = append(h.copies, m)
 		old := h.copies[h.rng.IntN(len(h.copies))]

@@ -26,9 +26,9 @@ func (o Options) markerKey(channel, key string) string {
 
 // publishFunction is the text, in Lua, of what appends a message to the stream of its
 // channel and publishes it with the position that it got. Of all that it does
-// exactly one thing is written, unless a stream is replaced: two would be a transaction in the append-only file,
-// which a crash can cut in the middle. So it is XADD that numbers, and not a
-// counter.
+// exactly one thing is written, unless a stream is replaced: two are a transaction in
+// the append-only file, which a crash can cut in the middle. So it is XADD that
+// numbers, and not a counter.
 //
 //	epoch    of the record of runScript
 //	secret   likewise
