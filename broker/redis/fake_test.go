@@ -92,6 +92,8 @@ func (f *fake) reply(args []string) string {
 	switch args[0] {
 	case "hello":
 		return "-ERR unknown command 'HELLO'\r\n"
+	case "role": // as the embedded server does, and a user that may not ask
+		return "-ERR unknown command 'ROLE'\r\n"
 	case "ping":
 		signal(f.pinged)
 		f.mu.Lock()
