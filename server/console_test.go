@@ -30,13 +30,17 @@ func browser(t *testing.T) context.Context {
 		flags = append(flags, chromedp.Flag(name, true))
 	}
 	ctx, cancelAllocator := chromedp.NewExecAllocator(context.Background(), flags...)
+	t.Cleanup(cancelAllocator)
 	ctx, cancelBrowser := chromedp.NewContext(ctx)
+	// It is started here, as Cancel waits for ever for one that never was.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal("start the browser:", err)
+	}
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(ctx); err != nil {
 			t.Log("close the browser:", err)
 		}
 		cancelBrowser()
-		cancelAllocator()
 	})
 	return ctx
 }
@@ -44,7 +48,7 @@ func browser(t *testing.T) context.Context {
 // do runs actions in a tab.
 func do(t *testing.T, tab context.Context, what string, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if _, err := chromedp.Run(tab, chromedp.Location()); err != nil { // starts the browser, which outlives no timeout
+	if _, err := chromedp.Run(tab, chromedp.Location()); err != nil { // opens the tab, which would not outlive a timeout
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(tab, patience)
