@@ -257,7 +257,7 @@ func TestFoundHostileEntries(t *testing.T) {
 	c.publish(true)
 	h := newHostile(t, redis)
 	refused := 0
-	for range longForm(*chaosHostile, 1000) / 100 {
+	for range longForm(*chaosHostile, 10_000) / 1000 {
 		c.goesOn()
 		for range 10 {
 			h.random(10)
@@ -272,6 +272,35 @@ func TestFoundHostileEntries(t *testing.T) {
 	}
 	c.finish(false, false)
 	t.Logf("the hostile program has sent %d messages and added entries, of which Redis refused %d; gaps by reason %v", h.sent, refused, c.reasons())
+}
+
+// Where a program has put a channel ahead of the clock, and then at the end of all
+// numbers, what a node publishes that knows nothing of it is heard by those who do.
+func TestFoundHostileFuture(t *testing.T) {
+	for _, end := range []string{"%d-9007199254740992", "%d-18446744073709551615", "18446744073709551615-%d"} {
+		t.Run(end, func(t *testing.T) {
+			redis := redistest.Start(t)
+			knowing, other := start(t, onHistory(t, redis.URL())), start(t, onHistory(t, redis.URL()))
+			c := knowing.ws("/ws/c?format=json")
+			heard := func(want string) {
+				t.Helper()
+				for {
+					if e := readEvent(t, c); e.Type == "message" && e.Data == want {
+						return
+					}
+				}
+			}
+			knowing.publish("c", "1")
+			heard("1")
+			ahead := time.Now().Add(time.Hour).UnixMicro()
+			redis.MustDo("XADD", "__pregon:h:c", fmt.Sprintf("%d-0", ahead), "m", "dhostile")
+			knowing.publish("c", "2")
+			heard("2")
+			redis.MustDo("XADD", "__pregon:h:c", fmt.Sprintf(end, ahead), "m", "dhostile")
+			other.awaitPublish("c", "3")
+			heard("3")
+		})
+	}
 }
 
 // add adds an entry to a stream in each of several ways, and returns how many Redis

@@ -171,9 +171,9 @@
 // position and without such a tag is ignored and counted: [Broker.Rejected]. So a
 // program that may PUBLISH can do no more than publish messages of its own. One that
 // may add entries to streams, too, can add messages, and gaps; entries at impossible
-// places are not read, and a stream that has one is begun anew by the next
-// publication, which is refused once. A program that may read or write pregon's other keys is
-// trusted: guard them with an ACL.
+// places are not read, and a stream that ends with one is begun anew by the next
+// publication. A program that may read or write pregon's other keys is trusted: guard
+// them with an ACL.
 //
 // # Concurrency
 //

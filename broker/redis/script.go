@@ -26,7 +26,7 @@ func (o Options) markerKey(channel, key string) string {
 
 // publishFunction is the text, in Lua, of what appends a message to the stream of its
 // channel and publishes it with the position that it got. Of all that it does
-// exactly one thing is written: two would be a transaction in the append-only file,
+// exactly one thing is written, unless a stream is replaced: two would be a transaction in the append-only file,
 // which a crash can cut in the middle. So it is XADD that numbers, and not a
 // counter.
 //
@@ -45,8 +45,9 @@ func (o Options) markerKey(channel, key string) string {
 // is not there begins with an epoch of its own, because it may have been there. One
 // whose newest position cannot be a publication's, because it is far ahead of the clock
 // and of the record's epoch or near the end of all numbers, is another program's doing:
-// it is deleted, and the next publication begins it anew. Were that cut in two by a
-// crash, the next publication would find the same again.
+// it is deleted, and begun anew above all epochs that nodes may have heard, or they
+// would take what follows for old. Were that cut in two by a crash, the next publication
+// would find the same again.
 //
 // What is published carries a tag: see seal.
 //
@@ -74,42 +75,54 @@ local function publish(epoch, secret, stream, topic, most, hint, floor, fields, 
   local words = {'m', fields}
   if key then words[3], words[4] = 'k', key end
   local id = redis.pcall('XADD', stream, 'NOMKSTREAM', 'MAXLEN', '~', most, hint .. '-*', unpack(words))
-  if not id then
+  if type(id) ~= 'string' or tonumber(string.match(id, '%d+$')) >= 2^53 then
     local now = redis.call('TIME')
-    local fresh = math.max(now[1] * 1000000 + now[2], tonumber(floor), tonumber(epoch) + 1)
-    id = redis.pcall('XADD', stream, 'MAXLEN', '~', most, string.format('%.0f', fresh) .. '-*', unpack(words))
-  elseif type(id) == 'table' and string.sub(id.err, 1, 4) == 'ERR ' then
-    local newest
-    local info = redis.pcall('XINFO', 'STREAM', stream)
-    if info.err then
-      local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', '1')
-      newest = last[1] and last[1][1]
-    else
-      for i = 1, #info - 1, 2 do
-        if info[i] == 'last-generated-id' then newest = info[i + 1] end
+    now = now[1] * 1000000 + now[2]
+    local limit = math.max(now, tonumber(epoch)) + 86400000000
+    local function add(begin)
+      return redis.pcall('XADD', stream, 'MAXLEN', '~', most, begin .. '-*', unpack(words))
+    end
+    local function begin(latest)
+      return add(string.format('%.0f', math.max(now, tonumber(floor), latest + 1)))
+    end
+    local function renew(newest)
+      local latest = tonumber(epoch)
+      local kept = redis.call('XREVRANGE', stream, string.format('%.0f', limit), '-', 'COUNT', '1')[1]
+      for _, id in ipairs({newest, kept and kept[1]}) do
+        local theirs = tonumber(string.match(id, '^%d+'))
+        if theirs <= limit then latest = math.max(latest, theirs) end
+      end
+      redis.call('UNLINK', stream)
+      return begin(latest)
+    end
+    if not id then
+      id = begin(tonumber(epoch))
+    elseif type(id) == 'table' and string.sub(id.err, 1, 4) == 'ERR ' then
+      local newest
+      local info = redis.pcall('XINFO', 'STREAM', stream)
+      if info.err then
+        local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', '1')
+        newest = last[1] and last[1][1]
+      else
+        for i = 1, #info - 1, 2 do
+          if info[i] == 'last-generated-id' then newest = info[i + 1] end
+        end
+      end
+      local latest, number = string.match(newest or '', '^(%d+)-(%d+)$')
+      if latest and (tonumber(latest) > limit or tonumber(number) >= 2^53) then
+        id = renew(newest)
+      elseif latest then
+        id = add(latest)
       end
     end
-    local latest, number = string.match(newest or '', '^(%d+)-(%d+)$')
-    if latest then
-      local now = redis.call('TIME')
-      local limit = math.max(now[1] * 1000000 + now[2], tonumber(epoch)) + 86400000000
-      if tonumber(latest) > limit or tonumber(number) >= 2^53 then
-        redis.call('UNLINK', stream)
-        return redis.error_reply('NOTKEPT the stream had an impossible position')
+    if type(id) == 'string' and tonumber(string.match(id, '%d+$')) >= 2^53 then id = renew(id) end
+    if type(id) == 'table' then
+      if string.sub(id.err, 1, 4) ~= 'ERR ' then return id end
+      if redis.acl_check_cmd and not redis.acl_check_cmd('XADD', stream, '*', 'm', '') then
+        return redis.error_reply('NOPERM no permission for the stream')
       end
-      id = redis.pcall('XADD', stream, 'MAXLEN', '~', most, latest .. '-*', unpack(words))
+      return redis.error_reply('NOTKEPT the stream takes no more')
     end
-  end
-  if type(id) == 'table' then
-    if string.sub(id.err, 1, 4) ~= 'ERR ' then return id end
-    if redis.acl_check_cmd and not redis.acl_check_cmd('XADD', stream, '*', 'm', '') then
-      return redis.error_reply('NOPERM no permission for the stream')
-    end
-    return redis.error_reply('NOTKEPT the stream takes no more')
-  end
-  if tonumber(string.match(id, '%d+$')) >= 2^53 then
-    redis.call('UNLINK', stream)
-    return redis.error_reply('NOTKEPT the stream had an impossible position')
   end
   local tag = redis.sha1hex(secret .. id .. ' ' .. #topic .. ' ' .. topic .. fields .. secret)
   local heard = redis.pcall('PUBLISH', topic, '\255pg1p' .. string.char(#id) .. id .. 't' .. string.char(#tag) .. tag .. fields)
