@@ -118,11 +118,16 @@ func (s *subscription) printEvent(e subEvent) error {
 		}
 		text = string(bytes)
 	}
-	if e.name == "gap" || e.name == "subscribed" {
+	switch e.name {
+	case "", "message", "binary":
+	case "gap", "subscribed":
 		s.tell(e.name, text)
 		if s.Format != "json" {
 			return nil
 		}
+	default: // it is no message; but its id may be a place to go on from
+		s.remember(e.id)
+		return nil
 	}
 	if _, err := fmt.Fprintln(s.out.stdout, shown(s.out.stdout, text)); err != nil {
 		return fmt.Errorf("print: %w", refusal{err})

@@ -20,6 +20,9 @@ func (s *Server) publishMany(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := checkParameters(query, []string{"channel", "message"}); err != nil {
+		return err
+	}
 	var b *batch
 	if query.Has("channel") || query.Has("message") {
 		channels, err := queryChannels(query)

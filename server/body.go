@@ -87,7 +87,8 @@ func mediaType(h http.Header, known []string) (string, error) {
 	return kind, nil
 }
 
-// isUTF8 reports whether a charset is UTF-8, by its name or the one that many write.
+// isUTF8 reports whether a charset is UTF-8, by its name or the one that many write, or
+// a part of it.
 func isUTF8(charset string) bool {
-	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8")
+	return strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8") || strings.EqualFold(charset, "us-ascii")
 }

@@ -30,13 +30,17 @@ func browser(t *testing.T) context.Context {
 		flags = append(flags, chromedp.Flag(name, true))
 	}
 	ctx, cancelAllocator := chromedp.NewExecAllocator(context.Background(), flags...)
+	t.Cleanup(cancelAllocator)
 	ctx, cancelBrowser := chromedp.NewContext(ctx)
+	// It is started here, as Cancel waits for ever for one that never was.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal("start the browser:", err)
+	}
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(ctx); err != nil {
 			t.Log("close the browser:", err)
 		}
 		cancelBrowser()
-		cancelAllocator()
 	})
 	return ctx
 }
@@ -44,7 +48,7 @@ func browser(t *testing.T) context.Context {
 // do runs actions in a tab.
 func do(t *testing.T, tab context.Context, what string, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if _, err := chromedp.Run(tab, chromedp.Location()); err != nil { // starts the browser, which outlives no timeout
+	if _, err := chromedp.Run(tab, chromedp.Location()); err != nil { // opens the tab, which would not outlive a timeout
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(tab, patience)
@@ -66,6 +70,24 @@ func publishFromForm(text string) chromedp.Action[chromedp.Void] {
 func shows(text string) chromedp.Action[chromedp.Void] {
 	return chromedp.Poll[chromedp.Void](`[...document.querySelectorAll("#log .text")].some(e => e.textContent === `+"`"+text+"`)",
 		chromedp.WithPollingTimeout(patience))
+}
+
+// notes waits for a remark in the log with this text in it.
+func notes(text string) chromedp.Action[chromedp.Void] {
+	return chromedp.Poll[chromedp.Void]("[...document.querySelectorAll(`#log .note`)].some(e => e.textContent.includes(`"+text+"`))",
+		chromedp.WithPollingTimeout(patience))
+}
+
+// evaluate returns what an expression is in a tab.
+func evaluate[T any](t *testing.T, tab context.Context, expression string) T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(tab, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return v
 }
 
 // In a real browser: two tabs, one publishes, both show it; the server is started
@@ -97,15 +119,20 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// A channel that the server refuses is said to be refused, and why; without it
-// the page is live again.
+// A channel that the server refuses is said to be refused, and why. The others are
+// heard all the same, and without it the page is live again.
 func TestConsoleRefused(t *testing.T) {
 	n := start(t, server.Options{})
 	tab := browser(t)
 	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=noticias&channel=a//b"),
-		chromedp.WaitVisible(chromedp.CSS(`#state[data-state=refused]`)),
-		chromedp.Poll[chromedp.Void](`document.querySelector("#log .note")?.textContent.includes("channel name")`, chromedp.WithPollingTimeout(patience)))
+		chromedp.WaitVisible(chromedp.CSS(`#state[data-state=refused]`)), notes("channel name"))
+	n.publish("noticias", "hola")
+	do(t, tab, "hear the other", shows("hola"))
 	do(t, tab, "remove the channel", chromedp.Click(chromedp.CSS(`.chip:nth-of-type(2) button`)), isLive())
+	// The keyboard is where the button was.
+	do(t, tab, "add another", chromedp.KeyEvent("chat\r"), chromedp.WaitVisible(chromedp.CSS(`.chip[data-state=live]:nth-of-type(2)`)), isLive())
+	n.publish("chat", "again")
+	do(t, tab, "hear it", shows("again"))
 }
 
 // The log follows its last line through a change of the window's size, holds
@@ -129,6 +156,10 @@ func TestConsoleFollows(t *testing.T) {
 	do(t, tab, "shrink", chromedp.EmulateViewport(360, 500), chromedp.Poll[chromedp.Void](`innerHeight === 500 && `+atEnd, chromedp.WithPollingTimeout(patience)))
 	fill("second")
 	do(t, tab, "follow", chromedp.Poll[chromedp.Void](atEnd+` && log.childElementCount === 500`, chromedp.WithPollingTimeout(patience)))
+
+	// The page hears of its own scroll a frame later, when the lines may have become longer.
+	do(t, tab, "narrow while it scrolls", chromedp.Evaluate[chromedp.Void](`log.scrollTop -= 30; follow(); document.body.style.width = "200px"`),
+		chromedp.Poll[chromedp.Void](`document.body.clientWidth === 200 && `+atEnd, chromedp.WithPollingTimeout(patience)))
 
 	// A frame passes between the two, in which the page hears of the scroll.
 	do(t, tab, "scroll up", chromedp.Poll[chromedp.Void](`log.scrollTop === 100 || (log.scrollTop = 100, false)`, chromedp.WithPollingTimeout(patience)))

@@ -42,14 +42,22 @@ func TestFoundForgedHeartbeats(t *testing.T) {
 // While Redis takes no publications the node is not ready, says why, and stays so
 // whatever others publish.
 func TestFoundNotReadyWithReason(t *testing.T) {
-	for _, c := range []struct{ spoil, cure []string }{
-		{[]string{"CONFIG", "SET", "maxmemory", "1"}, []string{"CONFIG", "SET", "maxmemory", "0"}},
-		{[]string{"REPLICAOF", "127.0.0.1", "1"}, []string{"REPLICAOF", "NO", "ONE"}},
+	replica, master := []string{"REPLICAOF", "127.0.0.1", "1"}, []string{"REPLICAOF", "NO", "ONE"}
+	for _, c := range []struct {
+		url         string
+		spoil, cure []string
+	}{
+		{"?history=5m", []string{"CONFIG", "SET", "maxmemory", "1"}, []string{"CONFIG", "SET", "maxmemory", "0"}},
+		{"?history=5m", replica, master},
+		{"", replica, master}, // which a node finds out when it connects
 	} {
 		redis := redistest.Start(t)
-		n := start(t, server.Options{Broker: open(t, redis.URL()+"?history=5m")})
+		n := start(t, server.Options{Broker: open(t, redis.URL()+c.url)})
 		n.awaitReady(200)
 		redis.MustDo(c.spoil...)
+		if c.url == "" {
+			redis.MustDo("CLIENT", "KILL", "TYPE", "normal")
+		}
 		n.awaitReady(503)
 		for range 10 {
 			forgedBeats(redis)

@@ -1,14 +1,24 @@
 package server_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/gorilla/websocket"
 
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
 )
 
@@ -67,4 +77,221 @@ func TestFoundConsoleSaysThatNobodyAnswers(t *testing.T) {
 	do(t, tab, "notice the end", says("cannot be reached"))
 	startAt(t, n.addr, server.Options{})
 	do(t, tab, "come back", isLive())
+}
+
+// Adding and removing a channel while messages come costs no message of the others,
+// and repeats none.
+func TestFoundConsoleChangesChannels(t *testing.T) {
+	for _, history := range []string{"", keepHistory} {
+		t.Run("history "+history, func(t *testing.T) {
+			n := start(t, server.Options{Broker: open(t, "memory://"+history)})
+			tab := browser(t)
+			do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=stays&channel=too"), isLive(), record())
+			stop := n.publishNumbers("stays", "too")
+			for i := range 20 {
+				text := strconv.Itoa(i)
+				do(t, tab, "add a channel", chromedp.Evaluate[chromedp.Void](`$("channel").value = "extra"; $("add").requestSubmit()`), pollLive(3))
+				n.publish("extra", text)
+				do(t, tab, "hear it", heard("extra", text))
+				do(t, tab, "remove it", chromedp.Evaluate[chromedp.Void](`document.querySelector(".chip:nth-of-type(3) button").click()`), pollLive(2))
+			}
+			last := stop()
+			for _, channel := range []string{"stays", "too"} {
+				do(t, tab, "hear the last", heard(channel, strconv.Itoa(last)))
+				checkNumbers(t, channel, evaluate[[]string](t, tab, "heard[`"+channel+"`]"), last)
+			}
+			if remarks := evaluate[string](t, tab, "heard.notes.join()"); remarks != "" {
+				t.Errorf("the page says %q", remarks)
+			}
+		})
+	}
+}
+
+// pollLive waits until a page listens to so many channels. It does not look for nodes
+// as the other actions do, which a log that changes all the time would hold up.
+func pollLive(channels int) chromedp.Action[chromedp.Void] {
+	return chromedp.Poll[chromedp.Void](fmt.Sprintf("state.dataset.state === `live` && document.querySelectorAll(`.chip`).length === %d", channels),
+		chromedp.WithPollingTimeout(patience))
+}
+
+// record makes the page keep the texts of all lines, by channel, and the remarks.
+func record() chromedp.Action[chromedp.Void] {
+	return chromedp.Evaluate[chromedp.Void](`
+		heard = { notes: [] };
+		new MutationObserver(changes => {
+			for (const line of changes.flatMap(c => [...c.addedNodes])) {
+				if (line.matches(".note")) heard.notes.push(line.textContent);
+				else (heard[line.querySelector(".channel").textContent] ??= []).push(line.querySelector(".text").textContent);
+			}
+		}).observe(document.getElementById("log"), { childList: true });`)
+}
+
+// heard waits until a page that records has heard text.
+func heard(channel, text string) chromedp.Action[chromedp.Void] {
+	return chromedp.Poll[chromedp.Void]("heard[`"+channel+"`]?.includes(`"+text+"`)", chromedp.WithPollingTimeout(patience))
+}
+
+// publishNumbers publishes 0, 1, 2 and so on to channels, about as fast as a browser
+// can show it, until the function that it returns is called. That returns the last.
+func (n *node) publishNumbers(channels ...string) (stop func() int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	last := make(chan int, 1)
+	go func() {
+		tick := time.NewTicker(4 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			for _, c := range channels {
+				if status, body := n.post("/publish/"+c, "text/plain", strconv.Itoa(i)); status != http.StatusOK {
+					n.t.Errorf("publish: %d %s", status, body)
+				}
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				last <- i
+				return
+			}
+		}
+	}()
+	stop = sync.OnceValue(func() int { cancel(); return <-last })
+	n.t.Cleanup(func() { stop() })
+	return stop
+}
+
+// checkNumbers checks that got is 0 to last.
+func checkNumbers(t *testing.T, channel string, got []string, last int) {
+	t.Helper()
+	times := map[string]int{}
+	for _, text := range got {
+		times[text]++
+	}
+	missing, doubled := 0, 0
+	for i := range last + 1 {
+		switch times[strconv.Itoa(i)] {
+		case 0:
+			missing++
+		case 1:
+		default:
+			doubled++
+		}
+	}
+	inOrder := slices.IsSortedFunc(got, func(a, b string) int { x, _ := strconv.Atoi(a); y, _ := strconv.Atoi(b); return x - y })
+	if missing > 0 || doubled > 0 || !inOrder {
+		t.Errorf("%s: of %d messages %d are missing, %d doubled; in order: %v", channel, last+1, missing, doubled, inOrder)
+	}
+}
+
+// A page that was cut off goes on where it was: what was published meanwhile is
+// shown, and a hole is told where it is.
+func TestFoundConsoleComesBackWithHistory(t *testing.T) {
+	p := newPast(3)
+	t.Cleanup(func() { _ = p.Close() })
+	n := start(t, server.Options{Broker: p})
+	tab := browser(t)
+	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=c"), isLive())
+	n.publish("c", "zero")
+	do(t, tab, "hear", shows("zero"))
+	for _, c := range []struct{ meanwhile, want string }{
+		{"", "zero live"},
+		{"one two three", "zero live one two three live"},
+		{"lost lost lost lost", "zero live one two three live (messages may be missing on c) live"},
+		{"four", "zero live one two three live (messages may be missing on c) live four live"},
+	} {
+		n.stop()
+		do(t, tab, "notice the end", chromedp.WaitVisible(chromedp.CSS(`#state[data-state=reconnecting]`)))
+		for _, text := range strings.Fields(c.meanwhile) {
+			if _, err := p.Publish(t.Context(), broker.Message{Channel: "c", Data: []byte(text)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n = startAt(t, n.addr, server.Options{Broker: p})
+		do(t, tab, "come back", isLive())
+		n.publish("c", "live")
+		do(t, tab, "hear", chromedp.Poll[chromedp.Void]("log.lastElementChild.textContent.includes(`live`) && log.childElementCount >= "+
+			strconv.Itoa(len(strings.Fields(strings.ReplaceAll(c.want, "(messages may be missing on c)", "hole")))), chromedp.WithPollingTimeout(patience)))
+		if got := evaluate[string](t, tab, inLog); got != c.want {
+			t.Errorf("after %q: %q, want %q", c.meanwhile, got, c.want)
+		}
+	}
+}
+
+// inLog is the texts in the log, remarks in parentheses.
+const inLog = "[...log.children].map(e => e.querySelector(`.text`)?.textContent ?? `(${e.textContent})`).join(` `)"
+
+// Without a history every cut is told, at its place and of each channel.
+func TestFoundConsoleComesBackWithoutHistory(t *testing.T) {
+	b := memory.New()
+	t.Cleanup(func() { _ = b.Close() })
+	n := start(t, server.Options{Broker: b})
+	tab := browser(t)
+	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=c"), isLive())
+	n.publish("c", "before")
+	do(t, tab, "hear", shows("before"))
+	n.stop()
+	do(t, tab, "notice the end", chromedp.WaitVisible(chromedp.CSS(`#state[data-state=reconnecting]`)))
+	n = startAt(t, n.addr, server.Options{Broker: b})
+	do(t, tab, "come back", isLive())
+	n.publish("c", "after")
+	do(t, tab, "hear", shows("after"))
+	if got, want := evaluate[string](t, tab, inLog), "before (connection lost; messages may be missing on c) after"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Each channel comes back or does not as its close code says, whatever becomes of
+// the others.
+func TestFoundConsoleCloseCodes(t *testing.T) {
+	n := start(t, server.Options{})
+	final := []int{1002, 1003, 1007, 1008, 1009, 4100, 4150, 4199}
+	others := []int{1000, 1001, 1011, 3000, 4001, 4002, 4008, 4099, 4200, 4999}
+	var mu sync.Mutex
+	opened := map[string]int{}
+	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/ws" {
+			_, body := n.get(r.URL.Path)
+			_, _ = w.Write([]byte(body))
+			return
+		}
+		c, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		channel := r.URL.Query().Get("channel")
+		mu.Lock()
+		opened[channel]++
+		first := opened[channel] == 1
+		mu.Unlock()
+		if code, _ := strconv.Atoi(channel); first && code != 0 {
+			_ = c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, "because of "+channel), time.Now().Add(patience))
+		}
+		_, _, _ = c.ReadMessage() // until the page closes it
+	}))
+	t.Cleanup(page.Close)
+	query := "?channel=stays"
+	for _, code := range append(final, others...) {
+		query += fmt.Sprintf("&channel=%d", code)
+	}
+	tab := browser(t)
+	do(t, tab, "open", chromedp.Navigate(page.URL+"/"+query), chromedp.WaitVisible(chromedp.CSS(`#state[data-state=refused]`)),
+		chromedp.Poll[chromedp.Void](fmt.Sprintf("document.querySelectorAll(`.chip[data-state=live]`).length === %d && "+
+			"document.querySelectorAll(`.chip[data-state=refused]`).length === %d", len(others)+1, len(final)), chromedp.WithPollingTimeout(patience)))
+	mu.Lock()
+	defer mu.Unlock()
+	for _, code := range final {
+		do(t, tab, "say why", notes(fmt.Sprintf("because of %d", code)))
+		if times := opened[strconv.Itoa(code)]; times != 1 {
+			t.Errorf("%d: opened %d times, want 1", code, times)
+		}
+	}
+	for _, code := range others {
+		if times := opened[strconv.Itoa(code)]; times != 2 {
+			t.Errorf("%d: opened %d times, want 2", code, times)
+		}
+	}
+	if opened["stays"] != 1 {
+		t.Errorf("the channel that nothing happened to was opened %d times", opened["stays"])
+	}
 }

@@ -113,6 +113,9 @@ func readingOf(r *http.Request) (reading, error) {
 	if err != nil {
 		return reading{}, err
 	}
+	if err := checkParameters(query, []string{"since", "limit", "wait"}); err != nil {
+		return reading{}, err
+	}
 	return parseReading(channel, query)
 }
 

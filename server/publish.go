@@ -17,6 +17,13 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	query, err := parseQuery(r)
+	if err != nil {
+		return err
+	}
+	if err := checkParameters(query, []string{"message"}); err != nil {
+		return err
+	}
 	m, err := s.messageOf(w, r)
 	if err != nil {
 		return err

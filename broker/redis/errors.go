@@ -52,6 +52,7 @@ var replies = []struct {
 	{"MOVED", "it is a cluster", broker.ErrDenied},
 	{"ASK", "it is a cluster", broker.ErrDenied},
 	{"MASTERDOWN", "its link to the master is down", broker.ErrUnavailable},
+	{"ERR Protocol error: invalid bulk length", "the message is longer than its proto-max-bulk-len", broker.ErrTooLarge},
 	{"NOREPLICAS", "it has too few replicas", broker.ErrUnavailable},
 	{"ERR max number of clients", "it has too many clients", broker.ErrUnavailable},
 	{"NOSCRIPT", "it was started again", broker.ErrUnavailable},

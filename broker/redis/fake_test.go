@@ -28,6 +28,7 @@ const (
 type fake struct {
 	listener net.Listener
 	answer   func(args []string) string
+	hasRole  bool          // it knows the command ROLE
 	pinged   chan struct{} // has a token after a PING
 	running  sync.WaitGroup
 
@@ -92,6 +93,11 @@ func (f *fake) reply(args []string) string {
 	switch args[0] {
 	case "hello":
 		return "-ERR unknown command 'HELLO'\r\n"
+	case "role":
+		if f.hasRole {
+			return f.answer(args)
+		}
+		return "-ERR unknown command 'ROLE'\r\n"
 	case "ping":
 		signal(f.pinged)
 		f.mu.Lock()

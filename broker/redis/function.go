@@ -75,7 +75,9 @@ local function publish_for(prefix, keys, args)
   if #keys ~= 1 or #args ~= 1 then
     return redis.error_reply('ERR give one key, the channel, and one argument, the message')
   end
-  if channel == '' or #channel > 255 or string.sub(channel, 1, 2) == '__' or string.find(channel, '%c') then
+  local parts = '/' .. channel .. '/'
+  if channel == '' or #channel > 255 or string.sub(channel, 1, 2) == '__' or string.find(channel, '%c')
+    or string.find(parts, '//', 1, true) or string.find(parts, '/%.%.?/') then
     return redis.error_reply('ERR that is no name of a channel')
   end
   local run = '-'

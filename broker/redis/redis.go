@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -68,8 +69,16 @@ func New(o Options) (*Broker, error) {
 
 // greet makes Redis answer once before a connection is used. What a server says
 // of itself on a new connection (too many clients, a password is needed) is then
-// known before a publication was written, not in doubt after it.
-func greet(ctx context.Context, c *goredis.Conn) error { return c.Ping(ctx).Err() }
+// known before a publication was written, not in doubt after it. A replica would take
+// publications that its master's subscribers never hear; whether it is one need not be
+// allowed to be asked.
+func greet(ctx context.Context, c *goredis.Conn) error {
+	err := demandMaster(ctx, c)
+	if isReply(err) && (strings.HasPrefix(err.Error(), "NOPERM") || strings.HasPrefix(err.Error(), "ERR unknown command")) {
+		return c.Ping(ctx).Err()
+	}
+	return err
+}
 
 // dial makes a connection for the pool.
 func (b *Broker) dial(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -194,6 +194,7 @@ func TestSentinelReadOnly(t *testing.T) {
 			return ":1\r\n"
 		}
 	})
+	demoted.hasRole = true
 	fresh := redistest.Start(t)
 	sentinel := startSentinel(t, demoted.listener.Addr().String())
 	o := options(sentinel.addr())
@@ -228,6 +229,7 @@ func TestSentinelNamesReplica(t *testing.T) {
 		}
 		return confirm(args)
 	})
+	server.hasRole = true
 	o := options(startSentinel(t, server.listener.Addr().String()).addr())
 	o.Master = "main"
 	b := newBroker(t, o)

@@ -154,9 +154,17 @@ func (b *heartbeat) note(word string) (before time.Time, ours bool) {
 // these left nothing to see that by.
 func (h *Hub) begunAnew(since time.Time) {
 	for _, t := range h.tracked() {
-		if t.track.wasEmpty(since) {
-			h.tellGap(t, transport.Gap{Channel: t.name, Reason: transport.NewEpoch})
-		}
+		h.beganAnew(t, since)
+	}
+}
+
+func (h *Hub) beganAnew(t *topic, since time.Time) {
+	k := t.track
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.wasEmpty(since) {
+		k.told, k.ended = true, time.Now()
+		h.tellGap(t, transport.Gap{Channel: t.name, Reason: transport.NewEpoch})
 	}
 }
 

@@ -102,15 +102,17 @@ func publish(t *testing.T, b broker.Broker, channel, text string) {
 	}
 }
 
-// A message is encoded once an encoding, however many hear it.
+// A message is encoded once per encoding, however many hear it, in several groups of
+// each worker.
 func TestEncodedOnce(t *testing.T) {
+	const subscribers = 1200
 	b := memory.New()
 	defer b.Close()
 	h := newHub(t, b, hub.Options{Workers: 4})
 	defer h.Close()
 	one, other := &lines{}, &lines{}
 	var clients []*client
-	for i := range 20 {
+	for i := range subscribers {
 		e := one
 		if i%2 == 1 {
 			e = other
@@ -126,7 +128,7 @@ func TestEncodedOnce(t *testing.T) {
 	if one.encoded.Load() != 1 || other.encoded.Load() != 1 {
 		t.Errorf("encoded %d and %d times", one.encoded.Load(), other.encoded.Load())
 	}
-	if h.Sessions() != 20 {
+	if h.Sessions() != subscribers {
 		t.Error(h.Sessions(), "sessions")
 	}
 	for _, c := range clients {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -22,8 +23,10 @@ import (
 // a mark.
 //
 // A mark is known at once on the node that makes it, and to others as soon as the
-// broker has it. What cannot be known is the first such message of a channel, where
-// no node has heard it.
+// broker has it. In a channel that has one, a client that continues from before its
+// node began to listen there is not recovered either: nobody may have heard another.
+// What cannot be known is the first such message of a channel, where no node has heard
+// it.
 
 // markPause is the least time between writings of marks. A channel in which very much
 // comes is written once for all of it.
@@ -333,27 +336,41 @@ func (h *Hub) newestMark(channel string) (mark broker.Position, err error) {
 		}
 		mark = marks[0]
 	}
-	if t := h.known(channel); t != nil && t.track != nil {
-		own, unsettled := t.track.ownMark()
-		if unsettled {
-			return mark, errUnsettled
+	t := h.known(channel)
+	if t == nil || t.track == nil {
+		if !mark.IsZero() {
+			mark = behindAll // nobody here would have heard another
 		}
-		if own.Compare(mark) > 0 {
-			mark = own
-		}
+		return mark, nil
+	}
+	own, unsettled := t.track.ownMark(!mark.IsZero())
+	if unsettled {
+		return mark, errUnsettled
+	}
+	if own.Compare(mark) > 0 {
+		mark = own
 	}
 	return mark, nil
 }
+
+// behindAll is a position behind all others.
+var behindAll = broker.Position{Epoch: math.MaxUint64, Seq: math.MaxUint64}
 
 // errUnsettled means that a node is still finding out what the feed may have lost.
 var errUnsettled = fmt.Errorf("hub: it is not known yet whether something was missed: %w", broker.ErrUnavailable)
 
 // ownMark returns the newest mark that this node has made, and whether it is still
-// finding out whether there must be another.
-func (k *track) ownMark() (mark broker.Position, unsettled bool) {
+// finding out whether there must be another. In a channel that is known to have messages
+// of other programs, there may have been one before this node began to listen, which
+// perhaps nobody heard.
+func (k *track) ownMark(known bool) (mark broker.Position, unsettled bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.markedAt, k.unsettled != ""
+	mark = k.markedAt
+	if (known || k.marked) && k.first.Compare(mark) > 0 {
+		mark = k.first
+	}
+	return mark, k.unsettled != ""
 }
 
 func (k *track) isUnsettled() bool {

@@ -37,18 +37,21 @@ func (h *Hub) resume(c *catchup, start transport.Start, o origin) {
 
 // resumeSince continues c behind after, and where that is no place to go on from, with
 // what comes behind o. Then the history is not read for that, unless too much has come
-// meanwhile: a client may have heard more than this node, of a master that was replaced,
-// and would hear it again.
+// meanwhile, and what comes up to after is left out: a client may have heard more than
+// this node, of a master that was replaced, and would hear it again.
 func (h *Hub) resumeSince(c *catchup, after broker.Position, o origin) {
-	there, recovered, err := h.recoverable(c, after)
-	if there {
+	v, err := h.recoverable(c, after)
+	switch {
+	case v.there:
 		o = origin{at: after}
+	case v.heard.Compare(o.at) > 0:
+		o.at = v.heard
 	}
 	switch {
-	case !h.answer(c, h.cursor(o), recovered):
+	case !h.answer(c, h.cursor(o), v.recovered):
 	case err != nil:
 		h.goLive(c, o)
-	case there, !h.caughtUp(c, o): // what is left of the epoch, and then the next
+	case v.there, !h.caughtUp(c, o): // what is left of the epoch, and then the next
 		h.streamHistory(c, o)
 	}
 }
@@ -74,12 +77,18 @@ func (h *Hub) answer(c *catchup, at broker.Position, recovered bool) bool {
 
 func (c *catchup) channel() string { return c.group().topic.name }
 
-// recoverable reports whether all of c's channel that is kept follows a position
-// without a hole, and whether that is all there was: what an epoch ended with may
-// have been lost with its end, and what other programs publish is not kept.
-func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered bool, err error) {
+// A verdict says how a client can continue.
+type verdict struct {
+	there     bool            // all of the channel that is kept follows without a hole
+	recovered bool            // and that is all there was
+	heard     broker.Position // up to which the client has heard what is kept now, if it is honest
+}
+
+// recoverable returns the verdict of c's channel behind a position. What an epoch ended
+// with may have been lost with its end, and what other programs publish is not kept.
+func (h *Hub) recoverable(c *catchup, after broker.Position) (v verdict, err error) {
 	if h.history == nil || after.IsZero() {
-		return false, false, nil
+		return v, nil
 	}
 	h.awaitSettled(c) // not in a turn: the fill needs one
 	err = h.patiently(c, func() error {
@@ -92,11 +101,20 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (there, recovered b
 			return err
 		}
 		mark, err := h.newestMark(c.channel())
-		there = err == nil && page.Complete
-		recovered = there && newest[0].Epoch == after.Epoch && after.Compare(mark) > 0
-		return err
+		if err != nil {
+			return err
+		}
+		v.there = page.Complete
+		switch {
+		case after.Compare(newest[0]) <= 0:
+			v.heard = after
+		case after.Epoch == newest[0].Epoch:
+			v.heard = newest[0]
+		}
+		v.recovered = v.there && newest[0].Epoch == after.Epoch && after.Compare(mark) > 0
+		return nil
 	})
-	return there, recovered, err
+	return v, err
 }
 
 // awaitSettled waits until it is known what a lost link has cost the channel of c, or c

@@ -4,12 +4,11 @@ import "time"
 
 // A worker's rest.
 const (
-	minWork        = 200 * time.Microsecond // less is not rested from
-	restFactor     = 6                      // measured: 3 joins two thirds as much, at no less latency under load
-	shortRest      = 4 * time.Millisecond   // at most, where few messages come
-	longRest       = 10 * time.Millisecond  // at most, where many do: more saves little
-	restPerMessage = 600 * time.Microsecond // between the two
-	narrow         = 4                      // writes that a message costs where joining messages does not pay
+	minWork    = 200 * time.Microsecond // less is not rested from
+	restFactor = 6                      // measured: 3 joins two thirds as much, at no less latency under load
+	loneRest   = 5 * time.Millisecond   // at most, where no two messages were joined: more delays at half load for nothing
+	maxRest    = 10 * time.Millisecond  // at most: 7 costs a third of the throughput of one channel, more saves little
+	narrow     = 4                      // writes that a message costs where joining messages does not pay
 )
 
 // A tally is what a worker has done since it last had nothing to do.
@@ -34,18 +33,16 @@ func (t *tally) add(members, messages int) {
 //
 // That pays where a message goes to several clients, or where messages of one
 // channel were joined: then it saved at least a quarter of the writes. Elsewhere a
-// rest would only delay. The more messages come, the more a longer rest saves; and
-// where the processor is busy with other things, which a batch that takes long shows,
-// a short one would take it from them.
+// rest would only delay.
 func (t *tally) rest() time.Duration {
 	wide := t.deliveries >= narrow*t.messages
 	saved := 4*(t.deliveries-t.writes) >= t.deliveries
 	switch {
 	case t.took < minWork, !wide && !saved:
 		return 0
-	case t.deliveries == t.writes: // no two were joined
-		return min(restFactor*t.took, shortRest)
+	case t.deliveries == t.writes:
+		return min(restFactor*t.took, loneRest)
+	default:
+		return min(restFactor*t.took, maxRest)
 	}
-	rest := max(shortRest, t.took, time.Duration(t.messages)*restPerMessage)
-	return min(restFactor*t.took, rest, longRest)
 }

@@ -39,8 +39,12 @@ type confirmation struct {
 
 func newConfirmation() *confirmation { return &confirmation{done: make(chan struct{})} }
 
-// A group is the subscribers of one topic that use one encoding and belong to
-// one worker: the unit of fan-out.
+// groupSize is the most sessions of a group. A worker looks into its inbox after so
+// many writes.
+const groupSize = 128
+
+// A group is up to groupSize subscribers of one topic that use one encoding and
+// belong to one worker: the unit of fan-out.
 type group struct {
 	topic    *topic
 	worker   *worker
@@ -108,7 +112,7 @@ func (h *Hub) touch(t *topic) {
 	}
 }
 
-// group returns t's group for w and e, a new one if need be, with one session
+// group returns a group of t's for w and e, a new one if need be, with one session
 // more. The caller holds the lock.
 func (t *topic) group(w *worker, e transport.Encoding) *group {
 	at := len(t.groups) // groups of one encoding stand together
@@ -116,7 +120,7 @@ func (t *topic) group(w *worker, e transport.Encoding) *group {
 		if g.encoding != e {
 			continue
 		}
-		if g.worker == w {
+		if g.worker == w && g.refs < groupSize {
 			g.refs++
 			return g
 		}

@@ -28,6 +28,8 @@ type track struct {
 	ended time.Time       // when that was; zero for a channel that had no message
 	woke  time.Time       // when the first message behind that was delivered
 
+	renewed time.Time // when the first message of another epoch than the one before was delivered
+
 	filling bool             // somebody reads the history, and what comes waits
 	waiting []broker.Message // oldest first, and between them what lossOf returns
 	bytes   int              // of their payloads
@@ -51,7 +53,7 @@ func (k *track) begin(newest broker.Position) {
 		return
 	}
 	k.begun, k.first, k.last = true, newest, newest
-	k.fresh, k.told, k.ended, k.woke = false, false, time.Time{}, time.Time{}
+	k.fresh, k.told, k.ended, k.woke, k.renewed = false, false, time.Time{}, time.Time{}, time.Time{}
 	k.marked, k.markedAt, k.unsettled = false, broker.Position{}, ""
 }
 
@@ -74,11 +76,10 @@ func (k *track) beginning() origin {
 // an epoch: there was none before, or they were told.
 func (k *track) anew() bool { return k.last.IsZero() || k.told }
 
-// wasEmpty reports whether nothing was behind the end of the channel at a time.
+// wasEmpty reports whether nothing was behind the end of the channel at a time, and
+// nobody was told since that its history began anew. The caller holds the lock.
 func (k *track) wasEmpty(at time.Time) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.begun && k.ended.Before(at) && (k.anew() || !k.woke.Before(at))
+	return k.begun && k.ended.Before(at) && k.renewed.Before(at) && (k.anew() || !k.woke.Before(at))
 }
 
 // reset forgets all, for a topic that is not subscribed any more.
@@ -128,6 +129,9 @@ func (k *track) move(p broker.Position) {
 	}
 	if k.anew() {
 		k.woke = time.Now()
+	}
+	if !k.last.IsZero() && k.last.Epoch != p.Epoch {
+		k.renewed = time.Now()
 	}
 	k.last, k.fresh, k.told = p, false, false
 }

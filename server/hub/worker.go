@@ -21,7 +21,9 @@ type worker struct {
 	options Options
 	counts  *counts
 	writer  socket.Writer
-	dirty   []*group // groups with frames
+	dirty   []*group // groups with frames, for the next round
+	current []*group // those of this round whose turn has not come; nil for the others
+	backlog bool     // the last round has not sent all that it could
 	spare   []entry  // those taken before, for reuse
 	done    tally
 	wheel   wheel
@@ -72,27 +74,31 @@ func (w *worker) stop() {
 }
 
 // work does what waits in the inbox and one round of sending. It returns how long
-// to rest, once everything is sent; before, it has itself called again.
-//
-// What comes meanwhile takes part in the next round, so that a channel with much to
-// be sent delays the others by its part of a round, not by all that it has.
+// to rest; where much is left it does not rest, and has itself called again.
 func (w *worker) work() (rest time.Duration) {
 	began := time.Now()
+	w.doAll()
+	w.round()
+	w.done.took += time.Since(began)
+	if len(w.dirty) > 0 {
+		w.wake()
+	}
+	if w.backlog {
+		return 0
+	}
+	rest = w.done.rest()
+	w.done = tally{}
+	return rest
+}
+
+// doAll does what waits in the inbox, but for the sending of messages.
+func (w *worker) doAll() {
 	entries := w.take(w.spare)
 	for i := range entries {
 		w.do(&entries[i])
 	}
 	clear(entries) // an idle worker keeps no messages
 	w.spare = entries
-	w.round()
-	w.done.took += time.Since(began)
-	if len(w.dirty) > 0 {
-		w.wake()
-		return 0
-	}
-	rest = w.done.rest()
-	w.done = tally{}
-	return rest
 }
 
 // do does what e asks for. It stands between the messages around it of the channels
@@ -120,8 +126,10 @@ func (w *worker) do(e *entry) {
 	case detach:
 		w.detach(e.session)
 	case endAll:
-		for _, g := range w.dirty {
-			w.flush(g)
+		for _, g := range slices.Concat(w.current, w.dirty) {
+			if g != nil {
+				w.flush(g)
+			}
 		}
 		w.endAll(e.rate)
 	}
@@ -129,24 +137,39 @@ func (w *worker) do(e *entry) {
 
 // collect has f sent to g in its turn.
 func (w *worker) collect(g *group, f frame) {
+	w.markDirty(g)
+	g.frames = append(g.frames, f)
+}
+
+func (w *worker) markDirty(g *group) {
 	if !g.dirty {
 		g.dirty = true
 		w.dirty = append(w.dirty, g)
 	}
-	g.frames = append(g.frames, f)
 }
 
 // round sends one write's worth of each group that has frames.
+//
+// Between groups it looks for what has come meanwhile: groups whose turn comes later
+// in this round send that, too, so that no client waits for more than one round and
+// one rest. Groups that had their turn wait for the next round: a channel with much to
+// be sent delays the others by its part of a round, not by all that it has.
 func (w *worker) round() {
-	left := w.dirty[:0]
-	for _, g := range w.dirty {
+	w.current, w.dirty, w.backlog = w.dirty, w.current[:0], false
+	written := w.done.writes
+	for i, g := range w.current {
+		w.current[i] = nil
+		g.dirty = false
 		w.sendSome(g)
-		if g.dirty = len(g.frames) > 0; g.dirty {
-			left = append(left, g)
+		if len(g.frames) > 0 {
+			w.backlog = true
+			w.markDirty(g)
+		}
+		if w.done.writes-written >= groupSize {
+			written = w.done.writes
+			w.doAll()
 		}
 	}
-	clear(w.dirty[len(left):])
-	w.dirty = left
 }
 
 // flush sends all frames of g.
