@@ -67,6 +67,7 @@ type chaos struct {
 	kept     bool          // a gap is no excuse for what a history has
 	replaced atomic.Value  // the address of the newest server that is not the master any more
 	anything bool          // clients may hear what no publisher has published
+	rejoin   bool          // text clients come back without a cursor while their channel is filled
 }
 
 func newChaos(t *testing.T, nodes ...string) *chaos {
@@ -101,7 +102,7 @@ func (c *chaos) add(name string, listen func(ctx context.Context, v *visitor)) *
 	i := len(c.checkers)
 	ch := newChecker(fmt.Sprint(name, " ", i), c.load.accepted)
 	ch.kept, ch.anything, ch.begun = c.kept, c.anything, c.load.begun
-	if c.load.remembers { // then text clients come without a cursor in the middle
+	if c.rejoin || c.load.remembers { // then text clients come without a cursor in the middle
 		ch.here = map[int]int{}
 	}
 	c.checkers = append(c.checkers, ch)
