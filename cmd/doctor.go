@@ -76,7 +76,7 @@ func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 }
 
 // othersGet is what is true of messages that other programs publish beside a history.
-const othersGet = "What other programs PUBLISH is heard and not kept; where it may have been missed, clients are told. By FCALL pregon_publish, or the text of pregon redis-script, it is kept like all else."
+const othersGet = "What other programs PUBLISH is heard and not kept; where some node heard it, or the channel had such messages before, clients that may have missed it are told. By FCALL pregon_publish, or the text of pregon redis-script, it is kept like all else."
 
 func keepsHistory(b broker.Broker) bool {
 	_, keeps := broker.HistoryOf(b)
