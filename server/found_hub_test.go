@@ -25,6 +25,7 @@ func TestFoundOpenWhileTheLinkIsDown(t *testing.T) {
 	n.publish("c", "0")
 	read(t, other)
 	redis.Kill()
+	n.awaitReady(http.StatusServiceUnavailable) // it has noticed
 	if _, err := n.dial("/ws/c"); err == nil || !strings.Contains(err.Error(), "not_subscribed") {
 		t.Errorf("opened while Redis was dead: %v", err)
 	}
