@@ -28,7 +28,7 @@ func besideStrangers(t *testing.T, nodes []string, master func() (string, error)
 	return c
 }
 
-// hold has every node carry all channels, whoever comes and goes.
+// hold has every node carry all channels, whichever clients come and go.
 func (c *chaos) hold() {
 	var query []string
 	for i := range chaosChannels {

@@ -47,7 +47,7 @@ func (n *node) resumed(channel, since string) (recovered bool) {
 }
 
 // Nobody is told that it recovered over a message that another program has published
-// beside the history; who continues behind it is. The past says likewise.
+// beside the history; a client that continues behind it is. The past says likewise.
 func TestFoundOutsideTheHistory(t *testing.T) {
 	redis := redistest.Start(t)
 	one := start(t, server.Options{Broker: open(t, redis.URL()+"?history=5m")})

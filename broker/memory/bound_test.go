@@ -13,7 +13,7 @@ import (
 )
 
 // All channels together keep no more than the bound. The oldest messages go first;
-// who continues behind them is told that they are gone, who missed nothing goes on,
+// a client behind them is told that they are gone, one that missed nothing goes on,
 // and the log says once that the bound was reached.
 func TestHistoryIsBounded(t *testing.T) {
 	log := captureLog(t)

@@ -166,10 +166,10 @@ return publish('%d', '%s', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5],
 //
 // The secret is the record's, or where it has none the caller's. A witness before the
 // oldest entry was trimmed, and one of a stream that is gone while the run is the same
-// has expired or was deleted, whoever may have repeated it since. One of an earlier epoch than the record's that was seen
-// before that began has been told of by the node that made it. One that was seen
-// later is what a master has accepted that was replaced by then. An epoch more than a
-// day ahead of the server's clock and of all that the caller has seen is nobody's.
+// has expired or was deleted, even if it was repeated since. One of an earlier epoch
+// than the record's that was seen before that began has been told of by the node that
+// made it. One that was seen later is what a master has accepted that was replaced by
+// then. An epoch more than a day ahead of the server's clock and of all that the caller has seen is nobody's.
 const runScript = `
 local record = redis.call('GET', KEYS[1]) or ''
 local run, epoch, durable = string.match(record, '^(%S+) (%d+) ([01])')

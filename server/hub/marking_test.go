@@ -156,7 +156,7 @@ func TestLossWhileSettling(t *testing.T) {
 	})
 }
 
-// What could not be settled is marked: who comes back is not recovered.
+// What could not be settled is marked: a client that comes back is not recovered.
 func TestSurrenderedIsMarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var marked, down atomic.Bool
