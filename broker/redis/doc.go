@@ -101,7 +101,8 @@
 // An entry has the field m, which is [broker.AppendFields] of the message, and k,
 // its key, where it has one. One script appends the entry, which numbers it, and
 // publishes the message with its position. The entry is all that the script writes,
-// so the append-only file has nothing of which a crash could leave a half.
+// so the append-only file has nothing of which a crash could leave a half; only where it
+// replaces a stream that another program has spoilt are there two writes.
 //
 // Streams are trimmed to about History.Messages, never to less, and expire between
 // Age and two Ages after the last message; asking for [Broker.Newest] puts that
