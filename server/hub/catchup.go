@@ -21,14 +21,15 @@ const (
 // what the worker has kept of later messages follows, and from then on the session
 // is a member of its group: no seam, and nothing twice.
 //
-// All but session, place, answer, outside, over and anew is the worker's own.
+// All but session, place, answer, outside, over, anew and heard is the worker's own.
 type catchup struct {
 	session *session
-	place   int         // in the session's places
-	answer  chan bool   // the worker's to level: true where there is nothing more to be read
-	outside uint64      // how many messages the channel had beside its history when it was marked last; the goroutine's own
-	over    atomic.Bool // nothing more is to be sent by the goroutine
-	anew    bool        // nothing is missing behind the cut where an epoch begins; set ahead of level
+	place   int             // in the session's places
+	answer  chan bool       // the worker's to level: true where there is nothing more to be read
+	outside uint64          // how many messages the channel had beside its history when it was marked last; the goroutine's own
+	over    atomic.Bool     // nothing more is to be sent by the goroutine
+	anew    bool            // nothing is missing behind the cut where an epoch begins; set ahead of level
+	heard   broker.Position // the client has heard its epoch up to here, elsewhere; set ahead of level
 
 	pending []frame
 	bytes   int
@@ -70,12 +71,17 @@ func (c *catchup) spill() {
 	c.pending, c.bytes, c.spilled = nil, 0, true
 }
 
+// hasHeard reports whether c's client says that it has heard the message at p.
+func (c *catchup) hasHeard(p broker.Position) bool {
+	return p.Epoch == c.heard.Epoch && p.Seq <= c.heard.Seq && !c.heard.IsZero()
+}
+
 // rest returns the frames that were not sent before: those beyond the cut, and
 // those that have no place in the history. It reports whether the group is beyond
 // the cut with them.
 func (c *catchup) rest(frames []frame) (rest []frame, beyond bool) {
 	for _, f := range frames {
-		after := f.position.Compare(c.cut) > 0
+		after := f.position.Compare(c.cut) > 0 && !c.hasHeard(f.position)
 		if after || f.position.IsZero() {
 			rest = append(rest, f)
 		}

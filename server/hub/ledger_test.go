@@ -66,6 +66,14 @@ func (l *ledger) renew() {
 	clear(l.kept)
 }
 
+// begin begins a new epoch behind what is kept.
+func (l *ledger) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epoch++
+	clear(l.seq)
+}
+
 // loseEnd drops the newest message of a channel and begins a new epoch behind the rest.
 func (l *ledger) loseEnd(channel string) {
 	l.mu.Lock()

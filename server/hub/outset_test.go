@@ -99,3 +99,39 @@ func TestLossInAnEmptyChannel(t *testing.T) {
 		})
 	}
 }
+
+// A client has heard messages of a master that this node does not know yet, as in a
+// failover: what it has heard of their epoch does not come twice, and what comes of
+// another does, however far ahead the client says it is.
+func TestHeardElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		before bool // this node knows an epoch before that of the client
+		since  func(p broker.Position) broker.Position
+		want   string
+	}{
+		{"of an empty server", false, func(p broker.Position) broker.Position { return p }, "subscribed c false\nc 3\n"},
+		{"of one that is behind", true, func(p broker.Position) broker.Position { return p }, "subscribed c false\ngap c\nc 3\n"},
+		{"far ahead", false, func(p broker.Position) broker.Position { return broker.Position{Epoch: p.Epoch + 9, Seq: 9} }, "subscribed c false\nc 1\nc 2\nc 3\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+				if c.before {
+					l.say("c", "before", true)
+					l.begin()
+				}
+				next := l.next("c")
+				heard := broker.Position{Epoch: next.Epoch, Seq: next.Seq + 1}
+				client := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: c.since(heard)})
+				defer client.leave()
+				synctest.Wait()
+				l.say("c", "1", true)
+				l.say("c", "2", true)
+				l.say("c", "3", true)
+				if got := client.read(t, strings.Count(c.want, "\n")); got != c.want {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+			})
+		})
+	}
+}

@@ -38,12 +38,16 @@ func (h *Hub) resume(c *catchup, start transport.Start, o origin) {
 // resumeSince continues c behind after, and where that is no place to go on from, with
 // what comes behind o. Then the history is not read for that, unless too much has come
 // meanwhile, and what comes up to after is left out: a client may have heard more than
-// this node, of a master that was replaced, and would hear it again.
+// this node, of a master that was replaced, and would hear it again. Where the server
+// does not know after's epoch, only messages of that epoch are: after may be from
+// elsewhere, and far ahead of all that this channel will have.
 func (h *Hub) resumeSince(c *catchup, after broker.Position, o origin) {
 	v, err := h.recoverable(c, after)
 	switch {
 	case v.there:
 		o = origin{at: after}
+	case v.heard.IsZero():
+		c.heard = after
 	case v.heard.Compare(o.at) > 0:
 		o.at = v.heard
 	}
@@ -81,7 +85,7 @@ func (c *catchup) channel() string { return c.group().topic.name }
 type verdict struct {
 	there     bool            // all of the channel that is kept follows without a hole
 	recovered bool            // and that is all there was
-	heard     broker.Position // up to which the client has heard what is kept now, if it is honest
+	heard     broker.Position // up to which the client has heard what is kept now, if it is honest; zero where nothing says so
 }
 
 // recoverable returns the verdict of c's channel behind a position. What an epoch ended
@@ -224,6 +228,10 @@ func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok 
 		p := m.Position
 		if p.Compare(o.at) <= 0 {
 			continue // a driver that goes back
+		}
+		if c.hasHeard(p) {
+			o = origin{at: p}
+			continue
 		}
 		if behind(o.at) != p && (i > 0 || page.Complete) {
 			tell(gapBetween(channel, o.message(), p))
