@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
@@ -29,7 +30,7 @@ func (s *Server) publishMany(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		b, err = s.oneToMany(w, r, channels)
+		b, err = s.oneToMany(w, r, query, channels)
 		if err != nil {
 			return err
 		}
@@ -53,8 +54,8 @@ func (b *batch) add(item int, m broker.Message, channels []string) {
 }
 
 // oneToMany makes a batch of one message, each channel being an item.
-func (s *Server) oneToMany(w http.ResponseWriter, r *http.Request, channels []string) (*batch, error) {
-	m, err := s.messageOf(w, r)
+func (s *Server) oneToMany(w http.ResponseWriter, r *http.Request, query url.Values, channels []string) (*batch, error) {
+	m, err := s.messageOf(w, r, query)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	if err := checkParameters(query, []string{"message"}); err != nil {
 		return err
 	}
-	m, err := s.messageOf(w, r)
+	m, err := s.messageOf(w, r, query)
 	if err != nil {
 		return err
 	}
@@ -60,21 +60,17 @@ func receiptOf(channel string, r broker.Receipt) receipt {
 
 // messageOf takes the message out of the query or the body, and its key out of the
 // header.
-func (s *Server) messageOf(w http.ResponseWriter, r *http.Request) (broker.Message, error) {
+func (s *Server) messageOf(w http.ResponseWriter, r *http.Request, query url.Values) (broker.Message, error) {
 	key, err := s.headerKey(r)
 	if err != nil {
 		return broker.Message{}, err
 	}
-	m, err := s.contentOf(w, r)
+	m, err := s.contentOf(w, r, query)
 	m.Key = key
 	return m, err
 }
 
-func (s *Server) contentOf(w http.ResponseWriter, r *http.Request) (broker.Message, error) {
-	query, err := parseQuery(r)
-	if err != nil {
-		return broker.Message{}, err
-	}
+func (s *Server) contentOf(w http.ResponseWriter, r *http.Request, query url.Values) (broker.Message, error) {
 	body, err := readBody(w, r, s.options.MaxMessage)
 	if err != nil {
 		return broker.Message{}, err
