@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/labstack/echo/v4"
 )
 
 // connections bounds what Serve accepts, so that descriptors are left for the
@@ -127,13 +125,10 @@ func (c *connections) abandon(a *accepted) {
 
 // closeSurplus ends connections for which there is no room with the answer to their
 // first request.
-func closeSurplus(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if surplus(c.Request()) {
-			c.Response().Header().Set("Connection", "close")
-			stopReading(c.Response())
-		}
-		return next(c)
+func closeSurplus(w http.ResponseWriter, r *http.Request) {
+	if surplus(r) {
+		w.Header().Set("Connection", "close")
+		stopReading(w)
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/pregon/pregon/transport"
 )
 
@@ -94,18 +92,15 @@ func baseContext(l net.Listener) context.Context {
 
 // checkHost refuses requests for hosts that are not this server's. Probes of
 // health come by whatever name there is.
-func (s *Server) checkHost(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		guarded := len(s.hosts.names) > 0 || r.Context().Value(loopbackKey{}) != nil
-		if !guarded || isProbe(r.URL.Path) || s.hosts.has(r.Host) {
-			return next(c)
-		}
-		if host := shownHost(r.Host); s.refusals.first(host) {
-			s.log.Warn("server: a request for a host that is not known as this server's was refused; if it is, name it with --host",
-				"host", host)
-		}
-		return &transport.Problem{Status: http.StatusMisdirectedRequest, Code: "host_not_allowed",
-			Detail: "This server does not answer for the host of this request; see --host."}
+func (s *Server) checkHost(r *http.Request) error {
+	guarded := len(s.hosts.names) > 0 || r.Context().Value(loopbackKey{}) != nil
+	if !guarded || isProbe(r.URL.Path) || s.hosts.has(r.Host) {
+		return nil
 	}
+	if host := shownHost(r.Host); s.refusals.first(host) {
+		s.log.Warn("server: a request for a host that is not known as this server's was refused; if it is, name it with --host",
+			"host", host)
+	}
+	return &transport.Problem{Status: http.StatusMisdirectedRequest, Code: "host_not_allowed",
+		Detail: "This server does not answer for the host of this request; see --host."}
 }

@@ -76,7 +76,7 @@ func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" 
 func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(contain, closeAmbiguous, closeSurplus, s.checkHost, limitURL)
+	e.Use(s.entrance)
 	for _, r := range s.table() {
 		switch {
 		case r.pages:
@@ -95,14 +95,26 @@ func plain(h handler) echo.HandlerFunc {
 	return func(c echo.Context) error { return h(c.Response(), c.Request()) }
 }
 
-// contain turns a panic into an error, so that it ends one request only.
-func contain(next echo.HandlerFunc) echo.HandlerFunc {
+// entrance is what every request passes first, one for an address that is not there
+// too. It is one middleware: Echo puts each together anew for each request. A panic
+// becomes an error, so that it ends one request only.
+func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				err = fmt.Errorf("server: panic: %v\n%s", p, debug.Stack())
 			}
 		}()
+		w, r := c.Response(), c.Request()
+		closeAmbiguous(w, r)
+		closeSurplus(w, r)
+		if err := s.checkHost(r); err != nil {
+			return err
+		}
+		if len(r.RequestURI) > maxURL {
+			return &transport.Problem{Status: http.StatusRequestURITooLong, Code: "url_too_long",
+				Detail: "The request target is longer than 8 KiB."}
+		}
 		return next(c)
 	}
 }
@@ -112,22 +124,9 @@ func contain(next echo.HandlerFunc) echo.HandlerFunc {
 // has ignored without a trace: something in between that went by it takes what
 // follows for a part of this request. So nothing that follows may be executed (RFC
 // 9112, section 6.1).
-func closeAmbiguous(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if len(c.Request().TransferEncoding) > 0 {
-			c.Response().Header().Set("Connection", "close")
-		}
-		return next(c)
-	}
-}
-
-func limitURL(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if len(c.Request().RequestURI) > maxURL {
-			return &transport.Problem{Status: http.StatusRequestURITooLong, Code: "url_too_long",
-				Detail: "The request target is longer than 8 KiB."}
-		}
-		return next(c)
+func closeAmbiguous(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
 	}
 }
 
