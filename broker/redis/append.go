@@ -10,6 +10,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/script"
+	"github.com/pregon/pregon/broker/redis/internal/seal"
 )
 
 const (
@@ -38,7 +41,7 @@ type keeper struct {
 	heard    func() []witness
 	seen     atomic.Uint64 // the highest epoch that this node has seen
 	base     atomic.Uint64 // the epoch of the newest run
-	secrets  secrets
+	secrets  seal.Secrets
 	embedded atomic.Bool // the server is that of package miniredis
 	function string      // see teach
 
@@ -54,9 +57,9 @@ type known struct {
 
 func newKeeper(b *Broker) *keeper {
 	return &keeper{
-		opts: b.opts, client: b.client, record: b.opts.Prefix + runName,
+		opts: b.opts, client: b.client, record: script.RecordKey(b.opts.Prefix),
 		transmit: b.transmit, unsent: b.unsent, dials: b.dials.Load, heard: b.heard,
-		known: map[string]known{}, secrets: secrets{changed: b.doubt}, function: b.PublishFunction(),
+		known: map[string]known{}, secrets: seal.Secrets{Changed: b.doubt}, function: b.PublishFunction(),
 	}
 }
 
@@ -68,7 +71,7 @@ func (k *keeper) send(ctx context.Context, publications []*publication) {
 		if k.run == nil || k.run.dials != k.dials() {
 			r, err := k.acquire(ctx)
 			if err != nil {
-				fail(publications, k.unsent(outcome(err, false)))
+				fail(publications, k.unsent(reply.Outcome(err, false)))
 				return
 			}
 			k.run = r
@@ -129,7 +132,7 @@ func (k *keeper) prepare(publications []*publication, now time.Time) {
 		p.fields = broker.AppendFields(nil, m)
 		p.main = p.call(k.script(p, now)...)
 		if m.Key != "" {
-			marker, age := k.opts.markerKey(m.Channel, m.Key), k.lifetime()
+			marker, age := script.MarkerKey(k.opts.Prefix, m.Channel, m.Key), k.lifetime()
 			p.before = []*call{
 				p.call("set", marker, "0", "px", age, "nx"),
 				p.call("incr", marker),
@@ -138,7 +141,7 @@ func (k *keeper) prepare(publications []*publication, now time.Time) {
 		}
 		if now.Sub(k.known[m.Channel].expires) >= k.opts.History.Age/10 && !told[m.Channel] {
 			told[m.Channel] = true
-			p.expire = p.call("pexpire", k.opts.streamKey(m.Channel), k.lifetime())
+			p.expire = p.call("pexpire", script.StreamKey(k.opts.Prefix, m.Channel), k.lifetime())
 		}
 	}
 }
@@ -151,9 +154,9 @@ func (k *keeper) script(p *publication, now time.Time) []any {
 	}
 	words := append(make([]any, 0, 12), "evalsha", k.run.sha)
 	if m.Key == "" {
-		words = append(words, "2", k.opts.streamKey(m.Channel), k.record)
+		words = append(words, "2", script.StreamKey(k.opts.Prefix, m.Channel), k.record)
 	} else {
-		words = append(words, "3", k.opts.streamKey(m.Channel), k.record, k.opts.markerKey(m.Channel, m.Key))
+		words = append(words, "3", script.StreamKey(k.opts.Prefix, m.Channel), k.record, script.MarkerKey(k.opts.Prefix, m.Channel, m.Key))
 	}
 	words = append(words, k.opts.Prefix+m.Channel, strconv.Itoa(k.opts.History.Messages),
 		strconv.FormatUint(epoch, 10), k.floor(), p.fields)
@@ -183,7 +186,7 @@ func (k *keeper) learn(ctx context.Context, publications []*publication, now tim
 		channel, epoch := p.message.Channel, p.receipt.Position.Epoch
 		k.note(p.receipt.Position)
 		if testifies(channel) {
-			k.accepted.Store(&witness{k.opts.streamKey(channel), p.receipt.Position, p.fields, answered})
+			k.accepted.Store(&witness{script.StreamKey(k.opts.Prefix, channel), p.receipt.Position, p.fields, answered})
 		}
 		switch {
 		case p.expire != nil && p.expire.accepted():
@@ -202,11 +205,11 @@ func (k *keeper) learn(ctx context.Context, publications []*publication, now tim
 // What fails is said again with the next publication.
 func (k *keeper) expire(ctx context.Context, fresh map[string]uint64, now time.Time) {
 	var ignored error
-	defer contain(&ignored)
+	defer reply.Contain(&ignored)
 	said := map[string]*goredis.Cmd{}
 	pipe := k.client.Pipeline()
 	for channel := range fresh {
-		said[channel] = pipe.Do(ctx, "pexpire", k.opts.streamKey(channel), k.lifetime())
+		said[channel] = pipe.Do(ctx, "pexpire", script.StreamKey(k.opts.Prefix, channel), k.lifetime())
 	}
 	_, _ = pipe.Exec(ctx)
 	for channel, epoch := range fresh {

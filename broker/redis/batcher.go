@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
 )
 
 // Bounds of what is sent in one pipeline, beyond one job, and of the jobs that
@@ -67,7 +68,7 @@ func (j *job) commit() bool { return j.state.CompareAndSwap(pending, sent) || j.
 // otherwise the outcome of all.
 func (q *batcher) do(ctx context.Context, j *job) error {
 	if err := ctx.Err(); err != nil {
-		return outcome(err, false)
+		return reply.Outcome(err, false)
 	}
 	j.ctx, j.done = ctx, make(chan struct{})
 	if !q.begin() {
@@ -111,7 +112,7 @@ func (q *batcher) wait(ctx context.Context, j *job) error {
 	case q.places <- struct{}{}:
 		defer func() { <-q.places }()
 	case <-ctx.Done():
-		return outcome(ctx.Err(), false)
+		return reply.Outcome(ctx.Err(), false)
 	case <-late.C:
 		return fmt.Errorf("%w: %w", errBusy, broker.ErrUnavailable)
 	case <-q.closing:
@@ -152,7 +153,7 @@ func (q *batcher) giveUp(j *job, err error) error {
 	if isClosed(j.done) {
 		return nil
 	}
-	return outcome(err, !q.withdraw(j))
+	return reply.Outcome(err, !q.withdraw(j))
 }
 
 // withdraw reports whether j had not been sent. Then it will not be.

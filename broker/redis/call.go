@@ -2,13 +2,13 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
 )
 
 // A publication is one message that is published, and then its outcome. It is a
@@ -38,7 +38,7 @@ func (p *publication) result() broker.Result {
 
 // refused reports whether Redis has answered p with an error of a code.
 func (p *publication) refused(code string) bool {
-	return p.err != nil && p.main != nil && p.main.answered && isReply(p.main.Err()) &&
+	return p.err != nil && p.main != nil && p.main.answered && reply.IsReply(p.main.Err()) &&
 		strings.HasPrefix(p.main.Err().Error(), code)
 }
 
@@ -49,7 +49,7 @@ func (p *publication) noScript() bool { return p.refused("NOSCRIPT") }
 // strayed reports whether the next publication may get to another server than the
 // ones before p, or to another life of it.
 func (p *publication) strayed() bool {
-	answered := p.main != nil && p.main.answered && (p.main.Err() == nil || isReply(p.main.Err()))
+	answered := p.main != nil && p.main.answered && (p.main.Err() == nil || reply.IsReply(p.main.Err()))
 	return p.err != nil && !answered || p.atReplica()
 }
 
@@ -58,7 +58,7 @@ func (p *publication) atReplica() bool { return p.refused("READONLY") }
 
 // takeReceipt takes the receipt out of what the script returned.
 func (p *publication) takeReceipt() error {
-	bad := fmt.Errorf("%w: %w", errBadReply, broker.ErrUncertain)
+	bad := fmt.Errorf("%w: %w", reply.ErrBadReply, broker.ErrUncertain)
 	answer, ok := p.main.Cmder.(*goredis.Cmd)
 	if !ok {
 		return bad
@@ -115,10 +115,4 @@ func (c *call) accepted() bool {
 	}
 	n, err := answer.Int()
 	return err == nil && n == 1
-}
-
-// isReply reports whether err is an error reply of Redis.
-func isReply(err error) bool {
-	var reply goredis.Error
-	return errors.As(err, &reply)
 }

@@ -7,19 +7,20 @@ import (
 	"strings"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
 )
 
 // Diagnose implements [broker.Diagnoser].
 func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err error) {
-	defer contain(&err)
+	defer reply.Contain(&err)
 	if b.closed() {
 		return nil, fmt.Errorf("redis: diagnose: %w", broker.ErrClosed)
 	}
 	if err := b.client.Ping(ctx).Err(); err != nil {
-		if isReply(err) && strings.HasPrefix(err.Error(), "NOPERM") {
-			findings = append(findings, b.opts.finding())
+		if reply.IsReply(err) && strings.HasPrefix(err.Error(), "NOPERM") {
+			findings = append(findings, b.opts.use().Finding())
 		}
-		return findings, fmt.Errorf("redis: diagnose: %w", outcome(err, false))
+		return findings, fmt.Errorf("redis: diagnose: %w", reply.Outcome(err, false))
 	}
 	e := b.examine(ctx)
 	for _, look := range []func() broker.Finding{
@@ -31,7 +32,7 @@ func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err e
 		findings = append(findings, e.cluster())
 	}
 	if !e.embedded {
-		findings = append(findings, b.opts.finding())
+		findings = append(findings, b.opts.use().Finding())
 	}
 	if b.sentinels != nil {
 		findings = append(findings, b.sentinels.finding(ctx))
@@ -54,7 +55,7 @@ func (b *Broker) examine(ctx context.Context) *examination {
 	for _, section := range []string{"server", "replication"} {
 		text, err := b.client.Info(ctx, section).Result()
 		e.info += text + "\n"
-		e.embedded = e.embedded || err != nil && isReply(err) && strings.HasPrefix(err.Error(), "section (")
+		e.embedded = e.embedded || err != nil && reply.IsReply(err) && strings.HasPrefix(err.Error(), "section (")
 	}
 	for _, name := range []string{"appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "client-output-buffer-limit"} {
 		for k, v := range b.client.ConfigGet(ctx, name).Val() {
@@ -73,9 +74,9 @@ func (e *examination) version() broker.Finding {
 		f.Detail = "This is the embedded Redis, for demos and tests: nothing outlives the process, and no other node can use it."
 	case err != nil:
 		f.Severity, f.Detail = broker.Warn, "The server does not say its version."
-	case n < leastMajor && e.history:
+	case n < reply.LeastMajor && e.history:
 		f.Severity, f.Detail, f.Advice = broker.Bad, "Redis "+printable(version)+" is too old for a history.", "Use Redis 7 or newer."
-	case n < leastMajor:
+	case n < reply.LeastMajor:
 		f.Severity, f.Detail, f.Advice = broker.Warn, "Redis "+printable(version)+" works, but not with a history.", "Use Redis 7 or newer."
 	default:
 		f.Detail = "Redis " + printable(version) + "."

@@ -183,6 +183,17 @@
 // A Feed runs one that keeps the link and, while the link stands, two more: one
 // writes, one looks after silence. Close waits for them.
 //
+// # Structure
+//
+// What stands below this package in internal imports one way: this package uses all of
+// them, wire uses reply, reply uses acl; seal and script use none of the others.
+//
+//	acl      what the user of an ACL needs, and what a refusal says is missing
+//	reply    what errors and error replies mean
+//	wire     connections, and the framing of what comes over them
+//	seal     proofs that a message with a position comes from a node
+//	script   names of the keys of a history, and texts of the scripts
+//
 // # go-redis' own log
 //
 // The client library underneath writes lines to standard error through a logger

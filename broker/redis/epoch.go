@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -10,11 +9,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/script"
 )
-
-// leastMajor is the first version of Redis that a history works with: before it
-// XADD does not number within an epoch.
-const leastMajor = 7
 
 // maxNumber is the highest epoch or number that is believed: Lua's numbers are
 // floating point.
@@ -26,7 +23,7 @@ const maxAhead = 24 * time.Hour
 // A run is what publishing needs to know of one life of a server: from its start
 // to its end, or until another takes over.
 type run struct {
-	record string // of runScript, to the secret
+	record string // of script.Record, to the secret
 	epoch  uint64 // which the server's streams have at least, or begin
 	secret string // of the deployment, see seal
 	sha    string // of the publishScript that only this run knows
@@ -36,7 +33,7 @@ type run struct {
 // acquire asks the server for its run, and makes it know the script. All of it is
 // on one connection, so it is about one server.
 func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
-	defer contain(&err)
+	defer reply.Contain(&err)
 	conn := k.client.Conn()
 	defer conn.Close()
 	s, err := askServer(ctx, conn)
@@ -45,12 +42,12 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 	}
 	k.embedded.Store(s.identity == embedded)
 	keys := []string{k.record}
-	words := []any{s.identity, bit(s.durable), bit(s.alone), k.floor(), k.secrets.propose(), k.opts.History.Messages, k.lifetime()}
+	words := []any{s.identity, bit(s.durable), bit(s.alone), k.floor(), k.secrets.Propose(), k.opts.History.Messages, k.lifetime()}
 	for _, w := range k.present() {
 		keys = append(keys, w.stream)
 		words = append(words, w.words(k.opts.History.Age)...)
 	}
-	record, err := conn.Eval(ctx, runScript, keys, words...).Text()
+	record, err := conn.Eval(ctx, script.Record, keys, words...).Text()
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +55,12 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 		return nil, err
 	}
 	r.dials = k.dials()
-	if r.sha, err = conn.ScriptLoad(ctx, publishScriptOf(r)).Result(); err != nil {
+	if r.sha, err = conn.ScriptLoad(ctx, script.Publish(r.record, r.epoch, r.secret)).Result(); err != nil {
 		return nil, err
 	}
 	k.base.Store(r.epoch)
 	k.note(broker.Position{Epoch: r.epoch})
-	k.secrets.learn(r.secret)
+	k.secrets.Learn(r.secret)
 	if before := k.taught.Swap(&r.record); before == nil || *before != r.record {
 		k.teach(ctx, conn)
 	}
@@ -74,11 +71,11 @@ func (k *keeper) acquire(ctx context.Context) (r *run, err error) {
 func parseRecord(record string) (*run, error) {
 	words := strings.Fields(record)
 	if len(words) != 6 || word(words[3]) != words[3] {
-		return nil, errBadReply
+		return nil, reply.ErrBadReply
 	}
 	epoch, err := strconv.ParseUint(words[1], 10, 64)
 	if err != nil || epoch == 0 || strings.Trim(words[0]+words[2], identityLetters) != "" {
-		return nil, errBadReply
+		return nil, reply.ErrBadReply
 	}
 	return &run{record: strings.Join(words[:4], " "), epoch: epoch, secret: words[3]}, nil
 }
@@ -88,7 +85,7 @@ const identityLetters = "-/0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ
 
 // meet asks the server for its run, where that was never done.
 func (k *keeper) meet(ctx context.Context) error {
-	if len(k.secrets.list()) > 0 {
+	if len(k.secrets.Known()) > 0 {
 		return nil
 	}
 	_, err := k.acquire(ctx)
@@ -112,7 +109,7 @@ func askServer(ctx context.Context, conn *goredis.Conn) (server, error) {
 	replication := pipe.Info(ctx, "replication")
 	_, _ = pipe.Exec(ctx) // each has its own error
 	if err := about.Err(); err != nil {
-		if isReply(err) && strings.HasPrefix(err.Error(), "section (") {
+		if reply.IsReply(err) && strings.HasPrefix(err.Error(), "section (") {
 			return server{identity: embedded}, nil
 		}
 		return server{}, err
@@ -121,9 +118,9 @@ func askServer(ctx context.Context, conn *goredis.Conn) (server, error) {
 	major, _, _ := strings.Cut(version, ".")
 	switch n, err := strconv.Atoi(major); {
 	case err != nil || runID == "":
-		return server{}, errBadReply
-	case n < leastMajor:
-		return server{}, oldError(n)
+		return server{}, reply.ErrBadReply
+	case n < reply.LeastMajor:
+		return server{}, reply.TooOld(n)
 	}
 	links := replication.Val()
 	return server{
@@ -133,15 +130,6 @@ func askServer(ctx context.Context, conn *goredis.Conn) (server, error) {
 			strings.Trim(field(links, "master_replid2"), "0") == "" && field(links, "master_replid2") != "",
 	}, nil
 }
-
-// An oldError is the major version of a Redis that is too old for a history.
-type oldError int
-
-func (e oldError) Error() string {
-	return fmt.Sprintf("history needs Redis %d or newer, this is %d", leastMajor, int(e))
-}
-
-func (oldError) Unwrap() error { return broker.ErrDenied }
 
 // field returns the value of a line "name:value" of what INFO says.
 func field(info, name string) string {

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
 // A Feed is one connection to Redis and the channels that it carries. It
@@ -17,7 +19,7 @@ import (
 type Feed struct {
 	opts   Options
 	queue  *broker.Queue
-	dial   func(context.Context) (*conn, error)
+	dial   func(context.Context) (*wire.Conn, error)
 	forget func(*Feed) // tells the Broker
 	keeper *keeper     // nil without history
 	reject func()      // tells the Broker of a message that is not believed
@@ -54,7 +56,7 @@ func newFeed(b *Broker) *Feed {
 // that is under way, or the next, and shares its fate.
 func (f *Feed) Add(ctx context.Context, channels ...string) error {
 	if slices.Contains(channels, "") {
-		return fmt.Errorf("redis: subscribe: %w", errNoName)
+		return fmt.Errorf("redis: subscribe: %w", reply.ErrNoName)
 	}
 	topics := f.topics(channels)
 	for {

@@ -9,6 +9,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/script"
 )
 
 // Bounds of what is read at once.
@@ -25,7 +27,7 @@ func (b *Broker) Retention() broker.Retention { return b.opts.History }
 // History implements broker.Historian.
 func (b *Broker) History(ctx context.Context, channel string, q broker.Query) (page broker.Page, err error) {
 	defer func() { err = b.readError(err) }()
-	defer contain(&err)
+	defer reply.Contain(&err)
 	if err := b.readable(channel); err != nil {
 		return broker.Page{}, err
 	}
@@ -39,7 +41,7 @@ func (b *Broker) History(ctx context.Context, channel string, q broker.Query) (p
 // Newest implements broker.Historian.
 func (b *Broker) Newest(ctx context.Context, channels ...string) (newest []broker.Position, err error) {
 	defer func() { err = b.readError(err) }()
-	defer contain(&err)
+	defer reply.Contain(&err)
 	if err := b.readable(channels...); err != nil {
 		return nil, err
 	}
@@ -48,8 +50,8 @@ func (b *Broker) Newest(ctx context.Context, channels ...string) (newest []broke
 		pipe := b.client.Pipeline()
 		replies := make([]*goredis.XMessageSliceCmd, len(some))
 		for i, c := range some {
-			replies[i] = pipe.XRevRangeN(ctx, b.opts.streamKey(c), b.keeper.end(), "-", 1)
-			pipe.Do(ctx, "pexpire", b.opts.streamKey(c), b.keeper.lifetime())
+			replies[i] = pipe.XRevRangeN(ctx, script.StreamKey(b.opts.Prefix, c), b.keeper.end(), "-", 1)
+			pipe.Do(ctx, "pexpire", script.StreamKey(b.opts.Prefix, c), b.keeper.lifetime())
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, err
@@ -73,7 +75,7 @@ func (b *Broker) readable(channels ...string) error {
 	case b.keeper == nil:
 		return fmt.Errorf("no history is kept: %w", errors.ErrUnsupported)
 	case slices.Contains(channels, ""):
-		return errNoName
+		return reply.ErrNoName
 	}
 	return nil
 }
@@ -85,8 +87,8 @@ func (b *Broker) readError(err error) error {
 		return nil
 	case b.closed():
 		err = broker.ErrClosed
-	case !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, errNoName):
-		err = outcome(err, false)
+	case !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, reply.ErrNoName):
+		err = reply.Outcome(err, false)
 	}
 	return fmt.Errorf("redis: history: %w", err)
 }
@@ -156,7 +158,7 @@ func (r *reader) behind(ctx context.Context, p broker.Position) (broker.Page, er
 func (r *reader) read(ctx context.Context, from string, xrange ranger, to string) (more bool, err error) {
 	for {
 		n := r.next()
-		entries, err := xrange(ctx, r.broker.opts.streamKey(r.channel), from, to, int64(n)+1).Result()
+		entries, err := xrange(ctx, script.StreamKey(r.broker.opts.Prefix, r.channel), from, to, int64(n)+1).Result()
 		if err != nil {
 			return false, err
 		}

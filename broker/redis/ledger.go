@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
 )
 
 // Commands of a link.
@@ -100,15 +101,15 @@ func (g *ledger) unsubscribe(topics []string) []*command {
 }
 
 // confirm takes an answer of Redis. It returns the subscription that begins with
-// it, if one does, and errUnexpected for an answer to nothing: then something has
+// it, if one does, and reply.ErrUnexpected for an answer to nothing: then something has
 // subscribed again behind our back, and messages are missing.
 func (g *ledger) confirm(name, topic string) (*subscription, error) {
 	if len(g.expected) == 0 {
-		return nil, errUnexpected
+		return nil, reply.ErrUnexpected
 	}
 	c := g.expected[0]
 	if c.name != name || c.topics[c.answered] != topic {
-		return nil, errUnexpected
+		return nil, reply.ErrUnexpected
 	}
 	if c.answered++; c.answered == len(c.topics) {
 		g.finish()
@@ -128,7 +129,7 @@ func (g *ledger) refuse(err error) (ended string, _ error) {
 		return "", err
 	}
 	c := g.expected[0]
-	if c.name == opPing || c.restores && !ofChannel(err) {
+	if c.name == opPing || c.restores && !reply.OfChannel(err) {
 		return "", err
 	}
 	var refused []string // without those that were removed meanwhile
@@ -141,7 +142,7 @@ func (g *ledger) refuse(err error) (ended string, _ error) {
 	if c.restores {
 		ended = g.halve(refused)
 	}
-	c.err = outcome(err, false)
+	c.err = reply.Outcome(err, false)
 	g.finish()
 	return ended, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +11,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/seal"
+	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
 // A link is one connection of a Feed, from the attempt to make it until it is
@@ -26,16 +28,16 @@ type link struct {
 
 	restored func() // called once when all that was lost is there again
 
-	conn     *conn
+	conn     *wire.Conn
 	client   *goredis.Client
 	pubsub   *goredis.PubSub
-	unsealer *unsealer // nil without history
+	unsealer *seal.Unsealer // nil without history
 }
 
 func newLink(f *Feed) *link {
 	l := &link{feed: f, up: make(chan struct{}), lost: make(chan struct{}), ledger: newLedger()}
 	if f.keeper != nil {
-		l.unsealer = &unsealer{secrets: &f.keeper.secrets}
+		l.unsealer = seal.NewUnsealer(&f.keeper.secrets)
 	}
 	return l
 }
@@ -53,7 +55,7 @@ func (l *link) open(ctx context.Context) error {
 		return err
 	}
 	l.conn = c
-	settings := opts.client(handOver(c))
+	settings := opts.client(wire.HandOver(c))
 	settings.PoolSize = 1 // it is never used
 	settings.WriteTimeout = opts.Heartbeat
 	l.client = goredis.NewClient(settings)
@@ -73,19 +75,6 @@ func (l *link) open(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// handOver gives c to go-redis once. A second connection would be a hidden
-// reconnect.
-func handOver(c net.Conn) dialFunc {
-	return func(context.Context, string, string) (net.Conn, error) {
-		if c == nil {
-			return nil, errReconnect
-		}
-		given := c
-		c = nil
-		return given, nil
-	}
 }
 
 func (l *link) close() {
@@ -111,7 +100,7 @@ func (l *link) serve(ctx context.Context, restored func()) error {
 	cancel()
 	l.conn.Close()
 	helpers.Wait()
-	return l.conn.reason(err)
+	return l.conn.Reason(err)
 }
 
 // begin asks for all that the Feed carries and then lets new channels in.
@@ -154,17 +143,17 @@ func (l *link) receive() error {
 
 // next waits for what Redis sends next, without a time limit of its own: a read
 // that times out in the middle of a message would lose it.
-func (l *link) next(ctx context.Context) (reply any, err error) {
-	defer contain(&err)
+func (l *link) next(ctx context.Context) (answer any, err error) {
+	defer reply.Contain(&err)
 	return l.pubsub.Receive(ctx)
 }
 
 // deliver takes a message, unless nobody wants it or it claims what it cannot prove.
 func (l *link) deliver(m *goredis.Message) {
-	var proof sealed
+	var proof seal.Sealed
 	if l.unsealer != nil {
 		var claims, authentic bool
-		if proof, claims, authentic = l.unsealer.unseal(m.Channel, m.Payload); claims && !authentic {
+		if proof, claims, authentic = l.unsealer.Unseal(m.Channel, m.Payload); claims && !authentic {
 			l.feed.reject()
 			return
 		}
@@ -173,7 +162,7 @@ func (l *link) deliver(m *goredis.Message) {
 	l.feed.mu.Lock()
 	s := l.subs[m.Channel]
 	wanted := s != nil && s.confirmed
-	if wanted && !proof.position.IsZero() {
+	if wanted && !proof.Position.IsZero() {
 		l.feed.hear(message.Channel, proof)
 	}
 	l.feed.mu.Unlock()
@@ -183,13 +172,13 @@ func (l *link) deliver(m *goredis.Message) {
 }
 
 // message is what m says. Only what is proven has a position.
-func (f *Feed) message(m *goredis.Message, proof sealed) broker.Message {
+func (f *Feed) message(m *goredis.Message, proof seal.Sealed) broker.Message {
 	channel := f.channel(m.Channel)
-	message, ok := broker.ParseFields(channel, proof.fields)
-	if proof.position.IsZero() || !ok {
+	message, ok := broker.ParseFields(channel, proof.Fields)
+	if proof.Position.IsZero() || !ok {
 		message = broker.ParseWire(channel, []byte(m.Payload))
 	}
-	message.Position = proof.position
+	message.Position = proof.Position
 	return message
 }
 
@@ -237,7 +226,7 @@ func (l *link) write(ctx context.Context) {
 		}
 		for _, c := range l.take() {
 			if err := l.send(c); err != nil {
-				l.conn.fail(err)
+				l.conn.Fail(err)
 				return
 			}
 		}
@@ -270,17 +259,17 @@ func (l *link) send(c *command) error {
 // gone without a word.
 func (l *link) watch(ctx context.Context) {
 	limit := l.feed.opts.Heartbeat
-	for sleep(ctx, limit-l.conn.silence()) {
-		if l.conn.silence() < limit {
+	for sleep(ctx, limit-l.conn.Silence()) {
+		if l.conn.Silence() < limit {
 			continue
 		}
-		before := l.conn.heard.Load()
+		before := l.conn.Heard.Load()
 		l.ask()
 		if !sleep(ctx, limit) {
 			return
 		}
-		if l.conn.heard.Load() == before {
-			l.conn.fail(errSilent)
+		if l.conn.Heard.Load() == before {
+			l.conn.Fail(reply.ErrSilent)
 			return
 		}
 	}

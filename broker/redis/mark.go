@@ -8,6 +8,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/script"
 )
 
 // markGroup is the consumer group of a channel's stream whose last-delivered id is
@@ -19,7 +21,7 @@ const markGroup = "pregon:mark"
 // Mark implements [broker.Marker].
 func (b *Broker) Mark(ctx context.Context, channels ...string) (err error) {
 	defer func() { err = b.readError(err) }()
-	defer contain(&err)
+	defer reply.Contain(&err)
 	if err := b.readable(channels...); err != nil {
 		return err
 	}
@@ -71,13 +73,13 @@ func (b *Broker) eachStream(ctx context.Context, channels []string, expected str
 	}
 	replies := make([]goredis.Cmder, len(channels))
 	for i, c := range channels {
-		replies[i] = command(pipe, b.opts.streamKey(c))
+		replies[i] = command(pipe, script.StreamKey(b.opts.Prefix, c))
 	}
 	_, _ = pipe.Exec(ctx) // each has its own error
 	for i, r := range replies {
 		switch err := r.Err(); {
-		case err == nil, isReply(err) && isNoStream(err.Error()):
-		case isReply(err) && strings.HasPrefix(err.Error(), expected):
+		case err == nil, reply.IsReply(err) && isNoStream(err.Error()):
+		case reply.IsReply(err) && strings.HasPrefix(err.Error(), expected):
 			which = append(which, channels[i])
 		default:
 			return nil, err
@@ -94,7 +96,7 @@ func isNoStream(text string) bool {
 // Marks implements [broker.Marker].
 func (b *Broker) Marks(ctx context.Context, channels ...string) (marks []broker.Position, err error) {
 	defer func() { err = b.readError(err) }()
-	defer contain(&err)
+	defer reply.Contain(&err)
 	if err := b.readable(channels...); err != nil {
 		return nil, err
 	}
@@ -103,11 +105,11 @@ func (b *Broker) Marks(ctx context.Context, channels ...string) (marks []broker.
 		pipe := b.client.Pipeline()
 		replies := make([]*goredis.XInfoGroupsCmd, len(some))
 		for i, c := range some {
-			replies[i] = pipe.XInfoGroups(ctx, b.opts.streamKey(c))
+			replies[i] = pipe.XInfoGroups(ctx, script.StreamKey(b.opts.Prefix, c))
 		}
 		_, _ = pipe.Exec(ctx) // each has its own error
 		for _, r := range replies {
-			if err := r.Err(); err != nil && !(isReply(err) && isNoStream(err.Error())) {
+			if err := r.Err(); err != nil && !(reply.IsReply(err) && isNoStream(err.Error())) {
 				return nil, err
 			}
 			marks = append(marks, markOf(r.Val()))

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/acl"
+	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
 // Defaults of Options.
@@ -124,7 +127,7 @@ func (o Options) logger() *slog.Logger {
 
 // client returns what go-redis is told for publishing and for links alike: speak
 // RESP2, send nothing but what we ask for, try everything once.
-func (o Options) client(dial dialFunc) *goredis.Options {
+func (o Options) client(dial wire.DialFunc) *goredis.Options {
 	settings := &goredis.Options{
 		Network:               o.Network,
 		Addr:                  o.Addr,
@@ -150,4 +153,14 @@ func (o Options) client(dial dialFunc) *goredis.Options {
 		settings.OnConnect = demandMaster
 	}
 	return settings
+}
+
+// dial connects to addr, and with secure shakes hands, within DialTimeout.
+func (o Options) dial(ctx context.Context, addr string, secure *tls.Config) (*wire.Conn, error) {
+	return wire.Dial(ctx, o.Network, addr, secure, o.DialTimeout)
+}
+
+// use returns what the user of an ACL is for.
+func (o Options) use() acl.Use {
+	return acl.Use{Prefix: o.Prefix, History: !o.History.IsZero(), Sentinels: o.Master != "", Database: o.DB != 0}
 }

@@ -9,6 +9,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
 )
 
 var errNotTried = errors.New("not tried, an earlier message failed")
@@ -52,7 +53,7 @@ func failed(err error) broker.Result {
 // ownFault reports whether a message failed for a reason that need not concern
 // others.
 func ownFault(err error) bool {
-	return errors.Is(err, broker.ErrDenied) || errors.Is(err, broker.ErrTooLarge) || errors.Is(err, broker.ErrKey) || errors.Is(err, errNoName)
+	return errors.Is(err, broker.ErrDenied) || errors.Is(err, broker.ErrTooLarge) || errors.Is(err, broker.ErrKey) || errors.Is(err, reply.ErrNoName)
 }
 
 // newJob makes a job of the first messages, as many as go into one pipeline.
@@ -73,7 +74,7 @@ func (b *Broker) newPublication(j *job, m broker.Message) *publication {
 	p := &publication{job: j, message: m}
 	switch {
 	case m.Channel == "":
-		p.err = errNoName
+		p.err = reply.ErrNoName
 	case len(m.Key) > broker.MaxKey:
 		p.err = broker.ErrKey
 	case b.keeper == nil:
@@ -130,7 +131,7 @@ func (b *Broker) transmit(ctx context.Context, publications []*publication) {
 
 // exec sends pipe and returns why answers are missing.
 func (b *Broker) exec(ctx context.Context, pipe goredis.Pipeliner) (err error) {
-	defer contain(&err)
+	defer reply.Contain(&err)
 	if b.closed() {
 		return broker.ErrClosed
 	}
@@ -138,28 +139,20 @@ func (b *Broker) exec(ctx context.Context, pipe goredis.Pipeliner) (err error) {
 	return err
 }
 
-// contain turns a panic of go-redis, which trusts the types of replies, into an
-// error.
-func contain(err *error) {
-	if recover() != nil {
-		*err = errBadReply
-	}
-}
-
 // outcomeOf returns the outcome of c after a pipeline that ended with err.
 func (b *Broker) outcomeOf(c *call, err error) error {
 	if c.answered {
 		err = c.Err()
 	} else if err == nil {
-		err = errBadReply
+		err = reply.ErrBadReply
 	}
 	switch {
 	case err == nil:
 		return nil
 	case !c.sent:
-		return b.unsent(outcome(err, false))
+		return b.unsent(reply.Outcome(err, false))
 	default:
-		return outcome(err, true)
+		return reply.Outcome(err, true)
 	}
 }
 

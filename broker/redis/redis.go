@@ -11,6 +11,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
 func init() { goredis.SetLogger(silence{}) }
@@ -74,7 +76,7 @@ func New(o Options) (*Broker, error) {
 // allowed to be asked.
 func greet(ctx context.Context, c *goredis.Conn) error {
 	err := demandMaster(ctx, c)
-	if isReply(err) && (strings.HasPrefix(err.Error(), "NOPERM") || strings.HasPrefix(err.Error(), "ERR unknown command")) {
+	if reply.IsReply(err) && (strings.HasPrefix(err.Error(), "NOPERM") || strings.HasPrefix(err.Error(), "ERR unknown command")) {
 		return c.Ping(ctx).Err()
 	}
 	return err
@@ -98,13 +100,13 @@ func (b *Broker) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	defer stop()
 	c, err := b.connect(ctx)
 	if err != nil {
-		return unreachable{fmt.Errorf("%w", err)}, nil // go-redis unwraps once
+		return wire.Unreachable{Err: fmt.Errorf("%w", err)}, nil // go-redis unwraps once
 	}
-	return c.pooled(), nil
+	return c.Pooled(), nil
 }
 
 // connect makes a connection for the pool or for a link.
-func (b *Broker) connect(ctx context.Context) (*conn, error) {
+func (b *Broker) connect(ctx context.Context) (*wire.Conn, error) {
 	if b.sentinels != nil {
 		return b.sentinels.connect(ctx)
 	}

@@ -15,6 +15,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
 // sentinels makes connections to the server that the Sentinels call the master,
@@ -28,7 +30,7 @@ type sentinels struct {
 	newest atomic.Pointer[verdict]
 
 	mu    sync.Mutex
-	conns map[*conn]struct{} // that are open
+	conns map[*wire.Conn]struct{} // that are open
 }
 
 // A verdict is what the Sentinels say: the address of the master, or why there is
@@ -44,13 +46,13 @@ func newSentinels(o Options) *sentinels {
 		opts:  o,
 		addrs: slices.Compact(slices.Sorted(slices.Values(append([]string{o.Addr}, o.Sentinels...)))),
 		turn:  make(chan struct{}, 1),
-		conns: map[*conn]struct{}{},
+		conns: map[*wire.Conn]struct{}{},
 	}
 }
 
 // connect makes a connection to the master, within DialTimeout. Whether the server
 // says so itself is left to demandMaster.
-func (s *sentinels) connect(ctx context.Context) (*conn, error) {
+func (s *sentinels) connect(ctx context.Context) (*wire.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.DialTimeout)
 	defer cancel()
 	addr, err := s.master(ctx)
@@ -73,7 +75,7 @@ func demandMaster(ctx context.Context, c *goredis.Conn) error {
 		return err
 	}
 	if len(role) == 0 || role[0] != "master" {
-		return errNotMaster
+		return reply.ErrNotMaster
 	}
 	return nil
 }
@@ -122,7 +124,7 @@ func (s *sentinels) vote(ctx context.Context) (string, error) {
 		}
 	}
 	if voters > 0 {
-		return "", errDisagree
+		return "", reply.ErrDisagree
 	}
 	return "", failure
 }
@@ -159,10 +161,10 @@ func (s *sentinels) answers(ctx context.Context) iter.Seq2[string, error] {
 func (s *sentinels) ask(ctx context.Context, sentinel string) (addr string, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("ask Sentinel %s: %w", sentinel, outcome(err, false))
+			err = fmt.Errorf("ask Sentinel %s: %w", sentinel, reply.Outcome(err, false))
 		}
 	}()
-	defer contain(&err)
+	defer reply.Contain(&err)
 	c, err := s.opts.dial(ctx, sentinel, s.opts.SentinelTLS)
 	if err != nil {
 		return "", err
@@ -170,7 +172,7 @@ func (s *sentinels) ask(ctx context.Context, sentinel string) (addr string, err 
 	defer c.Close()
 	unhook := context.AfterFunc(ctx, func() { c.Close() })
 	defer unhook()
-	settings := s.opts.client(handOver(c))
+	settings := s.opts.client(wire.HandOver(c))
 	settings.Addr, settings.DB, settings.OnConnect = sentinel, 0, nil
 	settings.Username, settings.Password = s.opts.SentinelUsername, s.opts.SentinelPassword
 	settings.PoolSize = 1
@@ -181,11 +183,11 @@ func (s *sentinels) ask(ctx context.Context, sentinel string) (addr string, err 
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case errors.Is(err, goredis.Nil):
-		return "", errNoMaster
+		return "", reply.ErrNoMaster
 	case err != nil:
 		return "", err
 	case len(words) != 2 || !isHost(words[0]) || !isPort(words[1]):
-		return "", errBadReply
+		return "", reply.ErrBadReply
 	}
 	return net.JoinHostPort(words[0], words[1]), nil
 }
@@ -197,7 +199,7 @@ func (s *sentinels) ask(ctx context.Context, sentinel string) (addr string, err 
 func (s *sentinels) watch(ctx context.Context) {
 	for sleep(ctx, s.opts.Heartbeat) {
 		if addr, err := s.master(ctx); err == nil {
-			s.retire(errMoved, func(c *conn) bool { return c.addr != addr })
+			s.retire(reply.ErrMoved, func(c *wire.Conn) bool { return c.Addr != addr })
 		}
 	}
 }
@@ -206,27 +208,27 @@ func (s *sentinels) watch(ctx context.Context) {
 // it is a replica, and has the Sentinels asked anew.
 func (s *sentinels) demoted() {
 	s.newest.Store(nil)
-	s.retire(errNotMaster, func(*conn) bool { return true })
+	s.retire(reply.ErrNotMaster, func(*wire.Conn) bool { return true })
 }
 
 // retire ends the connections of which is is true, because of why.
-func (s *sentinels) retire(why error, is func(*conn) bool) {
+func (s *sentinels) retire(why error, is func(*wire.Conn) bool) {
 	s.mu.Lock()
 	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
 		if is(c) {
-			c.fail(why)
+			c.Fail(why)
 		}
 	}
 }
 
 // keep remembers c until it is closed.
-func (s *sentinels) keep(c *conn) {
+func (s *sentinels) keep(c *wire.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns[c] = struct{}{}
-	c.forget = func() {
+	c.Forget = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.conns, c)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/reply"
 )
 
 // Bounds of the pause between attempts to make a link: short, so that messages
@@ -30,7 +31,7 @@ func (f *Feed) supervise() {
 			err = l.serve(f.ctx, log.up)
 			pause.served(time.Since(began))
 		}
-		err = outcome(err, false)
+		err = reply.Outcome(err, false)
 		f.replace(l, err)
 		if f.ctx.Err() != nil {
 			return

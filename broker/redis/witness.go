@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/script"
+	"github.com/pregon/pregon/broker/redis/internal/seal"
 )
 
 // A witness is a message that Redis is known to have kept, and then whatever was
@@ -27,7 +29,7 @@ func (k *keeper) present() []witness {
 	return slices.DeleteFunc(all, func(w witness) bool { return w.position.IsZero() })
 }
 
-// words are the witness's among the arguments of runScript. What is older than Age
+// words are the witness's among the arguments of script.Record. What is older than Age
 // may have expired.
 func (w witness) words(age time.Duration) []any {
 	return []any{w.position.Epoch, w.position.Seq, w.fields, w.seen.UnixMicro(), bit(time.Since(w.seen) >= age)}
@@ -57,9 +59,9 @@ func (f *Feed) witness() witness {
 }
 
 // hear notes what is heard. The caller holds the lock.
-func (f *Feed) hear(channel string, s sealed) {
-	f.keeper.note(s.position)
+func (f *Feed) hear(channel string, s seal.Sealed) {
+	f.keeper.note(s.Position)
 	if testifies(channel) {
-		f.newest = witness{f.opts.streamKey(channel), s.position, s.fields, time.Now()}
+		f.newest = witness{script.StreamKey(f.opts.Prefix, channel), s.Position, s.Fields, time.Now()}
 	}
 }

@@ -1,4 +1,6 @@
-package redis
+// Package acl knows what the user of an ACL needs: which commands, channels and keys, the
+// command that makes such a user, and what a refusal says that is missing.
+package acl
 
 import (
 	"slices"
@@ -16,55 +18,66 @@ var (
 	neededDB        = []string{"select"}
 )
 
-// permissions returns what the user of an ACL needs for o, and no more.
-func (o Options) permissions() (commands []string) {
+// NoPermission is what a refusal means that does not say more.
+const NoPermission = "the user has no permission"
+
+// A Use is what a user is for.
+type Use struct {
+	Prefix    string // of all names
+	History   bool   // messages are kept
+	Sentinels bool   // the server is one that Sentinels name
+	Database  bool   // other than 0
+}
+
+// commands returns what the user of an ACL needs for u, and no more.
+func (u Use) commands() (commands []string) {
 	commands = slices.Clone(needed)
-	if !o.History.IsZero() {
+	if u.History {
 		commands = slices.Concat(commands, neededHistory, optionalHistory)
 	}
-	if o.Master != "" {
+	if u.Sentinels {
 		commands = append(commands, neededSentinels...)
 	}
-	if o.DB != 0 {
+	if u.Database {
 		commands = append(commands, neededDB...)
 	}
 	return commands
 }
 
-// aclLine returns the command that makes a user with exactly the permissions that a
+// line returns the command that makes a user with exactly the permissions that a
 // node needs. What would have to be quoted in the prefix, or means something in a
 // pattern, is a question mark, which matches it.
-func (o Options) aclLine() string {
+func (u Use) line() string {
 	prefix := strings.Map(func(r rune) rune {
 		if r <= ' ' || r == 0x7F || strings.ContainsRune(`*?[]\'"`, r) {
 			return '?'
 		}
 		return r
-	}, o.Prefix)
+	}, u.Prefix)
 	words := []string{"ACL SETUSER pregon reset on >PASSWORD", "&" + prefix + "*"}
-	if !o.History.IsZero() {
+	if u.History {
 		words = append(words, "~"+prefix+"__pregon:*")
 	}
-	for _, c := range o.permissions() {
+	for _, c := range u.commands() {
 		words = append(words, "+"+c)
 	}
 	return strings.Join(words, " ")
 }
 
-// finding says what the user of an ACL needs.
-func (o Options) finding() broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "permissions", Advice: o.aclLine()}
+// Finding says what the user of an ACL needs.
+func (u Use) Finding() broker.Finding {
+	f := broker.Finding{Severity: broker.Fine, Subject: "permissions", Advice: u.line()}
 	f.Detail = "A user for pregon alone is made as follows, where the channels may be narrowed as long as those of __pregon* are among them."
-	if !o.History.IsZero() {
+	if u.History {
 		f.Detail += " " + strings.ToUpper(strings.Join(optionalHistory, ", ")) + " may be left out."
 	}
 	return f
 }
 
-// lacking says what a reply of Redis that begins with NOPERM, or is of that kind,
+// Lacking says what a reply of Redis that begins with NOPERM, or is of that kind,
 // says that the user may not do. It repeats nothing of the reply but the name of a
 // command that we use.
-func lacking(text string) string {
+func Lacking(text string) string {
 	all := slices.Concat(needed, neededHistory, optionalHistory, neededSentinels, neededDB)
 	for _, c := range all {
 		if strings.Contains(text, "'"+c+"' command") {
@@ -81,5 +94,5 @@ func lacking(text string) string {
 	case strings.Contains(text, "channel"):
 		return "the user has no permission for the channel"
 	}
-	return noPermission
+	return NoPermission
 }

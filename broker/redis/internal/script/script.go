@@ -1,4 +1,10 @@
-package redis
+// Package script has what pregon keeps in Redis in its texts: the names of the keys of a
+// history, and the Lua that writes under them.
+//
+// A text is the same for the same arguments, byte for byte: Redis knows a script by its
+// hash, and nodes of one deployment teach it the same function. What stands in the keys is
+// shared with nodes of other versions. The package talks to no server.
+package script
 
 import (
 	"crypto/sha256"
@@ -7,21 +13,25 @@ import (
 	"strconv"
 )
 
-// Names of the keys of a history, behind Options.Prefix. No channel from outside
+// Names of the keys of a history, behind the prefix. No channel from outside
 // has such a name.
 const (
 	streamName = "__pregon:h:"  // of a channel's stream; the channel follows
 	markerName = "__pregon:k:"  // of who uses a Message.Key; a hash follows
-	runName    = "__pregon:run" // of the record that runScript keeps
+	runName    = "__pregon:run" // of the record that Record keeps
 )
 
-func (o Options) streamKey(channel string) string { return o.Prefix + streamName + channel }
+// StreamKey returns the name of the stream of a channel.
+func StreamKey(prefix, channel string) string { return prefix + streamName + channel }
 
-// markerKey returns the name of the marker of one Message.Key in one channel. It
+// RecordKey returns the name of the record that [Record] keeps.
+func RecordKey(prefix string) string { return prefix + runName }
+
+// MarkerKey returns the name of the marker of one Message.Key in one channel. It
 // is as short for long ones, and no other pair has the same.
-func (o Options) markerKey(channel, key string) string {
+func MarkerKey(prefix, channel, key string) string {
 	sum := sha256.Sum256([]byte(strconv.Itoa(len(channel)) + ":" + channel + key))
-	return o.Prefix + markerName + hex.EncodeToString(sum[:])
+	return prefix + markerName + hex.EncodeToString(sum[:])
 }
 
 // publishFunction is the text, in Lua, of what appends a message to the stream of its
@@ -30,7 +40,7 @@ func (o Options) markerKey(channel, key string) string {
 // the append-only file, which a crash can cut in the middle. So it is XADD that
 // numbers, and not a counter.
 //
-//	epoch    of the record of runScript
+//	epoch    of the record of Record
 //	secret   likewise
 //	stream   the key of the channel's stream
 //	topic    the channel's name on Redis
@@ -49,10 +59,10 @@ func (o Options) markerKey(channel, key string) string {
 // would take what follows for old. Were that cut in two by a crash, the next publication
 // would find the same again.
 //
-// What is published carries a tag: see seal.
+// What is published carries a tag: see package seal.
 //
 // It returns the position, and 1 where the message was published before. Errors
-// begin with a code of replies where nothing was written.
+// begin with a code of package reply where nothing was written.
 const publishFunction = `
 local function publish(epoch, secret, stream, topic, most, hint, floor, fields, key, marker)
   if redis.acl_check_cmd and not redis.acl_check_cmd('PUBLISH', topic, '') then
@@ -131,26 +141,26 @@ local function publish(epoch, secret, stream, topic, most, hint, floor, fields, 
 end
 `
 
-// publishScriptOf returns the script by which a node publishes in one run of a server.
+// Publish returns the script by which a node publishes in one run of a server.
 // As its text names the run, a server that was started again, or another one that
 // took over, does not know it: it says NOSCRIPT before it does anything, and no
 // publication is numbered by what was true of the run before. It says so, too, where
 // the record has changed or is gone, as after FLUSHALL: a node makes a new record
 // first, with the one epoch that all streams then have at least.
 //
-//	KEYS   stream; record of runScript; marker, where the message has a key
+//	KEYS   stream; record of Record; marker, where the message has a key
 //	ARGV   topic, most entries, hint, floor, fields; key, where it has one
-func publishScriptOf(r *run) string {
+func Publish(record string, epoch uint64, secret string) string {
 	return publishFunction + fmt.Sprintf(`
 local record = '%s '
 if string.sub(redis.call('GET', KEYS[2]) or '', 1, %d) ~= record then
   return redis.error_reply('NOSCRIPT the server was started again')
 end
 return publish('%d', '%s', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], KEYS[3])
-`, r.record, len(r.record)+1, r.epoch, r.secret)
+`, record, len(record)+1, epoch, secret)
 }
 
-// runScript returns the record of a run, and makes a new epoch where
+// Record returns the record of a run, and makes a new epoch where
 // the old one may have lost what was acknowledged: where the run is new, unless it
 // is durable and goes on from a durable one, and where a witness is missing. That is
 // how an append-only file without its end looks, which Redis loads with a warning.
@@ -170,7 +180,7 @@ return publish('%d', '%s', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5],
 // than the record's that was seen before that began has been told of by the node that
 // made it. One that was seen later is what a master has accepted that was replaced by
 // then. An epoch more than a day ahead of the server's clock and of all that the caller has seen is nobody's.
-const runScript = `
+const Record = `
 local record = redis.call('GET', KEYS[1]) or ''
 local run, epoch, durable = string.match(record, '^(%S+) (%d+) ([01])')
 local secret = string.match(record, '^%S+ %d+ [01] (%w+) ') or ARGV[5]

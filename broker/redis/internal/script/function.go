@@ -1,19 +1,16 @@
-package redis
+package script
 
 import (
-	"context"
 	"fmt"
-
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // Any client of Redis can publish with all guarantees of a history: by the function
 // pregon_publish, which nodes without a prefix teach the server, or by EVAL of the
-// text of [Broker.PublishScript]. Both are the script of nodes for a caller that
+// text of [ForOthers]. Both are the script of nodes for a caller that
 // knows no run: it asks the server for it.
 
 const (
-	libraryName  = "pregon"
+	LibraryName  = "pregon" // of what [Library] returns
 	functionName = "pregon_publish"
 )
 
@@ -102,24 +99,24 @@ local function publish_for(prefix, keys, args)
 end
 `
 
-// PublishScript implements [broker.Scripter]: for
+// ForOthers returns the script with which other programs publish, for
 //
 //	EVAL "$SCRIPT" 1 CHANNEL MESSAGE
 //
 // The reply is the cursor of the message. An error that begins with PREGONRUN means
 // that nothing was done and the next try may succeed: the server was started again
 // and no node has connected since.
-func (b *Broker) PublishScript() string {
-	return publishFunction + strangerFunction + fmt.Sprintf("return publish_for(%s, KEYS, ARGV)\n", quoted(b.opts.Prefix))
+func ForOthers(prefix string) string {
+	return publishFunction + strangerFunction + fmt.Sprintf("return publish_for(%s, KEYS, ARGV)\n", quoted(prefix))
 }
 
-// PublishFunction implements [broker.Scripter]: for FUNCTION LOAD, and then
+// Library returns the same as a library of functions, for FUNCTION LOAD, and then
 //
 //	FCALL pregon_publish 1 CHANNEL MESSAGE
-func (b *Broker) PublishFunction() string {
-	return "#!lua name=" + libraryName + "\n" + publishFunction + strangerFunction +
+func Library(prefix string) string {
+	return "#!lua name=" + LibraryName + "\n" + publishFunction + strangerFunction +
 		fmt.Sprintf("redis.register_function('%s', function(keys, args) return publish_for(%s, keys, args) end)\n",
-			functionName, quoted(b.opts.Prefix))
+			functionName, quoted(prefix))
 }
 
 // quoted returns text as a string of Lua.
@@ -129,18 +126,4 @@ func quoted(text string) string {
 		out = fmt.Appendf(out, `\%03d`, text[i])
 	}
 	return string(append(out, '"'))
-}
-
-// teach gives the server the function, where that is missing or another version. It
-// is for other programs only, so that a user may not is no error. There is one of
-// that name on a server, which belongs to the nodes without a prefix.
-func (k *keeper) teach(ctx context.Context, conn *goredis.Conn) {
-	if k.opts.Prefix != "" || k.embedded.Load() {
-		return
-	}
-	there, err := conn.FunctionList(ctx, goredis.FunctionListQuery{LibraryNamePattern: libraryName, WithCode: true}).Result()
-	if err != nil || len(there) == 1 && there[0].Code == k.function {
-		return
-	}
-	_ = conn.FunctionLoadReplace(ctx, k.function).Err()
 }

@@ -1,4 +1,9 @@
-package redis
+// Package reply says what an error of go-redis or an error reply of Redis means.
+//
+// An error of either can repeat what was sent or received. [Outcome] turns it into one that
+// repeats none of it and matches one of the sentinels of package broker. It keeps nothing
+// and may be called concurrently.
+package reply
 
 import (
 	"context"
@@ -13,26 +18,24 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/acl"
 )
 
-// What foreign text must not say for itself: an error of go-redis or of Redis can
-// repeat what was sent or received, so only these sentences leave the package.
+// Errors of the driver. An error of go-redis or of Redis can repeat what was sent or
+// received, so only these sentences leave the driver.
 var (
-	errNoName     = errors.New("the channel name is empty")
-	errNotRedis   = errors.New("the server does not speak the Redis protocol")
-	errBadReply   = errors.New("the server's answer makes no sense")
-	errHungUp     = errors.New("the server closed the connection")
-	errSilent     = errors.New("the connection went silent")
-	errReconnect  = errors.New("the connection belongs to one link")
-	errUnexpected = errors.New("the server confirmed what was not asked for")
-	errNotMaster  = errors.New("the server is not the master")
-	errMoved      = errors.New("the Sentinels name another master")
-	errDisagree   = errors.New("the Sentinels do not agree on the master")
-	errNoMaster   = fmt.Errorf("it knows no master of that name: %w", broker.ErrDenied)
+	ErrNoName     = errors.New("the channel name is empty")
+	ErrNotRedis   = errors.New("the server does not speak the Redis protocol")
+	ErrBadReply   = errors.New("the server's answer makes no sense")
+	ErrHungUp     = errors.New("the server closed the connection")
+	ErrSilent     = errors.New("the connection went silent")
+	ErrReconnect  = errors.New("the connection belongs to one link")
+	ErrUnexpected = errors.New("the server confirmed what was not asked for")
+	ErrNotMaster  = errors.New("the server is not the master")
+	ErrMoved      = errors.New("the Sentinels name another master")
+	ErrDisagree   = errors.New("the Sentinels do not agree on the master")
+	ErrNoMaster   = fmt.Errorf("it knows no master of that name: %w", broker.ErrDenied)
 )
-
-// noPermission is what some of replies mean; see lacking.
-const noPermission = "the user has no permission"
 
 // replies says what Redis' error replies mean, by how they begin. In all of them
 // the command was not executed.
@@ -60,21 +63,21 @@ var replies = []struct {
 	{"WRONGTYPE", "a key of the history is in other use", broker.ErrDenied},
 	{"NOAUTH", "it needs a password", broker.ErrDenied},
 	{"WRONGPASS", "the user or the password is wrong", broker.ErrDenied},
-	{"NOPERM", noPermission, broker.ErrDenied},
+	{"NOPERM", acl.NoPermission, broker.ErrDenied},
 	{"DENIED", "it is in protected mode", broker.ErrDenied},
 	{"ERR DB index", "it has no such database", broker.ErrDenied},
-	{"ERR The user executing the script", noPermission, broker.ErrDenied},
-	{"ERR ACL failure in script", noPermission, broker.ErrDenied},
+	{"ERR The user executing the script", acl.NoPermission, broker.ErrDenied},
+	{"ERR ACL failure in script", acl.NoPermission, broker.ErrDenied},
 	{"ERR unknown command", "it does not know a command", broker.ErrDenied},
 }
 
-// outcome turns an error of go-redis into one of ours: what happened, and one of
+// Outcome turns an error of go-redis into one of ours: what happened, and one of
 // the broker's sentinels. sent says whether a publication may have been written;
 // in doubt its outcome is unknown.
-func outcome(err error, sent bool) error {
+func Outcome(err error, sent bool) error {
 	var reply goredis.Error
 	switch {
-	case errors.As(err, new(oldError)):
+	case errors.As(err, new(TooOld)):
 		return err
 	case errors.As(err, &reply):
 		return replyOutcome(reply.Error(), sent)
@@ -84,22 +87,22 @@ func outcome(err error, sent bool) error {
 		return context.Canceled
 	case errors.Is(err, broker.ErrDenied), errors.Is(err, broker.ErrUnavailable):
 		return err // what became of asking a Sentinel
-	case errors.Is(err, errNotRedis), isTLS(err):
+	case errors.Is(err, ErrNotRedis), isTLS(err):
 		return fmt.Errorf("%w: %w", cause(err), broker.ErrDenied)
 	default:
 		return fmt.Errorf("%w: %w", cause(err), broker.ErrUnavailable)
 	}
 }
 
-// replyOutcome is outcome for an error reply. One that is not in the table was
+// replyOutcome is Outcome for an error reply. One that is not in the table was
 // answered to a handshake or a subscription: then it is a refusal. Answered to a
 // publication it may be a proxy's word for having lost track of it.
 func replyOutcome(text string, sent bool) error {
 	for _, r := range replies {
 		if strings.HasPrefix(text, r.prefix) {
 			means := r.means
-			if means == noPermission {
-				means = lacking(text)
+			if means == acl.NoPermission {
+				means = acl.Lacking(text)
 			}
 			return fmt.Errorf("the server says %s: %s: %w", code(text), means, r.class)
 		}
@@ -110,10 +113,10 @@ func replyOutcome(text string, sent bool) error {
 	return fmt.Errorf("the server says %s: %w", code(text), broker.ErrDenied)
 }
 
-// ofChannel reports whether err is Redis' word for a channel that the user may not
+// OfChannel reports whether err is Redis' word for a channel that the user may not
 // use. A command that the user may not run is another matter, and so is a user
 // whose name has that word: names have no spaces.
-func ofChannel(err error) bool {
+func OfChannel(err error) bool {
 	var reply goredis.Error
 	if !errors.As(err, &reply) {
 		return false
@@ -140,18 +143,18 @@ func cause(err error) error {
 		errno   syscall.Errno
 	)
 	switch {
-	case errors.Is(err, errNotRedis):
-		return errNotRedis
+	case errors.Is(err, ErrNotRedis):
+		return ErrNotRedis
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errHungUp
+		return ErrHungUp
 	case isTLS(err), errors.As(err, &network), errors.As(err, &errno),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled),
 		errors.Is(err, net.ErrClosed), errors.Is(err, goredis.ErrPoolTimeout),
-		errors.Is(err, errSilent), errors.Is(err, errUnexpected),
-		errors.Is(err, errNotMaster), errors.Is(err, errMoved), errors.Is(err, errDisagree):
+		errors.Is(err, ErrSilent), errors.Is(err, ErrUnexpected),
+		errors.Is(err, ErrNotMaster), errors.Is(err, ErrMoved), errors.Is(err, ErrDisagree):
 		return err
 	default:
-		return errBadReply
+		return ErrBadReply
 	}
 }
 
@@ -165,3 +168,31 @@ func isTLS(err error) bool {
 	)
 	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert)
 }
+
+// IsReply reports whether err is an error reply of Redis.
+func IsReply(err error) bool {
+	var reply goredis.Error
+	return errors.As(err, &reply)
+}
+
+// Contain, deferred, turns a panic of go-redis, which trusts the types of replies, into
+// [ErrBadReply].
+func Contain(err *error) {
+	if recover() != nil {
+		*err = ErrBadReply
+	}
+}
+
+// LeastMajor is the first version of Redis that a history works with: before it
+// XADD does not number within an epoch.
+const LeastMajor = 7
+
+// A TooOld is the major version of a Redis that is too old for a history.
+type TooOld int
+
+func (e TooOld) Error() string {
+	return fmt.Sprintf("history needs Redis %d or newer, this is %d", LeastMajor, int(e))
+}
+
+// Unwrap returns [broker.ErrDenied].
+func (TooOld) Unwrap() error { return broker.ErrDenied }

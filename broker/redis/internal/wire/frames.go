@@ -1,8 +1,10 @@
-package redis
+package wire
 
 import (
 	"bytes"
 	"strconv"
+
+	"github.com/pregon/pregon/broker/redis/internal/reply"
 )
 
 // Limits of what a server may send. Redis' own limit of a bulk string is 512 MiB.
@@ -32,7 +34,7 @@ func (f *frames) check(p []byte) error {
 			continue
 		}
 		if len(f.line) == 0 && bytes.IndexByte([]byte("+-:$*"), p[0]) < 0 {
-			return errNotRedis
+			return reply.ErrNotRedis
 		}
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
@@ -52,7 +54,7 @@ func (f *frames) header() error {
 	body, complete := bytes.CutSuffix(f.line, []byte("\r\n"))
 	switch {
 	case len(f.line) > maxLine, !complete && bytes.HasSuffix(f.line, []byte("\n")):
-		return errNotRedis
+		return reply.ErrNotRedis
 	case !complete:
 		return nil
 	}
@@ -81,7 +83,7 @@ func (f *frames) header() error {
 
 func (f *frames) open(n int) error {
 	if len(f.outer) == maxDepth {
-		return errNotRedis
+		return reply.ErrNotRedis
 	}
 	f.outer = append(f.outer, n)
 	return nil
@@ -102,7 +104,7 @@ func (f *frames) element() {
 func length(header []byte, limit int) (int, error) {
 	n, err := strconv.Atoi(string(header[1:]))
 	if err != nil || n < -1 || n > limit {
-		return 0, errNotRedis
+		return 0, reply.ErrNotRedis
 	}
 	return n, nil
 }

@@ -1,4 +1,9 @@
-package redis
+// Package seal proves that a message with a position comes from a node of this deployment.
+//
+// [Secrets] are one node's: they are learned from the record in Redis and may be used
+// concurrently. An [Unsealer] checks what comes by pub/sub against them, and takes what is
+// sealed apart. The tag itself is made in Redis; see package script.
+package seal
 
 import (
 	"crypto/rand"
@@ -16,7 +21,7 @@ import (
 
 // With a history, what comes by pub/sub is believed to have a position only if it
 // is sealed: the publishing script has put a tag into the envelope that only those
-// can make who know a secret, which stands in the record of runScript,
+// can make who know a secret, which stands in the record of script.Record,
 //
 //	SHA1(secret + id + " " + length of topic + " " + topic + fields + secret)
 //
@@ -42,12 +47,12 @@ const (
 	tagSize   = 2 * sha1.Size
 )
 
-// secrets are what tags are checked with: the newest first. An older one is still
+// Secrets are what tags are checked with: the newest first. An older one is still
 // good for what was published before the newest was made.
-type secrets struct {
-	changed func() // called after a new secret has taken the place of another
+type Secrets struct {
+	Changed func() // called after a new secret has taken the place of another
 
-	mu    sync.Mutex // for learn
+	mu    sync.Mutex // for Learn
 	known atomic.Pointer[[]string]
 }
 
@@ -55,50 +60,53 @@ type secrets struct {
 // record was deleted and a node that knew none came first.
 const maxSecrets = 4
 
-// list returns the known secrets. It is not to be modified.
-func (s *secrets) list() []string {
+// Known returns the known secrets. It is not to be modified.
+func (s *Secrets) Known() []string {
 	if known := s.known.Load(); known != nil {
 		return *known
 	}
 	return nil
 }
 
-// propose returns the secret to be used where the record has none.
-func (s *secrets) propose() string {
-	if known := s.list(); len(known) > 0 {
+// Propose returns the secret to be used where the record has none.
+func (s *Secrets) Propose() string {
+	if known := s.Known(); len(known) > 0 {
 		return known[0]
 	}
 	return rand.Text()
 }
 
-// learn notes the secret of the record.
-func (s *secrets) learn(secret string) {
+// Learn notes the secret of the record.
+func (s *Secrets) Learn(secret string) {
 	s.mu.Lock()
-	before := s.list()
+	before := s.Known()
 	known := append([]string{secret}, slices.DeleteFunc(slices.Clone(before), func(old string) bool { return old == secret })...)
 	known = known[:min(len(known), maxSecrets)]
 	s.known.Store(&known)
 	s.mu.Unlock()
 	if len(before) > 0 && before[0] != secret {
-		s.changed()
+		s.Changed()
 	}
 }
 
-// A sealed is what an envelope holds whose position is authentic.
-type sealed struct {
-	position broker.Position
-	fields   []byte // see broker.ParseFields
+// A Sealed is what an envelope holds whose position is authentic.
+type Sealed struct {
+	Position broker.Position
+	Fields   []byte // see broker.ParseFields
 }
 
-// An unsealer checks envelopes. It is one goroutine's own.
-type unsealer struct {
-	secrets *secrets
+// An Unsealer checks envelopes. It is one goroutine's own.
+type Unsealer struct {
+	secrets *Secrets
 	text    []byte // that is hashed, for reuse
 }
 
-// unseal returns what wire holds, which came from topic. claims says that it is an
+// NewUnsealer returns one that believes the secrets, also those that they learn later.
+func NewUnsealer(secrets *Secrets) *Unsealer { return &Unsealer{secrets: secrets} }
+
+// Unseal returns what wire holds, which came from topic. claims says that it is an
 // envelope with a position, authentic or not.
-func (u *unsealer) unseal(topic, wire string) (s sealed, claims, ok bool) {
+func (u *Unsealer) Unseal(topic, wire string) (s Sealed, claims, ok bool) {
 	rest, found := strings.CutPrefix(wire, sealBegin)
 	if !found {
 		return s, false, false
@@ -112,9 +120,9 @@ func (u *unsealer) unseal(topic, wire string) (s sealed, claims, ok bool) {
 	if !found || len(tag) != tagSize || err != nil {
 		return s, true, false
 	}
-	for _, secret := range u.secrets.list() {
+	for _, secret := range u.secrets.Known() {
 		if u.matches(secret, id, topic, fields, tag) {
-			return sealed{position, []byte(fields)}, true, true
+			return Sealed{position, []byte(fields)}, true, true
 		}
 	}
 	return s, true, false
@@ -130,7 +138,7 @@ func short(text string) (value, rest string, ok bool) {
 }
 
 // matches reports whether tag is that of the rest.
-func (u *unsealer) matches(secret, id, topic, fields, tag string) bool {
+func (u *Unsealer) matches(secret, id, topic, fields, tag string) bool {
 	u.text = append(append(append(u.text[:0], secret...), id...), ' ')
 	u.text = append(strconv.AppendInt(u.text, int64(len(topic)), 10), ' ')
 	u.text = append(append(append(u.text, topic...), fields...), secret...)
