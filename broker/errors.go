@@ -35,23 +35,28 @@ var (
 	ErrUncertain = errors.New("broker: outcome unknown")
 )
 
-// Reasons of a gap.
+// A GapReason says why messages may be missing, in the words that clients read. A
+// driver may have one of its own, in lower case with hyphens; so may what stands
+// between brokers and clients (see package transport).
+type GapReason string
+
+// Reasons of a GapError.
 const (
 	// LinkLost: the link to the backend was lost and has been restored.
-	LinkLost = "link-lost"
+	LinkLost GapReason = "link-lost"
 	// Overrun: messages came faster than Next was called, and the bounded
 	// queue between was full.
-	Overrun = "overrun"
+	Overrun GapReason = "overrun"
 	// Denied: the backend does not allow the channels any more. The Feed has
 	// dropped them, as by Remove; nothing of them comes until they are added again.
-	Denied = "denied"
+	Denied GapReason = "denied"
 )
 
 // A GapError is returned by [Feed.Next] where messages may be missing.
 // The Feed goes on after it, with Denied without those channels.
 type GapError struct {
-	Channels []string // the channels concerned; the receiver may keep it
-	Reason   string   // LinkLost, Overrun, Denied, or a driver's own word in that style
+	Channels []string  // the channels concerned; the receiver may keep it
+	Reason   GapReason // LinkLost, Overrun, Denied, or a driver's own
 }
 
 // Error implements error. It counts the channels and does not name them.

@@ -38,7 +38,7 @@ type item struct {
 // A gapSet is a GapError under construction: Gap and Push add to it for as long
 // as no message has come after it.
 type gapSet struct {
-	reason   string
+	reason   GapReason
 	channels map[string]struct{}
 }
 
@@ -66,13 +66,13 @@ func (q *Queue) Push(m Message) {
 
 // Gap appends a gap of channels. Gaps of one reason with no message between them
 // become one, so that a link that comes and goes fills no memory.
-func (q *Queue) Gap(reason string, channels ...string) {
+func (q *Queue) Gap(reason GapReason, channels ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.gap(reason, channels...)
 }
 
-func (q *Queue) gap(reason string, channels ...string) {
+func (q *Queue) gap(reason GapReason, channels ...string) {
 	if len(channels) == 0 {
 		return
 	}
@@ -87,7 +87,7 @@ func (q *Queue) gap(reason string, channels ...string) {
 }
 
 // newest returns the gap of that reason that no message has come after.
-func (q *Queue) newest(reason string) *gapSet {
+func (q *Queue) newest(reason GapReason) *gapSet {
 	for _, it := range slices.Backward(q.items) {
 		if it.gap == nil {
 			return nil

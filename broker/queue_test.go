@@ -25,7 +25,7 @@ func what(m broker.Message, err error) string {
 	var gap *broker.GapError
 	switch {
 	case errors.As(err, &gap):
-		return gap.Reason + "[" + strings.Join(gap.Channels, " ") + "]"
+		return string(gap.Reason) + "[" + strings.Join(gap.Channels, " ") + "]"
 	case err != nil:
 		return err.Error()
 	}
@@ -209,7 +209,7 @@ type queueModel struct {
 }
 
 type modelGap struct {
-	reason   string
+	reason   broker.GapReason
 	channels map[string]bool
 }
 
@@ -223,7 +223,7 @@ func (q *queueModel) push(m broker.Message) {
 	q.waiting = append(q.waiting, m)
 }
 
-func (q *queueModel) gap(reason string, channels ...string) {
+func (q *queueModel) gap(reason broker.GapReason, channels ...string) {
 	for i := len(q.waiting) - 1; i >= q.taken; i-- {
 		g, ok := q.waiting[i].(modelGap)
 		if !ok {
@@ -265,7 +265,7 @@ func TestQueueModel(t *testing.T) {
 	memory := make([]byte, broker.QueueBytes+1)
 	sizes := rapid.SampledFrom([]int{0, 1, broker.QueueBytes / 3, broker.QueueBytes / 2, broker.QueueBytes - 1, broker.QueueBytes, broker.QueueBytes + 1})
 	channels := rapid.SampledFrom([]string{"a", "b", "c"})
-	reasons := rapid.SampledFrom([]string{broker.LinkLost, broker.Overrun})
+	reasons := rapid.SampledFrom([]broker.GapReason{broker.LinkLost, broker.Overrun})
 	summary := func(m broker.Message, err error) string {
 		return what(message(m.Channel, strconv.Itoa(len(m.Data))), err)
 	}

@@ -214,7 +214,10 @@ func TestFoundDroppedBehindAnotherGap(t *testing.T) {
 	say(256, 400)
 	next, told := 0, false
 	for next < 400 {
-		var e struct{ Type, Data, Reason string }
+		var e struct {
+			Type, Data string
+			Reason     broker.GapReason
+		}
 		if err := json.Unmarshal([]byte(read(t, slow)), &e); err != nil {
 			t.Fatal(err)
 		}

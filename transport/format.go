@@ -85,7 +85,7 @@ func (jsonFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
 
 func (jsonFormat) AppendGap(dst []byte, g Gap) ([]byte, bool) {
 	return appendJSON(dst, event{
-		Type: "gap", Channel: g.Channel, Reason: g.Reason,
+		Type: "gap", Channel: g.Channel, Reason: string(g.Reason),
 		From: Cursor(g.Channel, g.From), To: Cursor(g.Channel, g.To),
 	}), true
 }

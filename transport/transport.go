@@ -153,7 +153,7 @@ type Encoding interface {
 // A Gap is a place in a channel where messages may be missing.
 type Gap struct {
 	Channel string
-	Reason  string // as in broker.GapError, SlowClient or one of the following
+	Reason  broker.GapReason // as in broker.GapError, SlowClient or one of the following
 
 	// From and To are the messages between which something is missing, zero
 	// where that is not known.
@@ -176,17 +176,17 @@ type Subscribed struct {
 // Reasons of a Gap that a history has.
 const (
 	// NotRetained: the history did not keep for long enough what was missed.
-	NotRetained = "not-retained"
+	NotRetained broker.GapReason = "not-retained"
 	// NewEpoch: the history was begun anew, and the end of the one before may be
 	// missing.
-	NewEpoch = "new-epoch"
+	NewEpoch broker.GapReason = "new-epoch"
 	// Missing: messages have disappeared from the middle of the history.
-	Missing = "missing"
+	Missing broker.GapReason = "missing"
 )
 
 // SlowClient is the reason of a Gap that this client alone has: messages to it
 // were dropped because it does not read fast enough.
-const SlowClient = "slow-client"
+const SlowClient broker.GapReason = "slow-client"
 
 // An End is a reason of the server's to end a connection.
 type End int

@@ -125,7 +125,7 @@ func TestPermissionTakenAway(t *testing.T) {
 	if err := f.Add(guard(t), "shared"); err != nil {
 		t.Fatal(err)
 	}
-	hearGaps(t, f, map[string]string{"allowed": broker.LinkLost, "shared": broker.Denied})
+	hearGaps(t, f, map[string]broker.GapReason{"allowed": broker.LinkLost, "shared": broker.Denied})
 	publish(t, b, "shared", "after")
 	hear(t, f, "shared", "after")
 	publish(t, b, "allowed", "after")
@@ -143,7 +143,7 @@ func TestPermissionTakenAway(t *testing.T) {
 func TestManyPermissionsTakenAway(t *testing.T) {
 	server, o := weak(t)
 	server.MustDo("ACL", "SETUSER", "weak", "&room-*")
-	want := map[string]string{"allowed": broker.LinkLost}
+	want := map[string]broker.GapReason{"allowed": broker.LinkLost}
 	for i := range 2500 {
 		want[fmt.Sprint("room-", i)] = broker.LinkLost
 	}

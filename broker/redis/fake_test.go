@@ -275,7 +275,7 @@ func hear(t testing.TB, f broker.Feed, channel, text string) {
 // exactly these channels.
 func hearGap(t testing.TB, f broker.Feed, channels ...string) {
 	t.Helper()
-	missing := map[string]string{}
+	missing := map[string]broker.GapReason{}
 	for _, c := range channels {
 		missing[c] = broker.LinkLost
 	}
@@ -283,7 +283,7 @@ func hearGap(t testing.TB, f broker.Feed, channels ...string) {
 }
 
 // hearGaps wants one gap of each channel, with its reason, and nothing else.
-func hearGaps(t testing.TB, f broker.Feed, missing map[string]string) {
+func hearGaps(t testing.TB, f broker.Feed, missing map[string]broker.GapReason) {
 	t.Helper()
 	for len(missing) > 0 {
 		m, err := next(t, f)

@@ -24,13 +24,13 @@ const (
 
 // fillAll fills what may be missing in topics, each of which the caller has marked.
 // It does not wait. reason is told where the history cannot be read.
-func (h *Hub) fillAll(topics []*topic, reason string) {
+func (h *Hub) fillAll(topics []*topic, reason broker.GapReason) {
 	if len(topics) > 0 {
 		h.spawn(func() { h.fillEach(topics, reason) })
 	}
 }
 
-func (h *Hub) fillEach(topics []*topic, reason string) {
+func (h *Hub) fillEach(topics []*topic, reason broker.GapReason) {
 	if len(topics) > jitterAbove && !h.sleep(jitter(maxJitter)) {
 		return
 	}
@@ -76,7 +76,7 @@ func (h *Hub) inTurn(read func() error) error {
 
 // fill reads the history behind what was delivered to t last, and delivers it,
 // until it is level with what waits.
-func (h *Hub) fill(t *topic, reason string) {
+func (h *Hub) fill(t *topic, reason broker.GapReason) {
 	began, backoff := time.Now(), minBackoff
 	for {
 		var more bool
@@ -155,7 +155,7 @@ func (h *Hub) overtake(t *topic, p broker.Position) {
 func (h *Hub) accept(t *topic, m broker.Message) {
 	k := t.track
 	if isLoss(m) {
-		h.tellOutside(t, string(m.Data))
+		h.tellOutside(t, broker.GapReason(m.Data))
 		return
 	}
 	switch k.step(m.Position) {
@@ -228,7 +228,7 @@ func (h *Hub) level(t *topic) bool {
 
 // surrender tells that what is missing will not come, and delivers what waits. What
 // comes through the feed is believed then: nothing else is to be had.
-func (h *Hub) surrender(t *topic, reason string) {
+func (h *Hub) surrender(t *topic, reason broker.GapReason) {
 	k := t.track
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -166,7 +166,7 @@ func (h *Hub) outside(t *topic) {
 // missedOutside notes that the feed may have lost messages of t which are in no
 // history. That is told where t is known to have had some, at once or behind what waits
 // for a fill, and otherwise once its marks were read.
-func (h *Hub) missedOutside(t *topic, reason string) {
+func (h *Hub) missedOutside(t *topic, reason broker.GapReason) {
 	k := t.track
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -184,13 +184,13 @@ func (h *Hub) missedOutside(t *topic, reason string) {
 }
 
 // lossOf stands among messages that wait for a fill where others may be missing.
-func lossOf(reason string) broker.Message { return broker.Message{Data: []byte(reason)} }
+func lossOf(reason broker.GapReason) broker.Message { return broker.Message{Data: []byte(reason)} }
 
 func isLoss(m broker.Message) bool { return m.Channel == "" }
 
 // lose notes behind what waits that messages which are in no history may be missing.
 // The caller holds the lock.
-func (k *track) lose(reason string) {
+func (k *track) lose(reason broker.GapReason) {
 	k.outside++
 	if n := len(k.waiting); n == 0 || !isLoss(k.waiting[n-1]) {
 		k.enqueue(lossOf(reason))
@@ -229,7 +229,7 @@ func (h *Hub) markOvertaken(c *catchup, page broker.Page) error {
 
 // tellOutside tells that messages which are in no history may be missing. The caller
 // holds the track's lock.
-func (h *Hub) tellOutside(t *topic, reason string) {
+func (h *Hub) tellOutside(t *topic, reason broker.GapReason) {
 	h.tellGap(t, transport.Gap{Channel: t.name, Reason: reason, From: t.track.last})
 	t.track.outside++
 	t.track.markedAt, t.track.marked = t.track.last, true

@@ -37,11 +37,11 @@ type track struct {
 	again   bool             // the history is to be read once more
 	spilled bool             // a message that has no place in the history did not fit; nor does what comes after it
 
-	marked    bool            // other programs have published here without a place in the history
-	markedAt  broker.Position // behind which this node has heard or may have missed such a message last
-	unsettled string          // why the feed may have missed one, until that is settled; see marks.go
-	losses    uint64          // how often the feed may have
-	outside   uint64          // how many were heard or may have been missed
+	marked    bool             // other programs have published here without a place in the history
+	markedAt  broker.Position  // behind which this node has heard or may have missed such a message last
+	unsettled broker.GapReason // why the feed may have missed one, until that is settled; see marks.go
+	losses    uint64           // how often the feed may have
+	outside   uint64           // how many were heard or may have been missed
 }
 
 // begin notes the newest position before the topic was subscribed. Where the topic
