@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
@@ -80,7 +82,7 @@ func lines(body []byte) iter.Seq2[json.RawMessage, error] {
 				continue
 			}
 			var err error
-			if !json.Valid(line) {
+			if !validJSON(line) {
 				err = errBadJSON
 			}
 			if !yield(line, err) {
@@ -125,23 +127,27 @@ func itemFields(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	if raw[0] != '{' {
 		return nil, bad("bad_item", "An item of a batch is an object.")
 	}
-	in := json.NewDecoder(bytes.NewReader(raw))
-	_, _ = in.Token() // the brace
+	in := jsontext.NewDecoder(bytes.NewBuffer(raw), grammar...)
+	_, _ = in.ReadToken() // the brace
 	fields := map[string]json.RawMessage{}
-	for in.More() {
-		key, _ := in.Token()
-		name, _ := key.(string)
+	for in.PeekKind() != '}' {
+		key, err := in.ReadToken()
+		if err != nil {
+			return nil, errBadJSON
+		}
+		name := key.String()
 		if !slices.Contains([]string{"channel", "channels", "data", "encoding", "key"}, name) {
 			return nil, bad("bad_item", "An item has the members channel or channels, data, encoding and key, and no others.")
 		}
 		if _, twice := fields[name]; twice {
 			return nil, bad("bad_item", "A member of the item comes twice.")
 		}
-		var value json.RawMessage
-		if in.Decode(&value) != nil {
+		value, err := in.ReadValue()
+		if err != nil {
 			return nil, errBadJSON
 		}
-		fields[name] = value
+		end := in.InputOffset()
+		fields[name] = raw[end-int64(len(value)) : end]
 	}
 	return fields, nil
 }
@@ -154,8 +160,11 @@ func itemChannels(fields map[string]json.RawMessage, room int) ([]string, error)
 	switch {
 	case single && several:
 		return nil, bad("two_ways", "Name the channel as channel, or many as channels, not both.")
+	case single && room < 1:
+		return nil, tooManyMessages()
 	case single:
-		many = slices.Concat([]byte("["), one, []byte("]"))
+		name, err := channelName(one)
+		return []string{name}, err
 	case !several:
 		return nil, bad("no_channel", "The item names no channel.")
 	}
@@ -167,7 +176,7 @@ func itemChannels(fields map[string]json.RawMessage, room int) ([]string, error)
 			return nil, bad("bad_item", "The member channels is an array of names.")
 		}
 		if named++; named > room {
-			return nil, bad("too_many_messages", "A batch has at most "+strconv.Itoa(maxBatch)+" messages, each channel counted.")
+			return nil, tooManyMessages()
 		}
 		name, err := channelName(raw)
 		if err != nil {
@@ -184,6 +193,11 @@ func itemChannels(fields map[string]json.RawMessage, room int) ([]string, error)
 	return channels, nil
 }
 
+func tooManyMessages() *transport.Problem {
+	return bad("too_many_messages", "A batch has at most "+strconv.Itoa(maxBatch)+" messages, each channel counted.")
+}
+
+// channelName returns the name that a valid JSON value is.
 func channelName(raw json.RawMessage) (string, error) {
 	name, ok := jsonText(raw)
 	switch {
@@ -204,7 +218,7 @@ func itemMessage(fields map[string]json.RawMessage) (broker.Message, error) {
 	}
 	encoding, encoded := fields["encoding"]
 	if !encoded {
-		return parseJSON(data)
+		return jsonMessage(data)
 	}
 	if name, _ := jsonText(encoding); name != "base64" {
 		return broker.Message{}, bad("bad_encoding", "The encoding of data is base64, or is not given.")

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 var (
@@ -16,13 +18,25 @@ var (
 	errBadJSON = errors.New("server: not valid JSON")
 )
 
-// jsonText returns the text of a JSON string, and false for any other value.
+// grammar takes JSON as RFC 8259 has it. What package jsontext would refuse beyond that
+// is checked where it matters, and has answers of its own.
+var grammar = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+// validJSON reports whether text is one JSON value.
+func validJSON(text []byte) bool { return jsontext.Value(text).IsValid(grammar...) }
+
+// jsonText returns the text of a valid JSON value that is a string, and false for any
+// other. Half a surrogate pair becomes U+FFFD: see hasLoneSurrogate.
 func jsonText(value []byte) (string, bool) {
-	var text *string // stays nil for null
-	if json.Unmarshal(value, &text) != nil || text == nil {
+	value = bytes.Trim(value, jsonSpace)
+	switch {
+	case value[0] != '"':
 		return "", false
+	case bytes.IndexByte(value, '\\') < 0:
+		return string(value[1 : len(value)-1]), true
 	}
-	return *text, true
+	text, _ := jsontext.AppendUnquote(nil, value) // an error is of what was replaced
+	return string(text), true
 }
 
 // hasLoneSurrogate reports whether a valid JSON string escapes half of a
@@ -65,7 +79,7 @@ func escapedUnit(text []byte) (rune, bool) {
 func one(object []byte) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		var err error
-		if !json.Valid(object) {
+		if !validJSON(object) {
 			err = errBadJSON
 		}
 		yield(bytes.Trim(object, jsonSpace), err)
@@ -84,21 +98,24 @@ func elements(array []byte) iter.Seq2[json.RawMessage, error] {
 			yield(nil, errNoArray)
 			return
 		}
-		in := json.NewDecoder(bytes.NewReader(array))
-		_, _ = in.Token() // the bracket
-		for in.More() {
-			var element json.RawMessage
-			if in.Decode(&element) != nil {
+		in := jsontext.NewDecoder(bytes.NewBuffer(array), grammar...)
+		_, _ = in.ReadToken() // the bracket
+		for in.PeekKind() != ']' {
+			element, err := in.ReadValue()
+			if err != nil {
 				yield(nil, errBadJSON)
 				return
 			}
-			if !yield(element, nil) {
+			if !yield(bytes.Clone(element), nil) { // a part of array would keep all of it
 				return
 			}
 		}
-		end, _ := in.Token()
-		if _, err := in.Token(); end != json.Delim(']') || err != io.EOF {
-			yield(nil, errBadJSON) // cut short, or followed by something
+		if _, err := in.ReadToken(); err == nil {
+			_, err = in.ReadToken()
+			if err == io.EOF {
+				return
+			}
 		}
+		yield(nil, errBadJSON) // followed by something
 	}
 }

@@ -112,9 +112,14 @@ func parseBody(h http.Header, body []byte) (broker.Message, error) {
 // parseJSON takes the text of a JSON string, and any other JSON value as the
 // text that it came as.
 func parseJSON(body []byte) (broker.Message, error) {
-	if !json.Valid(body) {
+	if !validJSON(body) {
 		return broker.Message{}, bad("bad_json", "The body is not valid JSON.")
 	}
+	return jsonMessage(body)
+}
+
+// jsonMessage is parseJSON of a valid JSON value.
+func jsonMessage(body []byte) (broker.Message, error) {
 	text, ok := jsonText(body)
 	switch {
 	case !ok:
