@@ -61,12 +61,12 @@ func same(t *testing.T, what string, documented, real []string) {
 	}
 	for _, name := range real {
 		if !slices.Contains(documented, name) {
-			t.Errorf("%s %s is not in the README", what, name)
+			t.Errorf("%s %s is not documented", what, name)
 		}
 	}
 	for _, name := range documented {
 		if !slices.Contains(real, name) {
-			t.Errorf("the README has the %s %s, which does not exist", what, name)
+			t.Errorf("the document has the %s %s, which does not exist", what, name)
 		}
 	}
 }
@@ -150,22 +150,28 @@ func problemCode(n ast.Node) (string, bool) {
 	return code, err == nil
 }
 
+// problemCodes returns the codes of all problems that the server may answer with.
+func problemCodes(t *testing.T) []string {
+	t.Helper()
+	var codes []string
+	sources(t, func(n ast.Node) {
+		if code, ok := problemCode(n); ok {
+			codes = append(codes, code)
+		}
+	}, "broker/channel.go", "server", "transport")
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}
+
 var quotedCode = regexp.MustCompile("`([a-z]+(?:_[a-z0-9]+)*)`")
 
 // The table of errors has every problem code and no other.
 func TestREADMEHasTheProblemCodes(t *testing.T) {
-	var real []string
-	sources(t, func(n ast.Node) {
-		if code, ok := problemCode(n); ok {
-			real = append(real, code)
-		}
-	}, "broker/channel.go", "server", "transport")
-	slices.Sort(real)
 	documented := distinct(quotedCode, section(t, read(t, "server/README.md"), "## Errors"))
 	documented = slices.DeleteFunc(documented, func(name string) bool {
 		return name == "code" || name == "outcomes" // members of a problem
 	})
-	same(t, "problem code", documented, slices.Compact(real))
+	same(t, "problem code", documented, problemCodes(t))
 }
 
 // The table of close codes has every one that the server sends and no other.
