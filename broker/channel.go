@@ -57,6 +57,9 @@ func CheckChannel(name string) error {
 		return &ChannelError{"channel_reserved", `Channel names that begin with "__" are reserved.`}
 	}
 	for _, r := range name {
+		if r >= ' ' && r <= '~' {
+			continue // as nearly all are
+		}
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) && r != nonJoiner && r != joiner {
 			return &ChannelError{"bad_channel", "The channel name contains a control, format or line-separator character."}
 		}

@@ -40,15 +40,24 @@ var reached = []rule{
 	{module + "cmd", []string{"cmd"}},
 }
 
-// hubMayNot is what the hub must not reach, though it lives below the server.
-var hubMayNot = []string{"github.com/labstack/echo/v4", module + "server"}
+// mayNot is what packages must not reach though the rules above would let them, as they
+// live below the server.
+var mayNot = map[string][]string{
+	"server/hub":  {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
+	"server/node": {"github.com/labstack/echo/v4", module + "server"},
+}
+
+// mayNotImport is likewise about import statements: node has the net/http that its
+// neighbours need, and no use for it.
+var mayNotImport = map[string][]string{"server/node": {"net/http"}}
 
 // Imports run one way: broker, then drivers and transport, then protocols and
-// the hub, then the server, then the command line.
+// the hub, then the node, then the server, then the command line.
 func TestImportsRunOneWay(t *testing.T) {
 	seen := 0
 	for pkg, imports := range list(t, "Imports") {
 		check(t, pkg, imports, imported)
+		checkNot(t, pkg, imports, mayNotImport)
 		seen++
 	}
 	if seen < len(imported) {
@@ -60,10 +69,8 @@ func TestImportsRunOneWay(t *testing.T) {
 			if pkg == "broker" && strings.Contains(dep, ".") {
 				t.Errorf("broker depends on %s; it may on the standard library only", dep)
 			}
-			if pkg == "server/hub" && slices.Contains(hubMayNot, dep) {
-				t.Errorf("server/hub depends on %s", dep)
-			}
 		}
+		checkNot(t, pkg, deps, mayNot)
 	}
 }
 
@@ -91,6 +98,16 @@ func check(t *testing.T, pkg string, uses []string, rules []rule) {
 			if below(use, r.what) && !slices.ContainsFunc(r.may, within) {
 				t.Errorf("%s depends on %s", pkg, use)
 			}
+		}
+	}
+}
+
+// checkNot is check for what a package must not know.
+func checkNot(t *testing.T, pkg string, uses []string, not map[string][]string) {
+	t.Helper()
+	for _, use := range uses {
+		if slices.Contains(not[pkg], use) {
+			t.Errorf("%s depends on %s", pkg, use)
 		}
 	}
 }

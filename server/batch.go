@@ -70,7 +70,7 @@ func (s *Server) oneToMany(w http.ResponseWriter, r *http.Request, query url.Val
 func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, b *batch) error {
 	ctx, cancel := publishContext(r)
 	defer cancel()
-	results := broker.PublishAll(ctx, s.options.Broker, b.messages)
+	results := s.clientOf(r).Publish(ctx, b.messages...)
 	if err := s.batchFailure(b, results); err != nil {
 		return err
 	}

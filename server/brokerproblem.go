@@ -44,7 +44,10 @@ func (s *Server) brokerProblem(err error) *transport.Problem {
 // channel's own, and for good, where the broker takes other messages of ours;
 // otherwise it concerns the whole server, which may soon be set right.
 func (s *Server) refusal(err error) *transport.Problem {
+	var name *broker.ChannelError
 	switch {
+	case errors.As(err, &name):
+		return nameProblem(name)
 	case errors.Is(err, broker.ErrTooLarge):
 		s.log.Debug("server: a message is longer than the broker takes", "error", err)
 		return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",

@@ -64,10 +64,14 @@ func channelProblem(err error) error {
 	if !errors.As(err, &ce) {
 		return err
 	}
-	if ce.Code == "channel_reserved" {
-		return &transport.Problem{Status: http.StatusForbidden, Code: ce.Code, Detail: ce.Detail}
+	return nameProblem(ce)
+}
+
+func nameProblem(err *broker.ChannelError) *transport.Problem {
+	if err.Code == "channel_reserved" {
+		return &transport.Problem{Status: http.StatusForbidden, Code: err.Code, Detail: err.Detail}
 	}
-	return bad(ce.Code, ce.Detail)
+	return bad(err.Code, err.Detail)
 }
 
 func bad(code, detail string) *transport.Problem {

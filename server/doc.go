@@ -16,6 +16,12 @@
 // This is the one package that knows Echo. Whatever serves a request takes plain
 // net/http; routes.go maps the one to the other.
 //
+// # One door
+//
+// Routes and Transports do nothing with channels but through the [transport.Client] of
+// the request, which package node makes. The hub itself is here for what concerns no
+// channel: readiness, figures, draining.
+//
 // # Life
 //
 // [New] starts the hub, [Server.Serve] serves until its context ends and then

@@ -47,11 +47,10 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	past, keeps := broker.HistoryOf(s.options.Broker)
-	if !keeps {
+	if !s.node.KeepsHistory() {
 		return &transport.Problem{Status: http.StatusNotFound, Code: "no_history", Detail: "This server keeps no history."}
 	}
-	answer, err := s.readHistory(w, r, historyReader{past, asked})
+	answer, err := s.readHistory(w, r, historyReader{s.clientOf(r), asked})
 	switch {
 	case r.Context().Err() != nil:
 		return nil // nobody is left to answer
@@ -79,7 +78,7 @@ func (s *Server) readHistory(w http.ResponseWriter, r *http.Request, h historyRe
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
-	mark, err := s.hub.Mark(ctx, h.channel)
+	mark, err := h.client.Mark(ctx, h.channel)
 	if err != nil {
 		return historyAnswer{}, err
 	}
@@ -141,7 +140,7 @@ func parseReading(channel string, query url.Values) (reading, error) {
 
 // A historyReader answers one request out of a history.
 type historyReader struct {
-	past broker.Historian
+	client transport.Client
 	reading
 }
 
@@ -187,7 +186,7 @@ func (h historyReader) read(ctx context.Context, after broker.Position) (broker.
 	page := func(q broker.Query) (broker.Page, error) {
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
-		return h.past.History(ctx, h.channel, q)
+		return h.client.History(ctx, h.channel, q)
 	}
 	if after.IsZero() {
 		return broker.LastPage(h.limit, page)
@@ -213,11 +212,7 @@ func (h historyReader) answer(f found) historyAnswer {
 func (h historyReader) newest(ctx context.Context) (broker.Position, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	newest, err := h.past.Newest(ctx, h.channel)
-	if err != nil || len(newest) != 1 {
-		return broker.Position{}, err
-	}
-	return newest[0], nil
+	return h.client.Newest(ctx, h.channel)
 }
 
 func pastMessageOf(channel string, m broker.Message) pastMessage {

@@ -29,7 +29,7 @@ func (s *Server) checkKey(key string) error {
 	if !validKey(key) {
 		return badKey()
 	}
-	if _, keeps := broker.HistoryOf(s.options.Broker); !keeps {
+	if !s.node.KeepsHistory() {
 		return bad("no_history", "This server keeps no history, so it cannot know a key again.")
 	}
 	return nil

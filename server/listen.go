@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -25,6 +24,7 @@ func (s *Server) listen(name string, t transport.Transport) handler {
 		if err != nil {
 			return err
 		}
+		wanted.Client = s.clientOf(r)
 		err = t.Serve(w, r, wanted)
 		if err != nil && errors.Is(r.Context().Err(), context.Canceled) {
 			s.log.Debug("server: a client went away before it was connected", "error", err)
@@ -93,8 +93,7 @@ func (s *Server) wantedOf(r *http.Request, name string, t transport.Transport) (
 			return wanted, nil
 		}
 	}
-	_, keeps := broker.HistoryOf(s.options.Broker)
-	wanted.Starts, err = queryStarts(query, wanted.Channels, keeps)
+	wanted.Starts, err = queryStarts(query, wanted.Channels, s.node.KeepsHistory())
 	return wanted, err
 }
 

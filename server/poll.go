@@ -22,7 +22,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, h historyReader) (
 	extend(w, h.wait)
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
-	news, stop, err := s.hub.Watch(ctx, h.channel)
+	news, stop, err := h.client.Watch(ctx, h.channel)
 	switch {
 	case errors.Is(err, hub.ErrDraining):
 		return h.look(r.Context())

@@ -31,13 +31,13 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	m.Channel = channel
 	ctx, cancel := publishContext(r)
 	defer cancel()
-	accepted, err := s.options.Broker.Publish(ctx, m)
-	if err != nil {
-		return s.publishProblem(err)
+	result := s.clientOf(r).Publish(ctx, m)[0]
+	if result.Err != nil {
+		return s.publishProblem(result.Err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// A caller that has gone does not get its receipt.
-	_ = json.NewEncoder(w).Encode(receiptOf(channel, accepted))
+	_ = json.NewEncoder(w).Encode(receiptOf(channel, result.Receipt))
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/socket"
 )
@@ -96,17 +97,12 @@ func (o Options) check() error {
 		return fmt.Errorf("%w: a limit is negative", ErrOptions)
 	case o.CatchUp && o.DropOldest:
 		return fmt.Errorf("%w: both DropOldest and CatchUp", ErrOptions)
-	case o.CatchUp && !keepsHistory(o.Broker):
+	case o.CatchUp && !node.KeepsHistory(o.Broker):
 		return fmt.Errorf("%w: CatchUp without a history", ErrOptions)
 	case min(o.WriteTimeout, o.PingInterval, o.PongTimeout, o.DrainTime) < minInterval:
 		return fmt.Errorf("%w: a time is less than %v", ErrOptions, minInterval)
 	}
 	return nil
-}
-
-func keepsHistory(b broker.Broker) bool {
-	_, keeps := broker.HistoryOf(b)
-	return keeps
 }
 
 // ErrOptions is wrapped by what New says about Options that make no sense.
@@ -116,7 +112,8 @@ var ErrOptions = errors.New("server: bad options")
 type Server struct {
 	options    Options
 	log        *slog.Logger
-	hub        *hub.Hub
+	hub        *hub.Hub   // for what concerns no channel: readiness, figures, the end
+	node       *node.Node // for all else
 	sockets    *socket.Group
 	transports map[string]transport.Transport
 	accepted   *connections
@@ -161,18 +158,23 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.node = node.New(o.Broker, s.hub)
 	s.sockets = socket.NewGroup(socket.Limits{
 		Bytes: s.options.QueueBytes, Messages: queueMessages,
 		Stall: s.options.WriteTimeout, Linger: lingerTime,
 	})
 	s.transports = transport.New(transport.Env{
-		Hub: s.hub, Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: s.options.Compress,
+		Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: s.options.Compress,
 	})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	s.bodies.most = max(s.options.MaxBodies, batchBodies*s.options.MaxMessage)
 	s.handler = s.routes()
 	return s, nil
 }
+
+// clientOf returns what the caller that made r may do: everything, as there are no callers
+// yet that may not.
+func (s *Server) clientOf(*http.Request) *node.Client { return s.node.Client() }
 
 // Handler returns what answers requests. It is for use with an http.Server of
 // the caller's, which must not close the Server before that has stopped: Drain,

@@ -2,7 +2,8 @@
 // listen, such as WebSocket and server-sent events.
 //
 // A [Transport] turns an HTTP request into a connection that hears channels. It
-// takes plain net/http, joins the [Hub], and leaves the sending to it:
+// takes plain net/http, joins by the [Client] of the request, and leaves the sending to
+// the hub behind it:
 //
 //   - A [Format] says what a client reads of a message: text, raw or json.
 //   - An [Encoding] is a Format as one protocol frames it. The hub encodes a
@@ -11,9 +12,15 @@
 //
 // # Open means subscribed
 //
-// A Transport joins before it answers. [Hub.Join] returns once the broker has
+// A Transport joins before it answers. [Client.Join] returns once the broker has
 // confirmed the channels; what is published from then on waits in the Socket
 // until the protocol's own answer (the 101, the event stream's headers) is out.
+//
+// # One door
+//
+// The [Client] that comes with each request ([Wanted]) is all that a Transport can do with
+// channels: join, publish, read the history, wait for news. There is no other way, so
+// what a caller may not do, no Transport can do for it.
 //
 // # Where a client starts
 //

@@ -4,7 +4,7 @@ import "net/http"
 
 // CheckHijack returns nil where the connection behind w can be taken over from
 // net/http, and otherwise what to answer. A Transport that takes connections over
-// asks before it joins a Hub: [http.ResponseController.Hijack] tells only when it is
+// asks before it joins: [http.ResponseController.Hijack] tells only when it is
 // done, and after that nothing can be answered.
 //
 // What wraps a ResponseWriter must have a method Unwrap, as http.ResponseController

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -40,6 +39,9 @@ type Wanted struct {
 	Channels []string // valid and distinct
 	Starts   []Start  // as in Subscriber
 	Format   Format
+
+	// Client is what the caller may do, and the way to do it.
+	Client Client
 }
 
 // A Resumer is a Transport whose clients say by themselves, when they come back,
@@ -64,9 +66,9 @@ type Retrier interface {
 	Retry(w http.ResponseWriter, r *http.Request, p *Problem)
 }
 
-// An Env is what a server gives to its Transports.
+// An Env is what a server gives to its Transports for as long as they live. What they may
+// do for a caller comes with each request: see Wanted.
 type Env struct {
-	Hub     Hub
 	Sockets *socket.Group
 	Logger  *slog.Logger
 
@@ -76,16 +78,6 @@ type Env struct {
 
 	// Compress allows a Transport to compress for clients that offer it.
 	Compress bool
-}
-
-// A Hub connects subscribers to channels. The server's hub implements it.
-type Hub interface {
-	// Join subscribes s and returns once the broker has confirmed all of its
-	// channels, over a link that stands, or an error if that has not happened when
-	// ctx ends. From the return on s.Socket is sent every message of its channels.
-	// It refuses a Subscriber without channels, or with one that is empty, reserved
-	// or otherwise not valid (see broker.CheckChannel), or named twice.
-	Join(ctx context.Context, s Subscriber) (Session, error)
 }
 
 // A Subscriber is a client that wants to hear channels.
@@ -116,7 +108,7 @@ type Start struct {
 	Last int
 }
 
-// A Session is a Subscriber's stay in a Hub.
+// A Session is a Subscriber's stay in its channels.
 type Session interface {
 	// Heard notes that something came from the client just now.
 	Heard()

@@ -1,6 +1,10 @@
 // Package hub is the fan-out engine: it hears every channel that somebody on
 // this node wants, once, and hands each message to all who want it.
 //
+// Callers do not come here: what one may do is a [transport.Client], which package node
+// makes on a Hub and a broker. A Hub refuses names that no client may use, and otherwise
+// lets everybody in.
+//
 // # The path of a message
 //
 //	broker feed ─▶ reader ─▶ inbox of each worker ─▶ write to each subscriber

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/transport"
 )
 
 // Errors of Join.
@@ -181,5 +180,3 @@ func (h *Hub) Close() {
 	h.mu.Unlock()
 	h.tasks.Wait()
 }
-
-var _ transport.Hub = (*Hub)(nil)

@@ -46,7 +46,7 @@ func (s *session) place(g *group) int {
 // error's text.
 var ErrSubscriber = errors.New("hub: not a subscriber")
 
-// Join implements transport.Hub.
+// Join is what [transport.Client].Join does, for package node.
 func (h *Hub) Join(ctx context.Context, sub transport.Subscriber) (transport.Session, error) {
 	if err := check(sub); err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
 	e := t.encodingOf(r, wanted.Format)
-	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
+	session, err := wanted.Client.Join(ctx, transport.Subscriber{
 		Socket: s, Encoding: e, Channels: wanted.Channels, Starts: wanted.Starts,
 	})
 	if err != nil {

@@ -22,11 +22,14 @@ import (
 	"github.com/pregon/pregon/transport/sse"
 )
 
-// A capture is a hub that keeps who joins.
-type capture chan transport.Subscriber
+// A capture is a client that keeps who joins.
+type capture struct {
+	transport.Client
+	joined chan transport.Subscriber
+}
 
 func (c capture) Join(_ context.Context, s transport.Subscriber) (transport.Session, error) {
-	c <- s
+	c.joined <- s
 	return stay{}, nil
 }
 
@@ -49,12 +52,12 @@ type connection struct {
 // connect connects a client for the time of the test.
 func connect(t *testing.T, proto, format string, starts []transport.Start) connection {
 	t.Helper()
-	hub := make(capture, 1)
+	client := capture{joined: make(chan transport.Subscriber, 1)}
 	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
-	tr := sse.New(transport.Env{Hub: hub, Sockets: sockets, MaxInbound: 1 << 10})
+	tr := sse.New(transport.Env{Sockets: sockets, MaxInbound: 1 << 10})
 	f, _ := transport.FormatByName(format)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := tr.Serve(w, r, transport.Wanted{Channels: []string{"c"}, Starts: starts, Format: f}); err != nil {
+		if err := tr.Serve(w, r, transport.Wanted{Channels: []string{"c"}, Starts: starts, Format: f, Client: client}); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -75,7 +78,7 @@ func connect(t *testing.T, proto, format string, starts []transport.Start) conne
 	}
 	opening := make([]byte, 1<<10)
 	n, _ := resp.Body.Read(opening)
-	return connection{<-hub, resp.Header, len(resp.TransferEncoding) > 0, opening[:n]}
+	return connection{<-client.joined, resp.Header, len(resp.TransferEncoding) > 0, opening[:n]}
 }
 
 // join is connect for what the hub gets.
@@ -138,19 +141,19 @@ func TestRetry(t *testing.T) {
 
 // Where the connection cannot be taken over, nobody joins, and the answer says why.
 func TestHiddenHijacker(t *testing.T) {
-	hub := make(capture, 1)
+	client := capture{joined: make(chan transport.Subscriber, 1)}
 	var log strings.Builder
-	tr := sse.New(transport.Env{Hub: hub, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	tr := sse.New(transport.Env{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 2 {
 		f, _ := transport.FormatByName("raw")
 		err := tr.Serve(struct{ http.ResponseWriter }{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/", nil),
-			transport.Wanted{Channels: []string{"c"}, Format: f})
+			transport.Wanted{Channels: []string{"c"}, Format: f, Client: client})
 		var p *transport.Problem
 		if !errors.As(err, &p) || p.Status != 500 || p.Code != "no_hijack" {
 			t.Errorf("answered with %v", err)
 		}
 	}
-	if len(hub) > 0 {
+	if len(client.joined) > 0 {
 		t.Error("somebody joined")
 	}
 	if n := strings.Count(log.String(), "no_hijack"); n != 1 {

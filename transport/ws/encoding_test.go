@@ -22,8 +22,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A capture is a hub that keeps who joins.
-type capture struct{ joined chan transport.Subscriber }
+// A capture is a client that keeps who joins.
+type capture struct {
+	transport.Client
+	joined chan transport.Subscriber
+}
 
 func (c capture) Join(_ context.Context, s transport.Subscriber) (transport.Session, error) {
 	c.joined <- s
@@ -45,9 +48,9 @@ type site struct {
 // serve serves a format at every path, with compression for those who offer it.
 func serve(t *testing.T, format string, starts ...transport.Start) site {
 	t.Helper()
-	hub := capture{make(chan transport.Subscriber, 1)}
+	client := capture{joined: make(chan transport.Subscriber, 1)}
 	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, Stall: time.Minute, Linger: time.Minute})
-	tr := ws.New(transport.Env{Hub: hub, Sockets: sockets, MaxInbound: 1 << 10, Compress: true})
+	tr := ws.New(transport.Env{Sockets: sockets, MaxInbound: 1 << 10, Compress: true})
 	f, ok := transport.FormatByName(format)
 	if !ok {
 		t.Fatal("no format", format)
@@ -57,7 +60,7 @@ func serve(t *testing.T, format string, starts ...transport.Start) site {
 		t.Fatal(err)
 	}
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		wanted := transport.Wanted{Channels: []string{"c"}, Starts: starts, Format: f}
+		wanted := transport.Wanted{Channels: []string{"c"}, Starts: starts, Format: f, Client: client}
 		if err := tr.Serve(w, r, wanted); err != nil {
 			t.Error(err)
 		}
@@ -70,7 +73,7 @@ func serve(t *testing.T, format string, starts ...transport.Start) site {
 		tr.Wait()
 		sockets.Wait()
 	})
-	return site{l.Addr().String(), hub.joined}
+	return site{l.Addr().String(), client.joined}
 }
 
 // connect returns a client, which offers compression or does not, and the

@@ -55,7 +55,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	s := t.env.Sockets.New()
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
-	session, err := t.env.Hub.Join(ctx, transport.Subscriber{
+	session, err := wanted.Client.Join(ctx, transport.Subscriber{
 		Socket: s, Encoding: encodings[wanted.Format.Name()], Channels: wanted.Channels, Starts: wanted.Starts, Answers: true,
 	})
 	if err != nil {

@@ -1,0 +1,33 @@
+package node
+
+import (
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub"
+)
+
+// A Node is a broker and the hub on it. All methods may be called concurrently.
+type Node struct {
+	broker broker.Broker
+	past   broker.Historian // nil where no history is kept
+	hub    *hub.Hub
+}
+
+// New returns a Node on b and h, which is a hub on b. It uses both for as long as anybody
+// uses its Clients, and closes neither.
+func New(b broker.Broker, h *hub.Hub) *Node {
+	past, _ := broker.HistoryOf(b)
+	return &Node{broker: b, past: past, hub: h}
+}
+
+// Client returns a Client that may do everything with every channel that is not reserved.
+// It costs nothing, and needs no end.
+func (n *Node) Client() *Client { return &Client{n} }
+
+// KeepsHistory reports whether there is a history to read.
+func (n *Node) KeepsHistory() bool { return n.past != nil }
+
+// KeepsHistory reports whether a Node on b keeps a history.
+func KeepsHistory(b broker.Broker) bool {
+	_, keeps := broker.HistoryOf(b)
+	return keeps
+}

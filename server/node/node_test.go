@@ -1,0 +1,154 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/memory"
+	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/server/node"
+	"github.com/pregon/pregon/transport"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start returns a node on b, for the time of the test.
+func start(t testing.TB, b broker.Broker) *node.Node {
+	t.Helper()
+	h, err := hub.New(context.Background(), b, hub.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close(); _ = b.Close() })
+	return node.New(b, h)
+}
+
+func withHistory() broker.Broker {
+	return memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+}
+
+// No method of a Client takes a name that clients may not use, and what it says has no
+// name in it and is what a route can answer with.
+func TestNamesAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string]string{
+		"__pregon": "channel_reserved", "__keyspace@0__:a": "channel_reserved", "": "channel_empty", "a//b": "bad_channel", "a\nb": "bad_channel",
+	} {
+		c, ctx := start(t, withHistory()).Client(), t.Context()
+		_, join := c.Join(ctx, transport.Subscriber{Channels: []string{name}})
+		_, history := c.History(ctx, name, broker.Query{Limit: 1})
+		_, newest := c.Newest(ctx, name)
+		_, mark := c.Mark(ctx, name)
+		_, _, watch := c.Watch(ctx, name)
+		for what, err := range map[string]error{
+			"join": join, "history": history, "newest": newest, "mark": mark, "watch": watch,
+			"publish": c.Publish(ctx, broker.Message{Channel: name})[0].Err,
+			"batch":   c.Publish(ctx, broker.Message{Channel: "a"}, broker.Message{Channel: name})[1].Err,
+		} {
+			var refused *broker.ChannelError
+			if !errors.As(err, &refused) || refused.Code != code {
+				t.Errorf("%s of %q: %v", what, name, err)
+			}
+			if what == "publish" && broker.OutcomeOf(err) != broker.NotPublished {
+				t.Errorf("%q: a refused name leaves the outcome %v", name, broker.OutcomeOf(err))
+			}
+		}
+	}
+}
+
+// A message that is refused keeps none beside it from being published, and each Result is
+// its message's.
+func TestRefusalsStandAlone(t *testing.T) {
+	t.Parallel()
+	c := start(t, withHistory()).Client()
+	results := c.Publish(t.Context(), broker.Message{Channel: "a", Data: []byte("1")}, broker.Message{Channel: "__a"}, broker.Message{Channel: "a", Data: []byte("2")})
+	if results[0].Err != nil || results[1].Err == nil || results[2].Err != nil {
+		t.Fatal(results)
+	}
+	page, err := c.History(t.Context(), "a", broker.Query{Limit: 10})
+	if err != nil || len(page.Messages) != 2 || page.Messages[0].Position != results[0].Receipt.Position || page.Messages[1].Position != results[2].Receipt.Position {
+		t.Error(page, err, results)
+	}
+	if newest, err := c.Newest(t.Context(), "a"); err != nil || newest != results[2].Receipt.Position {
+		t.Error(newest, err)
+	}
+	if results := c.Publish(t.Context()); len(results) != 0 {
+		t.Error(results)
+	}
+}
+
+// Without a history there is none to read, and that is an error of its own.
+func TestNoHistory(t *testing.T) {
+	t.Parallel()
+	n := start(t, memory.New())
+	_, history := n.Client().History(t.Context(), "a", broker.Query{Limit: 1})
+	_, newest := n.Client().Newest(t.Context(), "a")
+	if !errors.Is(history, errors.ErrUnsupported) || !errors.Is(newest, errors.ErrUnsupported) || n.KeepsHistory() {
+		t.Error(history, newest, n.KeepsHistory())
+	}
+	if !start(t, withHistory()).KeepsHistory() {
+		t.Error("a history is not known of")
+	}
+}
+
+// What is published once a channel is watched is news, also to a caller that does not
+// wait yet.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	c := start(t, withHistory()).Client()
+	news, stop, err := c.Watch(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if err := c.Publish(t.Context(), broker.Message{Channel: "a"})[0].Err; err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-news:
+	case <-time.After(10 * time.Second):
+		t.Error("nothing is new")
+	}
+}
+
+// A single publication goes to the broker directly and costs the slice of its Result:
+// nothing else, whatever the broker's way of batches is.
+func TestOneMessageIsPublishedDirectly(t *testing.T) {
+	b := &counting{Broker: memory.New()}
+	c := start(t, b).Client()
+	m := broker.Message{Channel: "a", Data: []byte("x")}
+	ctx := t.Context()
+	allocs := testing.AllocsPerRun(100, func() { _ = c.Publish(ctx, m) })
+	if allocs > 1 {
+		t.Errorf("%v allocations, want the slice of the result alone", allocs)
+	}
+	if b.batches > 0 {
+		t.Errorf("%d batches for single messages", b.batches)
+	}
+	if c.Publish(ctx, m, m); b.batches != 1 {
+		t.Errorf("%d batches for two messages", b.batches)
+	}
+}
+
+// A counting broker counts its batches, and takes messages without doing anything.
+type counting struct {
+	broker.Broker
+	batches int
+}
+
+func (c *counting) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	if m.Channel == "a" {
+		return broker.Receipt{}, nil
+	}
+	return c.Broker.Publish(ctx, m)
+}
+
+func (c *counting) PublishBatch(_ context.Context, ms []broker.Message) []broker.Result {
+	c.batches++
+	return make([]broker.Result, len(ms))
+}

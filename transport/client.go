@@ -1,0 +1,56 @@
+package transport
+
+import (
+	"context"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// A Client is what one caller may do. The server makes it for each request, and it is
+// all that leads from a Transport to the channels: no Transport has a broker in reach,
+// or the hub, so none can let anybody in where the server would not.
+//
+// Channels are named as clients name them: each method refuses a name for which
+// [broker.CheckChannel] has an error, and the refusal matches that *broker.ChannelError.
+// Without a history, History and Newest return errors that match
+// [errors.ErrUnsupported].
+//
+// All methods may be called concurrently, and as long as the Transport lives.
+type Client interface {
+	// Join subscribes s and returns once the broker has confirmed all of its
+	// channels, over a link that stands, or an error if that has not happened when
+	// ctx ends. From the return on s.Socket is sent every message of its channels.
+	// It refuses a Subscriber without channels, or with one that is not valid or is
+	// named twice. The caller ends the Session.
+	Join(ctx context.Context, s Subscriber) (Session, error)
+
+	// Publish publishes ms in their order and returns one Result for each, in that
+	// order. That one message is refused fails no other. What an error means for its
+	// message is what [broker.OutcomeOf] says; a refused name is ErrDenied, too. The
+	// context bounds the whole call. Publish does not keep the slice, but the messages'
+	// Data.
+	Publish(ctx context.Context, ms ...broker.Message) []broker.Result
+
+	// History returns messages of a channel, as [broker.Historian].History does. What
+	// other programs published there without a place in the history is not among them:
+	// see Mark.
+	History(ctx context.Context, channel string, q broker.Query) (broker.Page, error)
+
+	// Newest returns the position of the newest message of a channel, zero where there
+	// is none, and keeps the channel's epoch as [broker.Historian].Newest does.
+	Newest(ctx context.Context, channel string) (broker.Position, error)
+
+	// Mark returns the position behind which another program has last published a message
+	// that is in no history, or may have: a reader that begins there or before cannot be
+	// told that it has everything, whatever a Page says. It is zero where there was none,
+	// and is to be asked for after the Page was read.
+	Mark(ctx context.Context, channel string) (broker.Position, error)
+
+	// Watch is for a caller that waits for something new to read. It returns once the
+	// broker has confirmed the channel, or an error as Join does. From then on
+	// news gets a token after messages or gaps have come, and keeps one until it is
+	// taken. So a caller that watches before its first look, and takes the token
+	// before each further one, misses nothing between a look and the next wait. The
+	// caller calls stop, once.
+	Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error)
+}
