@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/transport"
 )
 
 // A whole server inside a program: somebody listens, somebody publishes.
@@ -89,4 +91,25 @@ func ExampleServer_Drain() {
 	// Output:
 	// 200 OK
 	// <nil> http: Server closed <nil>
+}
+
+// A program publishes and reads without HTTP, and is refused what a caller over HTTP is.
+func ExampleServer_Client() {
+	ctx := context.Background()
+	b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+	defer b.Close()
+	s, err := server.New(ctx, server.Options{Broker: b})
+	if err != nil {
+		panic(err)
+	}
+	defer s.Close()
+	c := s.Client(transport.Identity{Subject: "billing"})
+	fmt.Println(c.Publish(ctx, broker.Message{Channel: "news", Data: []byte("hello")})[0].Err)
+	page, err := c.History(ctx, "news", broker.Query{Limit: 10})
+	fmt.Println(string(page.Messages[0].Data), err)
+	fmt.Println(s.Publish(ctx, broker.Message{Channel: "__news"})[0].Err != nil)
+	// Output:
+	// <nil>
+	// hello <nil>
+	// true
 }

@@ -158,7 +158,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub)
+	s.node = node.New(o.Broker, s.hub, o.MaxMessage)
 	s.sockets = socket.NewGroup(socket.Limits{
 		Bytes: s.options.QueueBytes, Messages: queueMessages,
 		Stall: s.options.WriteTimeout, Linger: lingerTime,
@@ -174,7 +174,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 
 // clientOf returns what the caller that made r may do: everything, as there are no callers
 // yet that may not.
-func (s *Server) clientOf(*http.Request) *node.Client { return s.node.Client() }
+func (s *Server) clientOf(*http.Request) *node.Client { return s.node.Client(transport.Identity{}) }
 
 // Handler returns what answers requests. It is for use with an http.Server of
 // the caller's, which must not close the Server before that has stopped: Drain,

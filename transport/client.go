@@ -17,6 +17,9 @@ import (
 //
 // All methods may be called concurrently, and as long as the Transport lives.
 type Client interface {
+	// Identity returns who the caller is.
+	Identity() Identity
+
 	// Join subscribes s and returns once the broker has confirmed all of its
 	// channels, over a link that stands, or an error if that has not happened when
 	// ctx ends. From the return on s.Socket is sent every message of its channels.
@@ -53,4 +56,9 @@ type Client interface {
 	// before each further one, misses nothing between a look and the next wait. The
 	// caller calls stop, once.
 	Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error)
+}
+
+// An Identity is who a caller is. It is zero for strangers.
+type Identity struct {
+	Subject string // the caller's name within the program; it is not looked at
 }

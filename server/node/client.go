@@ -11,9 +11,15 @@ import (
 
 // A Client implements transport.Client. It shows nothing of its Node: there is no
 // exported field or method that leads to a broker or a hub.
-type Client struct{ node *Node }
+type Client struct {
+	node     *Node
+	identity transport.Identity
+}
 
 var _ transport.Client = (*Client)(nil)
+
+// Identity implements transport.Client.
+func (c *Client) Identity() transport.Identity { return c.identity }
 
 // Join implements transport.Client. The hub checks the names.
 func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
@@ -25,14 +31,14 @@ func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Se
 func (c *Client) Publish(ctx context.Context, ms ...broker.Message) []broker.Result {
 	results := make([]broker.Result, len(ms))
 	if len(ms) == 1 {
-		if results[0].Err = allowed(ms[0].Channel); results[0].Err == nil {
+		if results[0].Err = c.node.refusal(ms[0]); results[0].Err == nil {
 			results[0].Receipt, results[0].Err = c.node.broker.Publish(ctx, ms[0])
 		}
 		return results
 	}
 	taken, from := make([]broker.Message, 0, len(ms)), make([]int, 0, len(ms))
 	for i, m := range ms {
-		if results[i].Err = allowed(m.Channel); results[i].Err == nil {
+		if results[i].Err = c.node.refusal(m); results[i].Err == nil {
 			taken, from = append(taken, m), append(from, i)
 		}
 	}
@@ -98,4 +104,12 @@ func allowed(channel string) error {
 		return fmt.Errorf("node: %w: %w", broker.ErrDenied, err)
 	}
 	return nil
+}
+
+// refusal returns why a message may not be published.
+func (n *Node) refusal(m broker.Message) error {
+	if n.most > 0 && int64(len(m.Data)) > n.most {
+		return fmt.Errorf("node: the message has more than %d bytes: %w", n.most, broker.ErrTooLarge)
+	}
+	return allowed(m.Channel)
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
 )
 
 // A Node is a broker and the hub on it. All methods may be called concurrently.
@@ -10,18 +11,20 @@ type Node struct {
 	broker broker.Broker
 	past   broker.Historian // nil where no history is kept
 	hub    *hub.Hub
+	most   int64 // bytes of a message
 }
 
 // New returns a Node on b and h, which is a hub on b. It uses both for as long as anybody
-// uses its Clients, and closes neither.
-func New(b broker.Broker, h *hub.Hub) *Node {
+// uses its Clients, and closes neither. A message has at most maxMessage bytes, any number
+// where that is 0.
+func New(b broker.Broker, h *hub.Hub, maxMessage int64) *Node {
 	past, _ := broker.HistoryOf(b)
-	return &Node{broker: b, past: past, hub: h}
+	return &Node{broker: b, past: past, hub: h, most: maxMessage}
 }
 
-// Client returns a Client that may do everything with every channel that is not reserved.
-// It costs nothing, and needs no end.
-func (n *Node) Client() *Client { return &Client{n} }
+// Client returns what a caller of that identity may do: everything with every channel that
+// is not reserved, whoever it is. It costs nothing, and needs no end.
+func (n *Node) Client(identity transport.Identity) *Client { return &Client{n, identity} }
 
 // KeepsHistory reports whether there is a history to read.
 func (n *Node) KeepsHistory() bool { return n.past != nil }

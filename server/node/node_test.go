@@ -25,7 +25,7 @@ func start(t testing.TB, b broker.Broker) *node.Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close(); _ = b.Close() })
-	return node.New(b, h)
+	return node.New(b, h, 8)
 }
 
 func withHistory() broker.Broker {
@@ -39,7 +39,7 @@ func TestNamesAreRefused(t *testing.T) {
 	for name, code := range map[string]string{
 		"__pregon": "channel_reserved", "__keyspace@0__:a": "channel_reserved", "": "channel_empty", "a//b": "bad_channel", "a\nb": "bad_channel",
 	} {
-		c, ctx := start(t, withHistory()).Client(), t.Context()
+		c, ctx := start(t, withHistory()).Client(transport.Identity{}), t.Context()
 		_, join := c.Join(ctx, transport.Subscriber{Channels: []string{name}})
 		_, history := c.History(ctx, name, broker.Query{Limit: 1})
 		_, newest := c.Newest(ctx, name)
@@ -65,7 +65,7 @@ func TestNamesAreRefused(t *testing.T) {
 // its message's.
 func TestRefusalsStandAlone(t *testing.T) {
 	t.Parallel()
-	c := start(t, withHistory()).Client()
+	c := start(t, withHistory()).Client(transport.Identity{})
 	results := c.Publish(t.Context(), broker.Message{Channel: "a", Data: []byte("1")}, broker.Message{Channel: "__a"}, broker.Message{Channel: "a", Data: []byte("2")})
 	if results[0].Err != nil || results[1].Err == nil || results[2].Err != nil {
 		t.Fatal(results)
@@ -86,8 +86,8 @@ func TestRefusalsStandAlone(t *testing.T) {
 func TestNoHistory(t *testing.T) {
 	t.Parallel()
 	n := start(t, memory.New())
-	_, history := n.Client().History(t.Context(), "a", broker.Query{Limit: 1})
-	_, newest := n.Client().Newest(t.Context(), "a")
+	_, history := n.Client(transport.Identity{}).History(t.Context(), "a", broker.Query{Limit: 1})
+	_, newest := n.Client(transport.Identity{}).Newest(t.Context(), "a")
 	if !errors.Is(history, errors.ErrUnsupported) || !errors.Is(newest, errors.ErrUnsupported) || n.KeepsHistory() {
 		t.Error(history, newest, n.KeepsHistory())
 	}
@@ -100,7 +100,7 @@ func TestNoHistory(t *testing.T) {
 // wait yet.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	c := start(t, withHistory()).Client()
+	c := start(t, withHistory()).Client(transport.Identity{})
 	news, stop, err := c.Watch(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestWatch(t *testing.T) {
 // nothing else, whatever the broker's way of batches is.
 func TestOneMessageIsPublishedDirectly(t *testing.T) {
 	b := &counting{Broker: memory.New()}
-	c := start(t, b).Client()
+	c := start(t, b).Client(transport.Identity{})
 	m := broker.Message{Channel: "a", Data: []byte("x")}
 	ctx := t.Context()
 	allocs := testing.AllocsPerRun(100, func() { _ = c.Publish(ctx, m) })
@@ -151,4 +151,18 @@ func (c *counting) Publish(ctx context.Context, m broker.Message) (broker.Receip
 func (c *counting) PublishBatch(_ context.Context, ms []broker.Message) []broker.Result {
 	c.batches++
 	return make([]broker.Result, len(ms))
+}
+
+// A message that is too long is refused, whatever the broker would take, and was not
+// published.
+func TestLongMessagesAreRefused(t *testing.T) {
+	t.Parallel()
+	c := start(t, withHistory()).Client(transport.Identity{Subject: "x"})
+	results := c.Publish(t.Context(), broker.Message{Channel: "a", Data: make([]byte, 9)}, broker.Message{Channel: "a", Data: make([]byte, 8)})
+	if err := results[0].Err; !errors.Is(err, broker.ErrTooLarge) || broker.OutcomeOf(err) != broker.NotPublished {
+		t.Error(err)
+	}
+	if results[1].Err != nil || c.Identity().Subject != "x" {
+		t.Error(results[1].Err, c.Identity())
+	}
 }
