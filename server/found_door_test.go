@@ -56,7 +56,7 @@ type burglar struct {
 func (b *burglar) try(where string, v any) {
 	switch v.(type) {
 	case broker.Broker, broker.Feed, broker.Historian, broker.BatchPublisher, broker.Marker, broker.Diagnoser:
-	case *hub.Hub, *servernode.Node, *server.Server, server.Options:
+	case *hub.Hub, *servernode.Node, *server.Server, server.Options, *server.Options:
 	case interface {
 		Drain(context.Context, time.Duration)
 	}, interface{ Sessions() int }, interface{ Stats() hub.Stats }:
@@ -66,12 +66,17 @@ func (b *burglar) try(where string, v any) {
 	b.found = append(b.found, fmt.Sprintf("%s is a %T", where, v))
 }
 
-// enter tries v and what its exported fields and elements lead to.
+// enter tries v and what its exported fields and elements lead to. A struct is tried by
+// the pointer to it where there is one: its copy would read what others write.
 func (b *burglar) enter(where string, v reflect.Value) {
 	if !v.IsValid() || !v.CanInterface() {
 		return
 	}
-	b.try(where, v.Interface())
+	if v.Kind() != reflect.Struct {
+		b.try(where, v.Interface())
+	} else if v.CanAddr() {
+		b.try(where, v.Addr().Interface())
+	}
 	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer:
 		if v.IsNil() || v.Kind() == reflect.Pointer && b.seen[v.Interface()] {
