@@ -85,7 +85,7 @@ func (c *catchup) rest(frames []frame) (rest []frame, beyond bool) {
 		if after || f.position.IsZero() {
 			rest = append(rest, f)
 		}
-		beyond = beyond || after
+		beyond = beyond || after && f.position.Compare(c.heard) > 0
 	}
 	return rest, beyond
 }
@@ -182,6 +182,9 @@ func (w *worker) sendRest(c *catchup, frames []frame) {
 		c.session.places[c.place].vacate()
 		g.admit(c.session, c.place)
 	}
+	if !beyond {
+		c.advance(rest)
+	}
 	c.gapped = c.gapped && len(rest) == 0
 	untold := slices.IndexFunc(rest, func(f frame) bool { return f.gap && len(f.bytes) == 0 })
 	if untold >= 0 {
@@ -197,6 +200,16 @@ func (w *worker) sendRest(c *catchup, frames []frame) {
 			return
 		}
 		rest = left
+	}
+}
+
+// advance moves the cut of c, which stays behind its group until what its client has
+// heard elsewhere has gone by, to the last of frames.
+func (c *catchup) advance(frames []frame) {
+	for _, f := range frames {
+		if !f.position.IsZero() && !f.gap {
+			c.cut, c.told = f.position, false
+		}
 	}
 }
 
