@@ -3,7 +3,7 @@
 //
 // Callers do not come here: what one may do is a [transport.Client], which package node
 // makes on a Hub and a broker. A Hub refuses names that no client may use, and otherwise
-// lets everybody in.
+// lets every caller in.
 //
 // # The path of a message
 //

@@ -135,3 +135,26 @@ func TestHeardElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// What a client has heard elsewhere does not come behind a message of another epoch
+// either, one that this node still hears of a master before.
+func TestHeardElsewhereBehindAnother(t *testing.T) {
+	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		next := l.next("c")
+		heard := broker.Position{Epoch: next.Epoch + 1, Seq: 1}
+		client := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: heard})
+		defer client.leave()
+		synctest.Wait()
+		l.say("c", "of the master before", true)
+		synctest.Wait()
+		l.begin()
+		l.say("c", "1", true)
+		l.say("c", "2", true)
+		l.say("c", "3", true)
+		l.say("c", "4", true)
+		want := "subscribed c false\nc of the master before\ngap c\nc 3\nc 4\n"
+		if got := client.read(t, strings.Count(want, "\n")); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}

@@ -7,7 +7,7 @@
 //
 // So this is the place to refuse, to apply a rule of a channel, and to count what callers
 // do. Today it refuses the names that [broker.CheckChannel] does, the reserved ones
-// among them; the hub does so for Join. The routes check names earlier, for the order
+// among them (the hub does so for Join), and messages that are too long. The routes check names earlier, for the order
 // in which a caller is told what is wrong, but nothing relies on that.
 //
 // What concerns no single channel stays with the owner of the hub: readiness, figures,

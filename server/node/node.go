@@ -23,7 +23,7 @@ func New(b broker.Broker, h *hub.Hub, maxMessage int64) *Node {
 }
 
 // Client returns what a caller of that identity may do: everything with every channel that
-// is not reserved, whoever it is. It costs nothing, and needs no end.
+// is not reserved, for any identity. It costs nothing and needs no end.
 func (n *Node) Client(identity transport.Identity) *Client { return &Client{n, identity} }
 
 // KeepsHistory reports whether there is a history to read.
