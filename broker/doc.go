@@ -38,7 +38,8 @@
 // A driver may keep the last messages of each channel: then it is a [Historian],
 // found with [HistoryOf]. Each message has a [Position] there, and positions
 // without holes are what tells a reader that nothing is missing; what the link
-// lost, it reads again. A driver that can say what in its backend's settings would
+// lost, it reads again. Where it is a [Clearer], what is kept of a channel can be
+// forgotten. A driver that can say what in its backend's settings would
 // hurt is a [Diagnoser].
 //
 // # Wrappers

@@ -50,13 +50,16 @@ const (
 	// Denied: the backend does not allow the channels any more. The Feed has
 	// dropped them, as by Remove; nothing of them comes until they are added again.
 	Denied GapReason = "denied"
+	// Cleared: the history of the channels was cleared, see Clearer. What was
+	// published before and not delivered yet is gone.
+	Cleared GapReason = "cleared"
 )
 
 // A GapError is returned by [Feed.Next] where messages may be missing.
 // The Feed goes on after it, with Denied without those channels.
 type GapError struct {
 	Channels []string  // the channels concerned; the receiver may keep it
-	Reason   GapReason // LinkLost, Overrun, Denied, or a driver's own
+	Reason   GapReason // LinkLost, Overrun, Denied, Cleared, or a driver's own
 }
 
 // Error implements error. It counts the channels and does not name them.

@@ -31,6 +31,8 @@ import (
 // bears its name and prints the rule where it fails. Subtests run one after the
 // other.
 //
+// What a driver, or its test, has nothing for is not tested, and logged with its rule.
+//
 // Run calls start once for itself and once for each subtest. It makes one fresh backend, to which
 // nobody else publishes, and has it ended by t.Cleanup. What it returns opens
 // one more node on that backend; Run closes the nodes. Messages of at least
@@ -44,9 +46,20 @@ func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker
 	for _, set := range opts {
 		set(&o)
 	}
-	history := keepsHistory(t, start)
+	history := ask(t, start)
 	for _, c := range cases {
-		if c.ofHistory && !history || o.historyOnly && !c.ofHistory {
+		if c.ofHistory && !history.kept || o.historyOnly && !c.ofHistory {
+			continue
+		}
+		start := start
+		switch {
+		case c.needs == briefHistory:
+			start = o.brief
+		case c.needs == noBackend && o.unreachable != nil:
+			start = func(*testing.T) func(*testing.T) broker.Broker { return o.unreachable }
+		}
+		if missing := o.missing(c.needs, history); missing != "" {
+			t.Logf("not tested, as %s: %s: %s", missing, c.name, c.rule)
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -55,19 +68,6 @@ func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker
 					t.Logf("rule: %s", c.rule)
 				}
 			})
-			start := start
-			switch {
-			case c.needsCut && o.cut == nil:
-				t.Skip("the driver's test has no WithCut")
-			case c.needsBrief && o.brief == nil:
-				t.Skip("the driver's test has no WithBriefHistory")
-			case c.needsBrief:
-				start = o.brief
-			case c.needsNone && o.unreachable == nil:
-				t.Skip("the driver's test has no WithUnreachable")
-			case c.needsNone:
-				start = func(*testing.T) func(*testing.T) broker.Broker { return o.unreachable }
-			}
 			open := start(t)
 			c.test(&fixture{
 				tb:   t,
@@ -78,14 +78,44 @@ func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker
 	}
 }
 
-// keepsHistory reports whether nodes that start makes keep a history.
-func keepsHistory(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker) bool {
+// A need is what a case cannot do without.
+type need int
+
+const (
+	nothing      need = iota
+	cutLink           // the function of WithCut
+	briefHistory      // nodes of WithBriefHistory
+	noBackend         // a node of WithUnreachable
+	clearer           // a broker.Clearer
+)
+
+// missing says why there is not what a case needs, and nothing where there is.
+func (o *options) missing(n need, h abilities) string {
+	switch {
+	case n == cutLink && o.cut == nil:
+		return "the driver's test has no WithCut"
+	case n == briefHistory && o.brief == nil:
+		return "the driver's test has no WithBriefHistory"
+	case n == noBackend && o.unreachable == nil:
+		return "the driver's test has no WithUnreachable"
+	case n == clearer && !h.cleared:
+		return "the driver is no broker.Clearer"
+	}
+	return ""
+}
+
+// abilities are what nodes can do with a history.
+type abilities struct{ kept, cleared bool }
+
+// ask returns the abilities of nodes that start makes.
+func ask(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker) (h abilities) {
 	node := start(t)(t)
-	_, keeps := broker.HistoryOf(node)
+	_, h.kept = broker.HistoryOf(node)
+	_, h.cleared = node.(broker.Clearer)
 	if err := node.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	return keeps
+	return h
 }
 
 // An Option adds to what Run can test.
@@ -127,14 +157,11 @@ func WithUnreachable(open func(t *testing.T) broker.Broker) Option {
 
 // cases are the rules of the contract, each with the test that proves it.
 var cases = []struct {
-	name     string
-	rule     string
-	test     func(*fixture)
-	needsCut bool
-
-	needsBrief bool // nodes of WithBriefHistory
-	needsNone  bool // a node of WithUnreachable
-	ofHistory  bool // for nodes that keep one
+	name      string
+	rule      string
+	test      func(*fixture)
+	needs     need
+	ofHistory bool // for nodes that keep one
 }{
 	{name: "Order", test: testOrder,
 		rule: "Messages that one goroutine publishes to one channel arrive in that order."},
@@ -162,7 +189,7 @@ var cases = []struct {
 		rule: "Of a batch exactly the messages whose results say so are published, in their order."},
 	{name: "Overrun", test: testOverrun,
 		rule: "What a Feed could not keep because Next was not called is told by a gap in its place, and a reader that stops harms no other."},
-	{name: "LinkLost", test: testLinkLost, needsCut: true,
+	{name: "LinkLost", test: testLinkLost, needs: cutLink,
 		rule: "Where the link to the backend was lost, a gap names the channels, and the Feed goes on by itself."},
 	{name: "CloseFeed", test: testCloseFeed,
 		rule: "Closing a Feed unblocks its Next with ErrClosed, and harms no other Feed."},
@@ -178,7 +205,7 @@ var cases = []struct {
 		rule: "The empty channel name is an error, and an Add that fails adds nothing."},
 	{name: "Contexts", test: testContexts,
 		rule: "With a context that has ended nothing is published or added; a context that ends after the call ends nothing."},
-	{name: "Unreachable", test: testUnreachable, needsNone: true,
+	{name: "Unreachable", test: testUnreachable, needs: noBackend,
 		rule: "Where the backend cannot be reached, what was not sent is ErrUnavailable, and not uncertain."},
 	{name: "HistoryOrder", test: testHistoryOrder, ofHistory: true,
 		rule: "With a history, messages of all nodes are numbered without holes, and receipts, deliveries and what is kept agree."},
@@ -198,9 +225,11 @@ var cases = []struct {
 		rule: "However many publish with one key, one message is delivered, and all get its receipt."},
 	{name: "HistoryKeysLast", test: testHistoryKeysLast, ofHistory: true,
 		rule: "A key is known for as long as its message is to be kept, whatever other keys come."},
-	{name: "HistoryProlonged", test: testHistoryProlonged, ofHistory: true, needsBrief: true,
+	{name: "HistoryProlonged", test: testHistoryProlonged, ofHistory: true, needs: briefHistory,
 		rule: "A channel whose newest position is asked for now and then goes on in its epoch."},
-	{name: "HistoryFill", test: testHistoryFill, ofHistory: true, needsCut: true,
+	{name: "HistoryClear", test: testHistoryClear, ofHistory: true, needs: clearer,
+		rule: "What was cleared is gone with its keys, nothing is complete behind it, and what comes next is of a later epoch."},
+	{name: "HistoryFill", test: testHistoryFill, ofHistory: true, needs: cutLink,
 		rule: "What was accepted while a link was away is in the history, behind what was heard before."},
 	{name: "Histories", test: testHistories,
 		rule: "After any history of adds, removes, publications and closes, every Feed heard what it must and nothing that it must not."},

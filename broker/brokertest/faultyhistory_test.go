@@ -2,6 +2,7 @@ package brokertest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -65,6 +66,33 @@ var historyFaults = []struct {
 	{"newest-prolongs-nothing", []string{"HistoryProlonged"}, func(b *brokenHistory) {
 		b.instead = func(channels ...string) []broker.Position { return make([]broker.Position, len(channels)) }
 	}},
+	{"clears-nothing", []string{"HistoryClear"}, func(b *brokenHistory) {
+		b.clear = func(context.Context, string) error { return nil }
+	}},
+	{"clears-by-hiding", []string{"HistoryClear"}, func(b *brokenHistory) {
+		b.clear = func(_ context.Context, channel string) error {
+			cleared.Store(channel, true)
+			return nil
+		}
+		b.page = func(q broker.Query, p *broker.Page) {
+			if _, hidden := cleared.Load(b.asked); hidden {
+				p.Messages = nil
+			}
+		}
+	}},
+	{"clears-again-is-error", []string{"HistoryClear"}, func(b *brokenHistory) {
+		b.clear = func(ctx context.Context, channel string) error {
+			if page, err := b.kept.History(ctx, channel, broker.Query{Limit: 1}); err != nil || len(page.Messages) == 0 {
+				return errors.New("there is nothing to clear")
+			}
+			return b.Broker.(broker.Clearer).Clear(ctx, channel)
+		}
+	}},
+	{"clears-all-channels", []string{"HistoryClear"}, func(b *brokenHistory) {
+		b.clear = func(ctx context.Context, channel string) error {
+			return errors.Join(b.Broker.(broker.Clearer).Clear(ctx, channel), b.Broker.(broker.Clearer).Clear(ctx, "kept"))
+		}
+	}},
 	{"newest-of-one", []string{"HistoryNewest"}, func(b *brokenHistory) {
 		b.newest = func(p []broker.Position) { clear(p[1:]) }
 	}},
@@ -72,6 +100,9 @@ var historyFaults = []struct {
 
 // keysSeen are the keys of the fault keys-for-100ms, with the time of their first use.
 var keysSeen sync.Map
+
+// cleared are the channels that the fault clears-by-hiding was asked to clear.
+var cleared sync.Map
 
 // A brokenHistory is the embedded one but for the functions that are set.
 type brokenHistory struct {
@@ -82,6 +113,8 @@ type brokenHistory struct {
 	publish func(*broker.Message)
 	newest  func([]broker.Position)
 	instead func(channels ...string) []broker.Position // of Newest
+	clear   func(ctx context.Context, channel string) error
+	asked   string // the channel that was read last
 }
 
 func breakHistory(b broker.Broker, corrupt func(*brokenHistory)) broker.Broker {
@@ -105,6 +138,7 @@ func (b *brokenHistory) Publish(ctx context.Context, m broker.Message) (broker.R
 func (b *brokenHistory) Retention() broker.Retention { return b.kept.Retention() }
 
 func (b *brokenHistory) History(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
+	b.asked = channel
 	if b.query != nil {
 		b.query(&q)
 	}
@@ -124,4 +158,11 @@ func (b *brokenHistory) Newest(ctx context.Context, channels ...string) ([]broke
 		b.newest(newest)
 	}
 	return newest, err
+}
+
+func (b *brokenHistory) Clear(ctx context.Context, channel string) error {
+	if b.clear != nil {
+		return b.clear(ctx, channel)
+	}
+	return b.Broker.(broker.Clearer).Clear(ctx, channel)
 }

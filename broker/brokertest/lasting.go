@@ -52,13 +52,16 @@ func (p past) prolong(channel string, age time.Duration) bool {
 	return true
 }
 
-func (p past) newest(channel string) {
+// newest returns the newest position of a channel.
+func (p past) newest(channel string) broker.Position {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.Context(), guard)
 	defer cancel()
-	if _, err := p.kept.Newest(ctx, channel); err != nil {
-		p.Fatalf("Newest: %v", err)
+	newest, err := p.kept.Newest(ctx, channel)
+	if err != nil || len(newest) != 1 {
+		p.Fatalf("Newest of one channel: %v, %v", newest, err)
 	}
+	return newest[0]
 }
 
 // keyTime is for how long testHistoryKeysLast publishes with other keys: far shorter

@@ -70,6 +70,30 @@ func (n *node) Newest(ctx context.Context, channels ...string) ([]broker.Positio
 	return newest, nil
 }
 
+// Clear implements [broker.Clearer]. All Feeds of the Bus that carry the channel report
+// it, in its place among the messages.
+func (n *node) Clear(ctx context.Context, channel string) error {
+	a, err := n.readable(ctx, channel)
+	if err != nil {
+		return err
+	}
+	n.bus.mu.RLock()
+	defer n.bus.mu.RUnlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.pasts[channel]
+	if p == nil {
+		return nil
+	}
+	a.forget(p)
+	for f := range n.bus.feeds {
+		if _, ok := f.channels[channel]; ok {
+			f.queue.Gap(broker.Cleared, channel)
+		}
+	}
+	return nil
+}
+
 // readable returns the archive, or says why it cannot be read.
 func (n *node) readable(ctx context.Context, channels ...string) (*archive, error) {
 	if err := check(ctx, channels...); err != nil {

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,49 @@ func TestNewestKeeps(t *testing.T) {
 	})
 }
 
+// Feeds of all nodes that carry a channel are told that its history was cleared: behind
+// what was published before, ahead of what comes next.
+func TestClearIsTold(t *testing.T) {
+	bus := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute})
+	here, there := bus.Broker(), bus.Broker()
+	defer here.Close()
+	defer there.Close()
+	feed, err := there.Feed(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := feed.Add(t.Context(), "c", "other"); err != nil {
+		t.Fatal(err)
+	}
+	say := func(channel, text string) {
+		t.Helper()
+		if _, err := here.Publish(t.Context(), broker.Message{Channel: channel, Data: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("c", "1")
+	say("not carried", "1")
+	for _, c := range []string{"c", "c", "not carried", "other"} { // the second time there is nothing
+		if err := here.(broker.Clearer).Clear(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("c", "2")
+	var got []string
+	for range 3 {
+		m, err := feed.Next()
+		var gap *broker.GapError
+		if errors.As(err, &gap) {
+			got = append(got, fmt.Sprint(gap.Reason, gap.Channels))
+		} else {
+			got = append(got, string(m.Data))
+		}
+	}
+	if want := []string{"1", "cleared[c]", "2"}; !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
 // Without a history reading one says so.
 func TestNoHistory(t *testing.T) {
 	b := memory.New()
@@ -96,6 +140,9 @@ func TestNoHistory(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := h.Newest(t.Context(), "c"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	if err := b.(broker.Clearer).Clear(t.Context(), "c"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)
 	}
 }

@@ -9,7 +9,8 @@
 //	b1, b2 := bus.Broker(), bus.Broker()
 //
 // With memory://?history=5m&history-size=1000, or [NewBusWithHistory], the newest
-// messages of each channel are kept: [broker.Historian]. Of all channels together at
+// messages of each channel are kept, see [broker.Historian], and can be cleared, see
+// [broker.Clearer]. Of all channels together at
 // most history-bytes are kept, such as 64MiB, and 256 MiB by default: beyond that
 // the oldest messages go first, whatever their channel, which the log says once.
 // Who asks for what is gone is told that it is.
