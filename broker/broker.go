@@ -25,6 +25,12 @@ type Message struct {
 	// [Historian].
 	Position Position
 
+	// Prev is the position of the message before this one in the same channel and
+	// epoch: zero for the first of an epoch, and PrevUnknown where the driver has
+	// forgotten it. It is set by the broker, ignored by Publish, and has no meaning
+	// where Position is zero. See [Message.Follows].
+	Prev Position
+
 	// Key, where not empty, makes publishing it again safe: while the message
 	// is to be kept in the history of its channel (see Retention), another with
 	// the same Key is not published, and the receipt is that of the first. A
@@ -42,6 +48,17 @@ const MaxKey = 255
 func (m Message) Normal() Message {
 	m.Binary = m.Binary || !utf8.Valid(m.Data)
 	return m
+}
+
+// Follows reports whether m is the next message behind last, so that nothing can be
+// missing between them. last is the newest position in m's channel before it, and zero
+// where there was none.
+//
+// A message whose Position is not behind last (see [Position.Compare]) has come before.
+// Between last and one that neither follows nor has come before, messages are missing, or
+// may be.
+func (m Message) Follows(last Position) bool {
+	return m.Prev == last || last.Next(m.Position)
 }
 
 // A Receipt is a broker's answer to a publication that it accepted.

@@ -36,8 +36,8 @@
 // # History
 //
 // A driver may keep the last messages of each channel: then it is a [Historian],
-// found with [HistoryOf]. Each message has a [Position] there, and positions
-// without holes are what tells a reader that nothing is missing; what the link
+// found with [HistoryOf]. Each message has a [Position] there, and each says
+// which one it follows, which tells a reader that nothing is missing; what the link
 // lost, it reads again. Where it is a [Clearer], what is kept of a channel can be
 // forgotten. A driver that can say what in its backend's settings would
 // hurt is a [Diagnoser].

@@ -60,6 +60,11 @@ const (
 type GapError struct {
 	Channels []string  // the channels concerned; the receiver may keep it
 	Reason   GapReason // LinkLost, Overrun, Denied, Cleared, or a driver's own
+
+	// Unfillable says that what is missing is in no history, so that reading one does
+	// not bring it back: clients are told in any case. Without it, what is missing may
+	// be in the history of a channel that has one.
+	Unfillable bool
 }
 
 // Error implements error. It counts the channels and does not name them.

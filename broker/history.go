@@ -18,7 +18,9 @@ import (
 // With history on, each message that Publish accepts gets a [Position], which its
 // Receipt and every delivery carry. A message is kept before any Feed delivers it, so
 // that a reader that has heard it and then reads the history finds it there, unless it was
-// deleted or lost since. Messages that strangers publish without going
+// deleted or lost since. The newest position of a channel is remembered for as long as
+// its epoch lasts, also when its message is not kept any more: a backend that forgets it
+// begins an epoch with the next message. Messages that strangers publish without going
 // through a Broker may have none.
 type Historian interface {
 	// Retention returns what is kept.
@@ -70,13 +72,15 @@ type Page struct {
 	Messages []Message
 
 	// Complete says that nothing is missing between the Query's After and the
-	// first of Messages, or, where there are none, that After is the newest
-	// position. It is false where After was deleted long ago, is of an epoch that
-	// is gone, or was never given to a message. It is true where After was zero.
+	// first of Messages, or, where there are none, behind After: the message at
+	// After is kept, or is the one before the first of Messages (see Message.Prev),
+	// or there are none and After is the newest position. It is false where After was
+	// deleted long ago, is of an epoch that is gone, or was never given to a message.
+	// It is true where After was zero.
 	//
 	// It says nothing about holes between Messages, nor about what an epoch
-	// may have lost with its end: where two are not neighbours (see
-	// Position.Next), After and the first of Messages included, something is
+	// may have lost with its end: where one does not follow the one before (see
+	// Message.Follows), After and the first of Messages included, something is
 	// missing there.
 	Complete bool
 

@@ -3,16 +3,20 @@ package broker
 import (
 	"cmp"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 )
 
-// A Position is the place of a message in the history of its channel. Messages of
-// one epoch are numbered without holes, so a reader knows from two positions
-// whether anything is missing between them. A new epoch begins whenever numbers
-// could be given twice (the history was deleted, or the backend may have lost the
-// end of it). Epochs of a channel only grow: a later one has the higher number.
-// Otherwise positions of different epochs say nothing about each other.
+// A Position is the place of a message in the history of its channel. The numbers of
+// one epoch grow in the order in which messages are delivered. They may begin
+// anywhere, and a backend that numbers many channels together leaves some out: whether
+// anything is missing between two messages is what [Message.Follows] says.
+//
+// A new epoch begins whenever numbers could be given twice or the newest one is not
+// known any more (the history was deleted, or the backend may have lost the end of it).
+// Epochs of a channel only grow: a later one has the higher number. Otherwise positions
+// of different epochs say nothing about each other.
 //
 // The zero Position is that of no message. Epochs are never 0.
 type Position struct {
@@ -26,9 +30,22 @@ func (p Position) IsZero() bool { return p == Position{} }
 // Before reports whether p is of the same epoch as q and comes before it.
 func (p Position) Before(q Position) bool { return p.Epoch == q.Epoch && p.Seq < q.Seq }
 
-// Next reports whether q follows p with nothing in between. Nothing follows the
-// highest number there is.
+// PrevUnknown is the [Message].Prev of a message of which the driver does not know any
+// more what came before it. It is the position of no message.
+var PrevUnknown = Position{Seq: math.MaxUint64}
+
+// Next reports whether q has the number next to p, so that no message can be between
+// them. Nothing follows the highest number there is.
 func (p Position) Next(q Position) bool { return p.Before(q) && q.Seq-p.Seq == 1 }
+
+// Previous returns the [Message].Prev of the message at p for a driver that numbers each
+// channel without holes, from 0: then it need not be remembered.
+func (p Position) Previous() Position {
+	if p.Seq == 0 {
+		return Position{}
+	}
+	return Position{p.Epoch, p.Seq - 1}
+}
 
 // Compare orders positions by epoch and number, which is the order in which a
 // history keeps them.

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"errors"
+	"math"
 	"net/url"
 	"testing"
 	"time"
@@ -88,6 +89,46 @@ func TestParseRetention(t *testing.T) {
 		if got, err := broker.ParseRetention(&url.URL{Scheme: "x", RawQuery: query}); !errors.Is(err, broker.ErrURL) {
 			t.Errorf("%q: %+v, %v", query, got, err)
 		}
+	}
+}
+
+// A message follows the one that it names, and the one with the number before its own;
+// all else is a hole or has come before.
+func TestFollows(t *testing.T) {
+	at := func(epoch, seq uint64) broker.Position { return broker.Position{Epoch: epoch, Seq: seq} }
+	var none broker.Position
+	for _, c := range []struct {
+		last, prev, position broker.Position
+		want                 bool
+	}{
+		{none, none, at(7, 0), true},
+		{none, none, at(7, 41), true}, // an epoch begins anywhere
+		{none, at(7, 40), at(7, 41), false},
+		{none, broker.PrevUnknown, at(7, 41), false},
+		{at(7, 40), at(7, 40), at(7, 50), true},
+		{at(7, 40), at(7, 45), at(7, 50), false},
+		{at(7, 40), broker.PrevUnknown, at(7, 50), false},
+		{at(7, 40), broker.PrevUnknown, at(7, 41), true}, // there is no number between
+		{at(7, 40), none, at(8, 0), false},               // the end of epoch 7 may be lost
+		{at(7, 40), at(7, 39), at(7, 40), false},
+		{at(7, math.MaxUint64), none, at(8, 0), false},
+		{at(7, math.MaxUint64), broker.PrevUnknown, at(7, 0), false},
+	} {
+		if got := (broker.Message{Position: c.position, Prev: c.prev}).Follows(c.last); got != c.want {
+			t.Errorf("%v behind %v, with %v before it: follows %v", c.position, c.last, c.prev, got)
+		}
+	}
+}
+
+// In an epoch that is numbered from 0 without holes, each follows the number before.
+func TestPrevious(t *testing.T) {
+	last := broker.Position{}
+	for seq := range uint64(3) {
+		p := broker.Position{Epoch: 7, Seq: seq}
+		if p.Previous() != last {
+			t.Errorf("before %v is %v, want %v", p, p.Previous(), last)
+		}
+		last = p
 	}
 }
 

@@ -38,8 +38,14 @@ type item struct {
 // A gapSet is a GapError under construction: Gap and Push add to it for as long
 // as no message has come after it.
 type gapSet struct {
-	reason   GapReason
+	gapKind
 	channels map[string]struct{}
+}
+
+// A gapKind is all of a gap but its channels.
+type gapKind struct {
+	reason     GapReason
+	unfillable bool
 }
 
 // NewQueue returns an empty Queue that holds at most QueueMessages messages and
@@ -51,12 +57,12 @@ func NewQueue() *Queue {
 }
 
 // Push appends m. Where the Queue is full it appends a gap of reason Overrun for
-// m's channel instead.
+// m's channel instead, which is unfillable where m has no position.
 func (q *Queue) Push(m Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.count > 0 && (q.count >= QueueMessages || q.bytes+len(m.Data) > QueueBytes) {
-		q.gap(Overrun, m.Channel)
+		q.gap(gapKind{Overrun, m.Position.IsZero()}, m.Channel)
 		return
 	}
 	q.count++
@@ -69,16 +75,23 @@ func (q *Queue) Push(m Message) {
 func (q *Queue) Gap(reason GapReason, channels ...string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.gap(reason, channels...)
+	q.gap(gapKind{reason, false}, channels...)
 }
 
-func (q *Queue) gap(reason GapReason, channels ...string) {
+// GapUnfillable is Gap for messages that are known to be missing and in no history.
+func (q *Queue) GapUnfillable(reason GapReason, channels ...string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.gap(gapKind{reason, true}, channels...)
+}
+
+func (q *Queue) gap(kind gapKind, channels ...string) {
 	if len(channels) == 0 {
 		return
 	}
-	set := q.newest(reason)
+	set := q.newest(kind)
 	if set == nil {
-		set = &gapSet{reason: reason, channels: map[string]struct{}{}}
+		set = &gapSet{gapKind: kind, channels: map[string]struct{}{}}
 		q.append(item{gap: set})
 	}
 	for _, c := range channels {
@@ -86,13 +99,13 @@ func (q *Queue) gap(reason GapReason, channels ...string) {
 	}
 }
 
-// newest returns the gap of that reason that no message has come after.
-func (q *Queue) newest(reason GapReason) *gapSet {
+// newest returns the gap of that kind that no message has come after.
+func (q *Queue) newest(kind gapKind) *gapSet {
 	for _, it := range slices.Backward(q.items) {
 		if it.gap == nil {
 			return nil
 		}
-		if it.gap.reason == reason {
+		if it.gap.gapKind == kind {
 			return it.gap
 		}
 	}
@@ -166,5 +179,5 @@ func (q *Queue) release(it item) (Message, error) {
 		channels = append(channels, c)
 	}
 	slices.Sort(channels)
-	return Message{}, &GapError{Channels: channels, Reason: it.gap.reason}
+	return Message{}, &GapError{Channels: channels, Reason: it.gap.reason, Unfillable: it.gap.unfillable}
 }

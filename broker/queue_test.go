@@ -20,12 +20,16 @@ func message(channel, text string) broker.Message {
 }
 
 // what prints an answer of Next: a message as channel:text, a gap as
-// reason[channels], any other error as its text.
+// reason[channels], with a ! where it is unfillable, any other error as its text.
 func what(m broker.Message, err error) string {
 	var gap *broker.GapError
 	switch {
 	case errors.As(err, &gap):
-		return string(gap.Reason) + "[" + strings.Join(gap.Channels, " ") + "]"
+		mark := ""
+		if gap.Unfillable {
+			mark = "!"
+		}
+		return string(gap.Reason) + mark + "[" + strings.Join(gap.Channels, " ") + "]"
 	case err != nil:
 		return err.Error()
 	}
@@ -94,7 +98,27 @@ func TestQueueMessagesBound(t *testing.T) {
 	for i := 1; i < broker.QueueMessages; i++ {
 		wantNext(t, q, "a:"+strconv.Itoa(i))
 	}
-	wantNext(t, q, "overrun[b c]", "a:fits", "overrun[a]")
+	wantNext(t, q, "overrun![b c]", "a:fits", "overrun![a]")
+}
+
+// What has a position may be in a history, so the gap in its place can be filled. What
+// has none is gone.
+func TestQueueOverrunOfKept(t *testing.T) {
+	q := broker.NewQueue()
+	for range broker.QueueMessages {
+		q.Push(message("a", ""))
+	}
+	for i, c := range []string{"kept", "bare", "both", "both"} {
+		m := message(c, "too much")
+		if i%2 == 0 {
+			m.Position = broker.Position{Epoch: 1, Seq: uint64(i)}
+		}
+		q.Push(m)
+	}
+	for range broker.QueueMessages {
+		wantNext(t, q, "a:")
+	}
+	wantNext(t, q, "overrun[both kept]", "overrun![bare both]")
 }
 
 // The Queue holds QueueBytes of payload; smaller messages may still fit where a
@@ -107,7 +131,7 @@ func TestQueueBytesBound(t *testing.T) {
 	if m, err := q.Next(); err != nil || len(m.Data) != len(huge.Data) {
 		t.Fatalf("Next: %d bytes, %v; want the message that is larger than the Queue", len(m.Data), err)
 	}
-	wantNext(t, q, "overrun[a]")
+	wantNext(t, q, "overrun![a]")
 
 	q.Push(broker.Message{Channel: "a", Data: huge.Data[:broker.QueueBytes-1]})
 	q.Push(message("b", "12"))
@@ -115,7 +139,7 @@ func TestQueueBytesBound(t *testing.T) {
 	if m, err := q.Next(); err != nil || m.Channel != "a" {
 		t.Fatalf("Next: %s, %v; want a", m.Channel, err)
 	}
-	wantNext(t, q, "overrun[b]", "c:1")
+	wantNext(t, q, "overrun![b]", "c:1")
 }
 
 // Close unblocks Next, and drops what waits, also what Next had taken already;
@@ -209,13 +233,18 @@ type queueModel struct {
 }
 
 type modelGap struct {
-	reason   broker.GapReason
+	kind     modelKind
 	channels map[string]bool
+}
+
+type modelKind struct {
+	reason     broker.GapReason
+	unfillable bool
 }
 
 func (q *queueModel) push(m broker.Message) {
 	if q.count > 0 && q.bytes+len(m.Data) > broker.QueueBytes {
-		q.gap(broker.Overrun, m.Channel)
+		q.gap(modelKind{broker.Overrun, m.Position.IsZero()}, m.Channel)
 		return
 	}
 	q.count++
@@ -223,20 +252,20 @@ func (q *queueModel) push(m broker.Message) {
 	q.waiting = append(q.waiting, m)
 }
 
-func (q *queueModel) gap(reason broker.GapReason, channels ...string) {
+func (q *queueModel) gap(kind modelKind, channels ...string) {
 	for i := len(q.waiting) - 1; i >= q.taken; i-- {
 		g, ok := q.waiting[i].(modelGap)
 		if !ok {
 			break
 		}
-		if g.reason == reason {
+		if g.kind == kind {
 			for _, c := range channels {
 				g.channels[c] = true
 			}
 			return
 		}
 	}
-	g := modelGap{reason, map[string]bool{}}
+	g := modelGap{kind, map[string]bool{}}
 	for _, c := range channels {
 		g.channels[c] = true
 	}
@@ -251,7 +280,7 @@ func (q *queueModel) next() (broker.Message, error) {
 	q.waiting = q.waiting[1:]
 	q.taken--
 	if g, ok := first.(modelGap); ok {
-		return broker.Message{}, &broker.GapError{Reason: g.reason, Channels: slices.Sorted(maps.Keys(g.channels))}
+		return broker.Message{}, &broker.GapError{Reason: g.kind.reason, Unfillable: g.kind.unfillable, Channels: slices.Sorted(maps.Keys(g.channels))}
 	}
 	m := first.(broker.Message)
 	q.count--
@@ -282,13 +311,21 @@ func TestQueueModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
 				m := broker.Message{Channel: channels.Draw(t, "channel"), Data: memory[:sizes.Draw(t, "size")]}
+				if rapid.Bool().Draw(t, "kept") {
+					m.Position = broker.Position{Epoch: 1}
+				}
 				q.Push(m)
 				model.push(m)
 			},
 			"gap": func(t *rapid.T) {
 				reason, channel := reasons.Draw(t, "reason"), channels.Draw(t, "channel")
-				q.Gap(reason, channel)
-				model.gap(reason, channel)
+				unfillable := rapid.Bool().Draw(t, "unfillable")
+				if unfillable {
+					q.GapUnfillable(reason, channel)
+				} else {
+					q.Gap(reason, channel)
+				}
+				model.gap(modelKind{reason, unfillable}, channel)
 			},
 			"next": next,
 		})

@@ -198,7 +198,7 @@ func (h historyReader) read(ctx context.Context, after broker.Position) (broker.
 func (h historyReader) answer(f found) historyAnswer {
 	messages, next := make([]pastMessage, len(f.Messages)), f.from
 	for i, m := range f.Messages {
-		if (i > 0 || !f.from.IsZero()) && !next.Next(m.Position) { // an epoch that ended may have lost its end
+		if (i > 0 || !f.from.IsZero()) && !m.Follows(next) { // an epoch that ended may have lost its end
 			f.Complete = false
 		}
 		messages[i], next = pastMessageOf(h.channel, m), m.Position

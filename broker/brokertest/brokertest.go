@@ -208,7 +208,7 @@ var cases = []struct {
 	{name: "Unreachable", test: testUnreachable, needs: noBackend,
 		rule: "Where the backend cannot be reached, what was not sent is ErrUnavailable, and not uncertain."},
 	{name: "HistoryOrder", test: testHistoryOrder, ofHistory: true,
-		rule: "With a history, messages of all nodes are numbered without holes, and receipts, deliveries and what is kept agree."},
+		rule: "With a history, numbers grow, each message says which one it follows, and receipts, deliveries and what is kept agree."},
 	{name: "HistoryResume", test: testHistoryResume, ofHistory: true,
 		rule: "Behind any position that is kept, page by page, comes exactly the rest."},
 	{name: "HistoryWindow", test: testHistoryWindow, ofHistory: true,

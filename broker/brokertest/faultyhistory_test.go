@@ -22,6 +22,25 @@ var historyFaults = []struct {
 			p.Messages = slices.Delete(p.Messages, 1, 2)
 		}
 	})},
+	{"follows-nothing", []string{"HistoryOrder"}, onPage(func(_ broker.Query, p *broker.Page) {
+		for i := range p.Messages {
+			p.Messages[i].Prev = broker.Position{}
+		}
+	})},
+	{"claims-dense", []string{"HistoryOrder", "HistoryResume"}, claimsDense},
+	{"hears-follow-nothing", []string{"HistoryOrder"}, func(b *brokenHistory) {
+		b.Broker = onMessage(func(m *broker.Message) { m.Prev = broker.Position{} })(b.Broker)
+	}},
+	{"never-knows-what-it-follows", []string{"HistoryOrder"}, onPage(func(_ broker.Query, p *broker.Page) {
+		for i := range p.Messages {
+			p.Messages[i].Prev = broker.PrevUnknown
+		}
+	})},
+	{"pages-do-not-chain", []string{"HistoryOrder"}, onPage(func(q broker.Query, p *broker.Page) {
+		if len(p.Messages) > 0 && !q.After.IsZero() {
+			p.Messages[0].Prev = broker.PrevUnknown
+		}
+	})},
 	{"backwards", []string{"HistoryOrder", "HistoryNewest"}, onPage(func(_ broker.Query, p *broker.Page) { slices.Reverse(p.Messages) })},
 	{"begins-with-after", []string{"HistoryResume"}, func(b *brokenHistory) {
 		b.query = func(q *broker.Query) { q.After.Seq = max(q.After.Seq, 1) - 1 }

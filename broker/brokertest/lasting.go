@@ -46,8 +46,8 @@ func (p past) prolong(channel string, age time.Duration) bool {
 	if time.Since(used) > age/2 {
 		return false
 	}
-	if !first.Next(second) {
-		p.Fatalf("although Newest was called all the time, after %v comes %v", first, second)
+	if got := p.rest(channel, first, 10); len(got) != 1 {
+		p.Fatalf("although Newest was called all the time, %v is at the end, and behind %v are %d messages", second, first, len(got))
 	}
 	return true
 }

@@ -63,21 +63,26 @@ func (p past) query(channel string, q broker.Query) broker.Page {
 // rest reads from a position to the end, limit at a time.
 func (p past) rest(channel string, after broker.Position, limit int) []string {
 	p.Helper()
-	var texts []string
+	return textsOf(broker.Page{Messages: p.behind(channel, after, limit)})
+}
+
+// behind is rest with all of the messages.
+func (p past) behind(channel string, after broker.Position, limit int) (all []broker.Message) {
+	p.Helper()
 	for {
 		page := p.read(channel, after, limit)
 		if !page.Complete {
 			p.Fatalf("behind %v, which is kept, the history is not complete", after)
 		}
 		for _, m := range page.Messages {
-			if !after.Next(m.Position) {
-				p.Fatalf("behind %v comes %v", after, m.Position)
+			if !m.Follows(after) {
+				p.Fatalf("behind %v comes %v, which says that it follows %v", after, m.Position, m.Prev)
 			}
 			after = m.Position
-			texts = append(texts, string(m.Data))
 		}
+		all = append(all, page.Messages...)
 		if !page.More {
-			return texts
+			return all
 		}
 		if len(page.Messages) == 0 {
 			p.Fatalf("a page without messages says that there are more")
@@ -96,15 +101,15 @@ func testHistoryOrder(f *fixture) {
 		}
 		at = append(at, from.keep("c", fmt.Sprint(i)))
 	}
+	var heard []broker.Message
 	for i, want := range at {
 		m := r.message()
 		if m.Position != want || string(m.Data) != fmt.Sprint(i) || m.Key != "" {
 			f.Fatalf("heard %q at %v, published %d at %v", m.Data, m.Position, i, want)
 		}
-		if i > 0 && !at[i-1].Next(want) {
-			f.Fatalf("between %v and %v is a hole", at[i-1], want)
-		}
+		heard = append(heard, m)
 	}
+	f.chained("heard", heard)
 	page := two.read("c", broker.Position{}, 100)
 	if len(page.Messages) != len(at) || !page.Complete || page.More {
 		f.Fatalf("%d messages are kept of %d; complete %v, more %v", len(page.Messages), len(at), page.Complete, page.More)
@@ -113,6 +118,28 @@ func testHistoryOrder(f *fixture) {
 		if m.Position != at[i] || string(m.Data) != fmt.Sprint(i) || m.Channel != "c" {
 			f.Fatalf("kept is %q at %v, published %d at %v", m.Data, m.Position, i, at[i])
 		}
+	}
+	f.chained("kept", page.Messages)
+	for i, m := range two.read("c", at[9], 5).Messages {
+		if m.Prev != at[9+i] {
+			f.Fatalf("read from %v, the message at %v says that it follows %v", at[9], m.Position, m.Prev)
+		}
+	}
+}
+
+// chained checks that each of messages, which are all of an epoch, says which one it
+// follows, and is behind that.
+func (f *fixture) chained(how string, messages []broker.Message) {
+	f.Helper()
+	var last broker.Position
+	for _, m := range messages {
+		if m.Prev != last {
+			f.Fatalf("the message %s at %v says that it follows %v, and follows %v", how, m.Position, m.Prev, last)
+		}
+		if !last.IsZero() && !last.Before(m.Position) {
+			f.Fatalf("the message %s at %v comes after %v", how, m.Position, last)
+		}
+		last = m.Position
 	}
 }
 
@@ -155,8 +182,8 @@ func testHistoryWindow(f *fixture) {
 	}
 	var texts []string
 	page := p.read("c", first, 100)
-	if page.Complete && !first.Next(page.Messages[0].Position) {
-		f.Fatalf("behind %v the history claims to be complete and begins at %v", first, page.Messages[0].Position)
+	if page.Complete && (len(page.Messages) == 0 || !page.Messages[0].Follows(first)) {
+		f.Fatalf("behind %v, which was followed by %d messages, the history claims to be complete: %d messages", first, len(batch), len(page.Messages))
 	}
 	if !page.Complete && len(page.Messages) == 0 {
 		f.Fatalf("behind a message that is gone there is nothing")
@@ -317,11 +344,9 @@ func testHistoryFill(f *fixture) {
 	for i, c := range channels {
 		t := newTally()
 		t.unsure = unsure
-		at := before[c]
-		for _, text := range p.rest(c, at, 100) {
-			at.Seq++ // rest has seen to that
-			kept[said{c, text}] = at
-			if err := t.message(broker.Message{Channel: c, Data: []byte(text)}); err != nil {
+		for _, m := range p.behind(c, before[c], 100) {
+			kept[said{c, string(m.Data)}] = m.Position
+			if err := t.message(m); err != nil {
 				f.Fatalf("in the history: %v", err)
 			}
 		}

@@ -115,7 +115,7 @@ func (n *node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 		return broker.Receipt{}, fmt.Errorf("memory: publish: %w", broker.ErrKey)
 	}
 	m = m.Normal()
-	m.Position = broker.Position{}
+	m.Position, m.Prev = broker.Position{}, broker.Position{}
 	receipt, full, err := n.publish(m)
 	if full { // not under a lock: the log may wait for its reader
 		slog.Warn("memory: the histories of all channels have reached their bound; the oldest messages go first",

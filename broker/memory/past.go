@@ -74,7 +74,7 @@ func (a *archive) add(m broker.Message) (kept broker.Message, repeated bool) {
 		m.Position = first
 		return m, true
 	}
-	m.Position = p.next
+	m.Position, m.Prev = p.next, p.next.Previous()
 	p.next.Seq++
 	if m.Key != "" {
 		p.byKey[m.Key] = m.Position

@@ -202,7 +202,7 @@ func (r *reader) take(e goredis.XMessage) {
 	if !whole {
 		m = broker.Message{Channel: r.channel, Data: []byte(text)}.Normal()
 	}
-	m.Position = position
+	m.Position, m.Prev = position, position.Previous()
 	r.messages = append(r.messages, m)
 	r.bytes += len(text) + roughlyEach
 }

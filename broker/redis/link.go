@@ -178,7 +178,7 @@ func (f *Feed) message(m *goredis.Message, proof seal.Sealed) broker.Message {
 	if proof.Position.IsZero() || !ok {
 		message = broker.ParseWire(channel, []byte(m.Payload))
 	}
-	message.Position = proof.Position
+	message.Position, message.Prev = proof.Position, proof.Position.Previous()
 	return message
 }
 
