@@ -105,7 +105,7 @@ func (b *burglar) enter(where string, v reflect.Value) {
 func (b *burglar) join(ctx context.Context, env transport.Env, wanted transport.Wanted) {
 	s := env.Sockets.New()
 	defer s.Close()
-	session, err := wanted.Client.Join(ctx, transport.Subscriber{Socket: s, Encoding: plainEncoding{}, Channels: wanted.Channels})
+	session, err := transport.Open(ctx, wanted.Client, transport.Subscriber{Socket: s, Encoding: plainEncoding{}, Control: plainEncoding{}}, wanted.Subscriptions)
 	if err != nil {
 		b.found = append(b.found, "cannot join: "+err.Error())
 		return
@@ -131,11 +131,10 @@ func (b *burglar) names(ctx context.Context, c transport.Client) {
 // A plainEncoding has nothing to tell but messages.
 type plainEncoding struct{}
 
-func (plainEncoding) Message(m broker.Message) []byte        { return m.Data }
-func (plainEncoding) Gap(transport.Gap) []byte               { return nil }
-func (plainEncoding) Subscribed(transport.Subscribed) []byte { return nil }
-func (plainEncoding) Ping() []byte                           { return nil }
-func (plainEncoding) End(transport.End) []byte               { return nil }
+func (plainEncoding) Message(m broker.Message) []byte    { return m.Data }
+func (plainEncoding) Gap(transport.Gap) []byte           { return nil }
+func (plainEncoding) Ping() []byte                       { return nil }
+func (plainEncoding) Close(transport.CloseReason) []byte { return nil }
 
 // A transport that tries all that it is given finds neither a broker nor the hub, and
 // cannot use a reserved name.

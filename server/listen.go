@@ -84,17 +84,32 @@ func (s *Server) wantedOf(r *http.Request, name string, t transport.Transport) (
 	if wanted.Format, err = queryFormat(query, t.DefaultFormat()); err != nil {
 		return wanted, err
 	}
-	if wanted.Channels, err = listenChannels(r, query, name); err != nil {
+	channels, err := listenChannels(r, query, name)
+	if err != nil {
 		return wanted, err
 	}
 	if resumes {
 		if id, said := resumer.LastID(r); said {
-			wanted.Starts = resume(wanted.Channels, id)
+			wanted.Subscriptions = subscriptions(channels, resume(channels, id))
 			return wanted, nil
 		}
 	}
-	wanted.Starts, err = queryStarts(query, wanted.Channels, s.node.KeepsHistory())
+	starts, err := queryStarts(query, channels, s.node.KeepsHistory())
+	wanted.Subscriptions = subscriptions(channels, starts)
 	return wanted, err
+}
+
+// subscriptions puts channels and where to begin in each together. Without starts all
+// begin live.
+func subscriptions(channels []string, starts []transport.Start) []transport.Subscription {
+	all := make([]transport.Subscription, len(channels))
+	for i, channel := range channels {
+		all[i].Channel = channel
+		if starts != nil {
+			all[i].Start = starts[i]
+		}
+	}
+	return all
 }
 
 // listenParameters are the parameters of a query that every transport takes.

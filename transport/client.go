@@ -20,11 +20,8 @@ type Client interface {
 	// Identity returns who the caller is.
 	Identity() Identity
 
-	// Join subscribes s and returns once the broker has confirmed all of its
-	// channels, over a link that stands, or an error if that has not happened when
-	// ctx ends. From the return on s.Socket is sent every message of its channels.
-	// It refuses a Subscriber without channels, or with one that is not valid or is
-	// named twice. The caller ends the Session.
+	// Join begins a Session without channels, or returns an error where the server
+	// stops. The caller ends it with Leave.
 	Join(ctx context.Context, s Subscriber) (Session, error)
 
 	// Publish publishes ms in their order and returns one Result for each, in that

@@ -12,9 +12,17 @@
 //
 // # Open means subscribed
 //
-// A Transport joins before it answers. [Client.Join] returns once the broker has
-// confirmed the channels; what is published from then on waits in the Socket
-// until the protocol's own answer (the 101, the event stream's headers) is out.
+// A Transport whose channels are in the request subscribes before it answers:
+// [Session].Subscribe returns once the broker has confirmed the channels; what is
+// published from then on waits in the Socket until the protocol's own answer (the 101,
+// the event stream's headers) is out. Channels that come and go later are answered by
+// [Subscription].Answer, which is ahead of the channel's first message.
+//
+// # What is shared and what is not
+//
+// Messages and gaps are the same bytes for all clients of a format: they are encoded once,
+// by an [Encoding]. Pings, closing frames and answers are one client's own: see [Control],
+// [Subscription] and [Session].Say.
 //
 // # One door
 //
@@ -27,8 +35,8 @@
 // With a history a client may begin before the present: a [Start] says where,
 // by the cursor of the last message that it has, or by how many it wants. The
 // hub feeds it from the history until it is level, and tells it first whether
-// anything is missing ([Subscribed]). Clients whose Format has no words for that
-// are sent away with [EndUnrecovered].
+// anything is missing ([Subscribed]). Clients whose Format cannot express that
+// are closed with [CloseUnrecovered].
 //
 // # Clients that give up
 //

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -24,10 +26,11 @@ type Transport interface {
 	// DefaultFormat is the name of the Format of a client that asks for none.
 	DefaultFormat() string
 
-	// Serve connects the client that made r and asks for wanted. It returns when
-	// the client is connected, not when it has gone: what a connection needs
-	// from then on runs in goroutines of the Transport. Where it returns an
-	// error nothing has been written; a *Problem says what to answer.
+	// Serve connects the client that made r and asks for wanted. Where it takes the
+	// connection over, it returns when the client is connected, not when it has gone:
+	// what a connection needs from then on runs in goroutines of the Transport. Where it
+	// writes to w, it returns when the client has gone. Where it returns an error nothing
+	// has been written; a *Problem says what to answer.
 	Serve(w http.ResponseWriter, r *http.Request, wanted Wanted) error
 
 	// Wait returns when the last connection has ended. The hub ends them.
@@ -36,9 +39,8 @@ type Transport interface {
 
 // A Wanted is what a client asks to hear, checked by the server.
 type Wanted struct {
-	Channels []string // valid and distinct
-	Starts   []Start  // as in Subscriber
-	Format   Format
+	Subscriptions []Subscription // of valid and distinct channels, without Answers
+	Format        Format
 
 	// Client is what the caller may do, and the way to do it.
 	Client Client
@@ -84,40 +86,69 @@ type Env struct {
 type Subscriber struct {
 	Socket   *socket.Socket
 	Encoding Encoding
-	Channels []string
+	Control  Control
 
-	// Starts says where to begin in each of Channels. Nil means with what is
-	// published from now on.
-	Starts []Start
-
-	// Answers says that this client answers pings, so that one which has
+	// AnswersPings says that this client answers pings, so that one which has
 	// stopped answering may be taken for gone.
-	Answers bool
+	AnswersPings bool
 }
 
 // A Start is where a Subscriber begins in a channel: live, where it is zero, behind
 // a message that it has heard, or with some that were published before.
 type Start struct {
 	// Since says that After is to be continued from, and that the client is told
-	// first whether that was possible. An After that is zero cannot be.
+	// whether that was possible. An After that is zero cannot be.
 	Since bool
 	After broker.Position
 
-	// Last is how many of the messages that were the newest when Join returned are
+	// Last is how many of the messages that were the newest when Subscribe returned are
 	// sent before those that came later.
 	Last int
 }
 
-// A Session is a Subscriber's stay in its channels.
+// A Subscription is a channel that a Subscriber is to hear from now on.
+type Subscription struct {
+	Channel string
+	Start
+
+	// Answer returns the frame that is sent ahead of the channel's first message; it may
+	// be empty. It reports false where it cannot express s, but should: the client is then
+	// closed with CloseUnrecovered. It is called once the broker has confirmed the
+	// channel, from a goroutine of the hub, and must not wait. A nil Answer says nothing.
+	Answer func(s Subscribed) (frame []byte, ok bool)
+}
+
+// ErrSubscribed means that a Session has the channel already, or is about to.
+var ErrSubscribed = errors.New("transport: the channel is subscribed already")
+
+// ErrLeft means that a Session has ended.
+var ErrLeft = errors.New("transport: the session has ended")
+
+// A Session is a Subscriber's stay in the hub. Its channels change while it lives: to
+// add and to remove one costs the same, however many it has. All methods may be called
+// concurrently.
 type Session interface {
-	// Heard notes that something came from the client just now.
-	Heard()
-	// Began returns the position behind which all messages of the first channel
-	// are sent, for a client that can remember it, should its connection be lost
-	// before the first message: Outset where there is none. It is zero where
-	// there is no history, and for Subscribers with Starts, who know where they
-	// began.
-	Began() broker.Position
+	// Subscribe adds channels, and returns one error per Subscription, in their order:
+	// nil once the broker has confirmed the channel, over a link that stands. From then on
+	// the Socket is sent every message of the channel. Where that has not happened when
+	// ctx ends, or the broker refuses, the channel is not subscribed; the others are.
+	// A channel that is subscribed already is ErrSubscribed and keeps its stay; an ended
+	// Session answers ErrLeft. Names are checked as [Client] says.
+	Subscribe(ctx context.Context, channels ...Subscription) []error
+
+	// Unsubscribe removes a channel. What was published before and has reached this node
+	// is still sent, then last, which may be empty, and nothing of the channel behind
+	// it. A channel that is not subscribed has only last sent.
+	Unsubscribe(channel string, last []byte)
+
+	// Say sends a frame of the protocol's own, behind the messages that this node has
+	// received before. It is never dropped to make room: a client that reads too slowly
+	// for it is closed. After Leave it is not sent.
+	Say(frame []byte)
+
+	// Touch notes that something came from the client just now.
+	Touch()
+
 	// Leave ends the Session. Nothing is sent to its Socket any more once
 	// what is under way is done. The Socket is not closed. Leaving again does
 	// nothing.
@@ -126,20 +157,21 @@ type Session interface {
 
 // An Encoding turns what a client hears into the bytes of one protocol, complete
 // and ready for the wire. The results are immutable and shared by many clients.
-// Encodings are compared with ==; a Transport has one value a Format.
+// Encodings are compared with ==; a Transport has one value per Format.
 type Encoding interface {
 	Message(m broker.Message) []byte
 	// Gap tells that messages may be missing here. It returns nothing where the
-	// protocol and format have no words for it; such clients are ended.
+	// protocol and format cannot express it; such clients are closed.
 	Gap(g Gap) []byte
-	// Subscribed tells whether a channel was continued from where the client
-	// asked. It returns nothing where the protocol and format have no words for it;
-	// such clients are ended where it was not.
-	Subscribed(s Subscribed) []byte
+}
+
+// A Control makes the frames that are one client's own. It is called by several
+// goroutines, and must not wait. Clients that need nothing of their own share one.
+type Control interface {
 	// Ping keeps the connection alive through whatever is in between.
 	Ping() []byte
-	// End says good-bye. It may be empty.
-	End(reason End) []byte
+	// Close is the closing frame. It may be empty.
+	Close(reason CloseReason) []byte
 }
 
 // A Gap is a place in a channel where messages may be missing.
@@ -152,16 +184,16 @@ type Gap struct {
 	From, To broker.Position
 }
 
-// A Subscribed is the answer to a Start with Since.
+// A Subscribed is what a Subscription's Answer tells.
 type Subscribed struct {
 	Channel   string
-	Recovered bool // everything after the Start's position follows
+	Recovered bool // everything after the Start's position follows; only where Since was asked
 
-	// Position is the place behind which everything follows: the Start's After,
-	// or, where the channel is not continued from there, where it ended when Join
-	// returned, or before; Outset in a channel without messages. So a client that
-	// remembers it and is cut off before anything else has come misses nothing. It is
-	// zero where there is no history.
+	// Position is the place behind which everything follows: the Start's After, the
+	// place before the first message that is replayed, or otherwise where the channel
+	// ended when it was subscribed; Outset in a channel without messages. So a client
+	// that remembers it and is cut off before anything else has come misses nothing. It
+	// is zero where there is no history.
 	Position broker.Position
 }
 
@@ -180,25 +212,25 @@ const (
 // were dropped because it does not read fast enough.
 const SlowClient broker.GapReason = "slow-client"
 
-// An End is a reason of the server's to end a connection.
-type End int
+// A CloseReason is why the server closes a connection.
+type CloseReason int
 
 const (
-	// EndShutdown: the server stops. The client may reconnect.
-	EndShutdown End = iota
-	// EndGap: messages may be missing, and the format cannot tell. The client
+	// CloseShutdown: the server stops. The client may reconnect.
+	CloseShutdown CloseReason = iota
+	// CloseGap: messages may be missing, and the format cannot express it. The client
 	// should reconnect; it has missed what came since its last message.
-	EndGap
-	// EndSlow: the client did not read fast enough. It may reconnect.
-	EndSlow
-	// EndIdle: the client has not answered pings. It may reconnect.
-	EndIdle
-	// EndUnrecovered: the client cannot be continued from where it asked, and
-	// the format cannot tell. It should reconnect without asking for that.
-	EndUnrecovered
-	// EndDenied: the broker does not allow the client's channel any more, or one
-	// of them, which the format cannot tell. It should not reconnect.
-	EndDenied
+	CloseGap
+	// CloseSlow: the client did not read fast enough. It may reconnect.
+	CloseSlow
+	// CloseIdle: the client has not answered pings. It may reconnect.
+	CloseIdle
+	// CloseUnrecovered: the client cannot be continued from where it asked, and
+	// the format cannot express it. It should reconnect without asking for that.
+	CloseUnrecovered
+	// CloseDenied: the broker does not allow the client's channel any more, or one
+	// of them, which the format cannot express. It should not reconnect.
+	CloseDenied
 )
 
 var registry = struct {

@@ -13,7 +13,6 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server/hub"
-	"github.com/pregon/pregon/transport"
 )
 
 // audience joins n clients, whose connections somebody reads.
@@ -37,7 +36,7 @@ func audience(b testing.TB, h *hub.Hub, n int) {
 		go func() { defer close(done); _, _ = io.Copy(io.Discard, peer) }()
 		s := sockets.New()
 		s.Attach(ours)
-		session, err := h.Join(context.Background(), transport.Subscriber{Socket: s, Encoding: e, Channels: []string{"c"}})
+		session, err := open(context.Background(), h, s, e, []string{"c"})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,7 +2,7 @@ package hub
 
 import (
 	"slices"
-	"sync/atomic"
+	"sync"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
@@ -15,22 +15,26 @@ const (
 	pendingBytes  = 1 << 20
 )
 
-// A catchup is a session that is fed one channel's messages from the history, by a
-// goroutine, until it is level with those who hear them live. Meanwhile the worker
-// keeps what comes. When the goroutine has read to the end it says up to where;
-// what the worker has kept of later messages follows, and from then on the session
-// is a member of its group: no seam, and nothing twice.
-//
-// All but session, place, answer, outside, over, anew and heard is the worker's own.
+// A catchup is a membership that does not hear what is live yet. Its worker keeps for
+// it what comes, until the broker has confirmed the channel, or where the client wants
+// messages of the history, until it is level: these are sent by a goroutine. When the
+// goroutine has read to the end it says up to where; what the worker has kept of later
+// messages follows, and from then on the session is a member of its group: no seam, and
+// nothing twice.
 type catchup struct {
-	session *session
-	place   int             // in the session's places
+	*membership
+	tell func(transport.Subscribed) (frame []byte, ok bool) // the Subscription's Answer
+
+	// What has a goroutine of its own uses the following:
 	answer  chan bool       // the worker's to level: true where there is nothing more to be read
 	outside uint64          // how many messages the channel had beside its history when it was marked last; the goroutine's own
-	over    atomic.Bool     // nothing more is to be sent by the goroutine
-	anew    bool            // nothing is missing behind the cut where an epoch begins; set ahead of level
+	anew    bool            // nothing is missing behind the cut where an epoch begins; set ahead of level and live
 	heard   broker.Position // the client has heard its epoch up to here, elsewhere; set ahead of level
 
+	mu   sync.Mutex
+	over bool // the goroutine sends nothing more
+
+	// The rest is the worker's own.
 	pending []frame
 	bytes   int
 	spilled bool // something came that is not in pending
@@ -42,15 +46,27 @@ type catchup struct {
 	gapped bool            // and nothing was sent since
 }
 
-func newCatchup(s *session, place int) *catchup {
-	c := &catchup{session: s, place: place, answer: make(chan bool, 1)}
-	if k := c.group().topic.track; k != nil {
+func newCatchup(m *membership) *catchup {
+	c := &catchup{membership: m, answer: make(chan bool, 1)}
+	if k := m.group.topic.track; k != nil {
 		c.outside = k.outsiders()
 	}
 	return c
 }
 
-func (c *catchup) group() *group { return c.session.places[c.place].group }
+// stop is called by the worker: when it returns, the goroutine has sent its last.
+func (c *catchup) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+}
+
+// stopped reports whether nobody wants what the goroutine reads any more.
+func (c *catchup) stopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
 
 // keep keeps frames for later.
 func (c *catchup) keep(frames []frame) {
@@ -90,27 +106,19 @@ func (c *catchup) rest(frames []frame) (rest []frame, beyond bool) {
 	return rest, beyond
 }
 
-// fallBehind takes s out of the members of g, to be fed from the history with what
+// fallBehind takes m out of the members of its group, to be fed from the history with what
 // frames were to bring. It reports false where that cannot be had there.
-func (w *worker) fallBehind(g *group, s *session, frames []frame) bool {
+func (w *worker) fallBehind(m *membership, frames []frame) bool {
 	if !w.options.CatchUp || slices.ContainsFunc(frames, func(f frame) bool { return f.position.IsZero() }) {
 		return false
 	}
-	i := s.place(g)
-	s.places[i].vacate()
-	c := newCatchup(s, i)
-	w.lag(c)
+	m.vacate()
+	c := newCatchup(m)
+	m.lag(c)
 	w.counts.caughtUp.Add(1)
 	from := origin{at: ahead(frames[0].position)}
-	s.hub.spawn(func() { s.hub.streamHistory(c, from) })
+	m.session.hub.spawn(func() { m.session.hub.streamHistory(c, from) })
 	return true
-}
-
-// lag begins to keep what comes for c.
-func (w *worker) lag(c *catchup) {
-	g := c.group()
-	c.session.places[c.place].behind = c
-	g.behind = append(g.behind, c)
 }
 
 // sendBehind does for those who are fed from the history what send does for the
@@ -146,7 +154,7 @@ func (w *worker) gapBehind(c *catchup, told frame) {
 
 // catchUp is called when the history was read up to cut for c.
 func (w *worker) catchUp(c *catchup, cut broker.Position) {
-	if c.session.places[c.place].behind != c {
+	if c.behind != c {
 		c.answer <- true // it has left
 		return
 	}
@@ -160,46 +168,75 @@ func (w *worker) catchUp(c *catchup, cut broker.Position) {
 	}
 	c.answer <- true
 	c.level, c.cut, c.told = true, cut, c.told || c.anew
+	w.sendRest(c, c.take())
+}
+
+// take returns what was kept.
+func (c *catchup) take() []frame {
 	pending := c.pending
 	c.pending, c.bytes = nil, 0
-	w.sendRest(c, pending)
+	return pending
+}
+
+// goLive makes the membership of c, whose client begins with what is live, a member,
+// once the broker has confirmed the channel: first comes answer, then what was kept.
+func (w *worker) goLive(c *catchup, answer frame) {
+	m := c.membership
+	if m.behind != c {
+		return // it has left
+	}
+	w.say(m.session, answer.bytes)
+	if c.spilled {
+		from := origin{at: answer.position, anew: c.anew}
+		m.session.hub.spawn(func() { m.session.hub.streamHistory(c, from) })
+		return
+	}
+	pending := c.take()
+	m.vacate()
+	m.admit()
+	w.sendFrames(m, pending)
 }
 
 // sendRest sends what of frames was not sent to c before, and makes it a member
 // once something beyond that has come. If that is of another epoch, c is told of a
 // gap: what the epoch of cut ended with may be lost, even if nobody here has heard it.
 func (w *worker) sendRest(c *catchup, frames []frame) {
-	g := c.group()
+	m := c.membership
 	rest, beyond := c.rest(frames)
 	if c.ends(rest) {
 		told := transport.Gap{Channel: c.channel(), Reason: transport.NewEpoch, From: c.cut}
-		w.sendGap(c.session, c.session.Encoding.Gap(told))
-		if c.session.places[c.place].behind != c {
-			return // it has no words for that, and is to go
+		w.sendGap(m.session, m.session.Encoding.Gap(told))
+		if m.behind != c {
+			return // its encoding cannot express that, and it is to go
 		}
 	}
 	if beyond {
-		c.session.places[c.place].vacate()
-		g.admit(c.session, c.place)
-	}
-	if !beyond {
+		m.vacate()
+		m.admit()
+	} else {
 		c.advance(rest)
 	}
 	c.gapped = c.gapped && len(rest) == 0
-	untold := slices.IndexFunc(rest, func(f frame) bool { return f.gap && len(f.bytes) == 0 })
+	w.sendFrames(m, rest)
+}
+
+// sendFrames sends frames to m alone. One that has no bytes stands for a gap that its
+// encoding cannot express.
+func (w *worker) sendFrames(m *membership, frames []frame) {
+	untold := slices.IndexFunc(frames, func(f frame) bool { return f.gap && len(f.bytes) == 0 })
 	if untold >= 0 {
-		rest = rest[:untold]
-		defer w.sendGap(c.session, nil)
+		frames = frames[:untold]
+		defer w.sendGap(m.session, nil)
 	}
-	for len(rest) > 0 {
-		joined, left := join(rest)
-		if !w.sendTo(g, c.session, joined, rest[:len(rest)-len(left)]) {
-			if later := c.session.places[c.place].behind; later != nil {
-				later.keep(left)
+	for len(frames) > 0 {
+		joined, left := join(frames)
+		if !w.sendTo(member{m.session.Socket, m}, joined, frames[:len(frames)-len(left)]) {
+			if m.behind != nil {
+				m.behind.keep(left)
 			}
 			return
 		}
-		rest = left
+		frames = left
 	}
 }
 

@@ -1,11 +1,8 @@
 package hub
 
 import (
-	"errors"
-
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
-	"github.com/pregon/pregon/transport/socket"
 )
 
 // denied ends channels that the broker has allowed and does not allow any more. Their
@@ -34,7 +31,7 @@ func (h *Hub) denied(channels []string) {
 // bar tells those who listen to g that its channel has ended.
 func (w *worker) bar(g *group, told frame) {
 	for i := len(g.members) - 1; i >= 0; i-- { // a member that is ended is taken out
-		w.barOne(g.members[i], told.bytes)
+		w.barOne(g.members[i].session, told.bytes)
 	}
 	for i := len(g.behind) - 1; i >= 0; i-- {
 		w.barOne(g.behind[i].session, told.bytes)
@@ -43,14 +40,9 @@ func (w *worker) bar(g *group, told frame) {
 
 // barOne tells s, and ends it where it has no other channel or no words for that.
 func (w *worker) barOne(s *session, told []byte) {
-	if len(told) > 0 {
-		if _, err := s.Socket.Send(&w.writer, socket.Batch{Frames: told}); errors.Is(err, socket.ErrSlow) {
-			w.disconnect(s)
-			return
-		}
-	}
-	if len(told) == 0 || len(s.places) == 1 {
+	w.say(s, told)
+	if only := s.memberships.next == nil; only || len(told) == 0 {
 		w.mute(s)
-		w.leaving.add(s, transport.EndDenied)
+		w.leaving.add(s, transport.CloseDenied)
 	}
 }

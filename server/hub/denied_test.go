@@ -33,7 +33,7 @@ func TestChannelDenied(t *testing.T) {
 		untold, other := join(t, h, &mute{}, false, "secret", "open"), join(t, h, &lines{}, false, "open")
 		deny.Store(true)
 		b.end <- &broker.GapError{Channels: []string{"secret", "unknown"}, Reason: broker.Denied}
-		ended := fmt.Sprintf("end %d\n", transport.EndDenied)
+		ended := fmt.Sprintf("end %d\n", transport.CloseDenied)
 		for _, c := range []struct {
 			name string
 			c    *client
@@ -45,7 +45,7 @@ func TestChannelDenied(t *testing.T) {
 		}
 		alone.leave()
 		untold.leave()
-		_, err := h.Join(context.Background(), transport.Subscriber{Socket: sockets.New(), Encoding: &lines{}, Channels: []string{"secret"}})
+		_, err := open(context.Background(), h, sockets.New(), &lines{}, []string{"secret"})
 		if !errors.Is(err, broker.ErrDenied) {
 			t.Errorf("joining a denied channel: error %v, want one that matches ErrDenied", err)
 		}

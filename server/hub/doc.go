@@ -84,9 +84,23 @@
 //
 // What cannot be had any more, and without a history whatever may be missing, is a
 // gap: each subscriber of the channel is told at that very place. Those whose
-// encoding has no words for it hear nothing more and are ended with
-// [transport.EndGap], a bounded number a second, so that they do not all come back
+// encoding cannot express it hear nothing more and are closed with
+// [transport.CloseGap], a bounded number per second, so that they do not all come back
 // at once.
+//
+// # Sessions and their channels
+//
+// A session is a client's stay in the hub, a membership its stay in one channel. Groups
+// point to memberships, which know where they stand there, and sessions string theirs on
+// a list: so a channel comes and goes at a cost that does not depend on how many others the
+// session has.
+//
+// A membership begins behind its group: the worker keeps for it what comes from the moment
+// at which the end of the channel was noted. Once the broker has confirmed the channel the
+// client is told where it begins, then gets what was kept, and hears what is live from then
+// on. So the answer to a client is ahead of the channel's first message, and nothing between
+// both is lost. What ends a stay goes through the same queue as the messages, and stands
+// behind the last of them.
 //
 // # Clients that are behind
 //
@@ -94,8 +108,7 @@
 // [Options.CatchUp] was too slow, is fed from the history by a goroutine of its own
 // until it is level. Its worker meanwhile keeps what comes, and joins both ends by
 // position: no seam, nothing twice. A session knows where it began, so that a client
-// which can remember that goes on from there even if it has heard nothing: each
-// channel's end is noted before the session can hear anything, and what was asked for
+// which can remember that goes on from there even if it has heard nothing, and what was asked for
 // ("the last ten") is counted from there, however much later it is read.
 //
 // # Concurrency

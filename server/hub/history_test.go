@@ -39,19 +39,17 @@ func withHistory(t *testing.T, o hub.Options, test func(t *testing.T, l *ledger,
 }
 
 // joinFrom joins the channel c where start says.
-func joinFrom(t *testing.T, h *hub.Hub, e transport.Encoding, group *socket.Group, start transport.Start) *client {
+func joinFrom(t *testing.T, h *hub.Hub, e answering, group *socket.Group, start transport.Start) *client {
 	t.Helper()
 	return joinAt(t, h, e, group, "c", start)
 }
 
-func joinAt(t *testing.T, h *hub.Hub, e transport.Encoding, group *socket.Group, channel string, start transport.Start) *client {
+func joinAt(t *testing.T, h *hub.Hub, e answering, group *socket.Group, channel string, start transport.Start) *client {
 	t.Helper()
 	ours, peer := net.Pipe()
 	s := group.New()
 	s.Attach(ours)
-	session, err := h.Join(context.Background(), transport.Subscriber{
-		Socket: s, Encoding: e, Channels: []string{channel}, Starts: []transport.Start{start},
-	})
+	session, err := open(context.Background(), h, s, e, []string{channel}, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +115,7 @@ func TestWhatCannotBeFilledIsTold(t *testing.T) {
 				if got := told.read(t, strings.Count(c.want, "\n")); got != c.want {
 					t.Errorf("got %q, want %q", got, c.want)
 				}
-				if got, want := untold.read(t, 1), fmt.Sprintf("end %d\n", transport.EndGap); got != want {
+				if got, want := untold.read(t, 1), fmt.Sprintf("end %d\n", transport.CloseGap); got != want {
 					t.Errorf("without words for a gap: got %q, want %q", got, want)
 				}
 			})
@@ -201,7 +199,7 @@ func TestContinue(t *testing.T) {
 			defer silent.leave()
 			rest := strings.TrimPrefix(c.want, "subscribed c true\n")
 			if strings.HasSuffix(c.want, "false\n") {
-				rest = fmt.Sprintf("end %d\n", transport.EndUnrecovered)
+				rest = fmt.Sprintf("end %d\n", transport.CloseUnrecovered)
 			}
 			if got := silent.read(t, strings.Count(rest, "\n")); got != rest {
 				t.Errorf("%s, without words: got %q, want %q", c.name, got, rest)
@@ -219,7 +217,7 @@ func TestContinue(t *testing.T) {
 // Whoever is fed from the history is told of what is in no history, or ended where
 // there are no words: while it is behind, and while it is ahead of the others.
 func TestGapReachesThoseWhoAreFed(t *testing.T) {
-	ended := fmt.Sprintf("end %d\n", transport.EndGap)
+	ended := fmt.Sprintf("end %d\n", transport.CloseGap)
 	t.Run("behind", func(t *testing.T) {
 		withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
 			first := l.say("c", "first", false)
@@ -405,7 +403,7 @@ func TestContinueAtALostEnd(t *testing.T) {
 				if got, want := told.read(t, 4), "subscribed c true\ngap c\nc next\nc last\n"; got != want {
 					t.Errorf("got %q, want %q", got, want)
 				}
-				if got, want := untold.read(t, 1), fmt.Sprintf("end %d\n", transport.EndGap); got != want {
+				if got, want := untold.read(t, 1), fmt.Sprintf("end %d\n", transport.CloseGap); got != want {
 					t.Errorf("without words for a gap: got %q, want %q", got, want)
 				}
 			})

@@ -142,7 +142,7 @@ func (h *Hub) spawn(task func()) {
 }
 
 // Drain refuses new sessions, delivers what was published before, and ends the
-// sessions there are with EndShutdown: Options.EndRate of them a second, or more
+// sessions there are with CloseShutdown: Options.EndRate of them a second, or more
 // where they would take longer than the given time, and all at once for 0. It
 // returns when the last has left, ctx ends, or the Hub is closed.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) {

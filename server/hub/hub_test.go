@@ -36,8 +36,10 @@ func (l *lines) Gap(g transport.Gap) []byte { return fmt.Appendf(nil, "gap %s\n"
 func (l *lines) Subscribed(s transport.Subscribed) []byte {
 	return fmt.Appendf(nil, "subscribed %s %v\n", s.Channel, s.Recovered)
 }
-func (l *lines) Ping() []byte                    { return []byte("ping\n") }
-func (l *lines) End(reason transport.End) []byte { return fmt.Appendf(nil, "end %d\n", reason) }
+func (l *lines) Ping() []byte { return []byte("ping\n") }
+func (l *lines) Close(reason transport.CloseReason) []byte {
+	return fmt.Appendf(nil, "end %d\n", reason)
+}
 
 // A client is one end of a pipe whose other end the hub sends to.
 type client struct {
@@ -58,12 +60,13 @@ func newHub(t *testing.T, b broker.Broker, o hub.Options) *hub.Hub {
 	return h
 }
 
-func join(t *testing.T, h *hub.Hub, e transport.Encoding, answers bool, channels ...string) *client {
+func join(t *testing.T, h *hub.Hub, e answering, answers bool, channels ...string) *client {
 	t.Helper()
 	ours, peer := net.Pipe()
 	s := sockets.New()
 	s.Attach(ours)
-	session, err := h.Join(context.Background(), transport.Subscriber{Socket: s, Encoding: e, Channels: channels, Answers: answers})
+	session, err := transport.Open(context.Background(), door{hub: h},
+		transport.Subscriber{Socket: s, Encoding: e, Control: e, AnswersPings: answers}, subscriptions(e, channels))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,10 +231,10 @@ func TestPings(t *testing.T) {
 		}
 		for range 10 {
 			time.Sleep(20 * time.Second)
-			answering.session.Heard()
+			answering.session.Touch()
 		}
 		silent.leave()
-		if got := <-heard; !strings.HasPrefix(got, "ping\nping\n") || !strings.HasSuffix(got, fmt.Sprintf("end %d\n", transport.EndIdle)) {
+		if got := <-heard; !strings.HasPrefix(got, "ping\nping\n") || !strings.HasSuffix(got, fmt.Sprintf("end %d\n", transport.CloseIdle)) {
 			t.Errorf("the silent client heard %q", got)
 		}
 		for _, c := range []*client{answering, stream} {
@@ -270,7 +273,7 @@ func TestDrain(t *testing.T) {
 		if first, last := ended[0], ended[len(ended)-1]; last-first < 8*time.Second || last > 12*time.Second {
 			t.Errorf("ended from %v to %v", first, last)
 		}
-		_, err := h.Join(context.Background(), transport.Subscriber{Socket: sockets.New(), Encoding: &lines{}, Channels: []string{"c"}})
+		_, err := open(context.Background(), h, sockets.New(), &lines{}, []string{"c"})
 		if !errors.Is(err, hub.ErrDraining) {
 			t.Error("join while draining:", err)
 		}

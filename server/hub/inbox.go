@@ -22,6 +22,10 @@ const (
 	gapped              // send frame to group, or end its members where it is nil
 	attach              // session is here
 	detach              // session has left
+	joined              // membership is here: keep what comes for it
+	live                // the broker has confirmed the channel of catchup: send frame, and let it hear
+	parted              // membership has left: send frame behind its last message
+	say                 // send frame to session
 	endOne              // end session for reason
 	endAll              // end every session, rate of them a second
 	barred              // send frame to group, which hears nothing more
@@ -38,13 +42,14 @@ type frame struct {
 // An entry is one thing for a worker to do. Entries are done in order, but for
 // messages of different groups.
 type entry struct {
-	kind    kind
-	group   *group
-	session *session
-	catchup *catchup
-	frame   frame
-	reason  transport.End
-	rate    float64
+	kind       kind
+	group      *group
+	session    *session
+	catchup    *catchup
+	membership *membership
+	frame      frame
+	reason     transport.CloseReason
+	rate       float64
 }
 
 // An inbox is the queue of a worker.

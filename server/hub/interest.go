@@ -152,7 +152,7 @@ func (h *Hub) absent(t *topic) {
 // step: a driver that fails at everything is not to be asked for each channel alone.
 func (h *Hub) add(feed broker.Feed, topics []*topic, refusals *int) error {
 	ctx, cancel := context.WithTimeout(h.ctx, attemptTimeout)
-	err := h.begin(ctx, topics)
+	err := h.noteEnds(ctx, topics)
 	if err == nil {
 		err = feed.Add(ctx, names(topics)...)
 	}
@@ -187,9 +187,9 @@ func concernsAll(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// begin notes where the history of topics ends before they are subscribed: what is
+// noteEnds notes where the history of topics ends before they are subscribed: what is
 // lost before the first message of a channel is seen from that.
-func (h *Hub) begin(ctx context.Context, topics []*topic) error {
+func (h *Hub) noteEnds(ctx context.Context, topics []*topic) error {
 	if h.history == nil {
 		return nil
 	}

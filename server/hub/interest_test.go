@@ -169,8 +169,7 @@ func TestRefused(t *testing.T) {
 		b.add = refuse
 		h := newHub(t, b, hub.Options{Workers: 1})
 		for range 3 {
-			_, err := h.Join(context.Background(), transport.Subscriber{
-				Socket: sockets.New(), Encoding: &lines{}, Channels: []string{"open", "secret"}})
+			_, err := open(context.Background(), h, sockets.New(), &lines{}, []string{"open", "secret"})
 			if !errors.Is(err, hub.ErrNotConfirmed) || !errors.Is(err, broker.ErrDenied) {
 				t.Error("refused with", err)
 			}
@@ -202,7 +201,7 @@ func TestCloseEndsConnections(t *testing.T) {
 			}
 			c.session.Leave()
 		}
-		_, err := h.Join(context.Background(), transport.Subscriber{Socket: sockets.New(), Encoding: &lines{}, Channels: []string{"c"}})
+		_, err := open(context.Background(), h, sockets.New(), &lines{}, []string{"c"})
 		if !errors.Is(err, hub.ErrDraining) {
 			t.Error("join after Close:", err)
 		}
@@ -254,7 +253,7 @@ func TestJoinWhileTheLinkIsDown(t *testing.T) {
 			s := sockets.New()
 			joined := make(chan error, 1)
 			go func() {
-				session, err := h.Join(ctx, transport.Subscriber{Socket: s, Encoding: &lines{}, Channels: []string{"c"}})
+				session, err := open(ctx, h, s, &lines{}, []string{"c"})
 				if err == nil {
 					session.Leave()
 				}
@@ -302,7 +301,7 @@ func TestOneBadChannel(t *testing.T) {
 					}
 					joins.Go(func() {
 						began := time.Now()
-						session, err := h.Join(context.Background(), transport.Subscriber{Socket: sockets.New(), Encoding: &lines{}, Channels: []string{channel}})
+						session, err := open(context.Background(), h, sockets.New(), &lines{}, []string{channel})
 						if err == nil {
 							session.Leave()
 						}
@@ -387,19 +386,20 @@ func TestJoinRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memory.New()
 		h := newHub(t, b, hub.Options{Workers: 1})
-		for name, sub := range map[string]transport.Subscriber{
-			"no channel":        {},
-			"an empty name":     {Channels: []string{"a", ""}},
-			"a reserved name":   {Channels: []string{"__pregon.heartbeat.x"}},
-			"a control":         {Channels: []string{"a\x00"}},
-			"the same twice":    {Channels: []string{"a", "b", "a"}},
-			"too few starts":    {Channels: []string{"a", "b"}, Starts: make([]transport.Start, 1)},
-			"a start without a": {Starts: make([]transport.Start, 1)},
+		for name, channels := range map[string][]string{
+			"an empty name":   {"a", ""},
+			"a reserved name": {"__pregon.heartbeat.x"},
+			"a control":       {"a\x00"},
 		} {
-			sub.Socket, sub.Encoding = sockets.New(), &lines{}
-			if _, err := h.Join(context.Background(), sub); !errors.Is(err, hub.ErrSubscriber) {
+			if _, err := open(context.Background(), h, sockets.New(), &lines{}, channels); !errors.Is(err, hub.ErrSubscriber) {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+		if _, err := open(context.Background(), h, sockets.New(), &lines{}, []string{"a", "b", "a"}); !errors.Is(err, transport.ErrSubscribed) {
+			t.Errorf("the same twice: %v", err)
+		}
+		if _, err := h.Join(context.Background(), transport.Subscriber{}); !errors.Is(err, hub.ErrSubscriber) {
+			t.Errorf("no socket: %v", err)
 		}
 		join(t, h, &lines{}, false, "a", "b").leave()
 		if n := h.Sessions(); n != 0 {

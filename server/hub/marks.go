@@ -216,7 +216,7 @@ func (k *track) outsiders() uint64 {
 // until c has it, though some were published before. So that c is not taken to have had
 // these if it goes away in between, they are marked again, behind page.
 func (h *Hub) markOvertaken(c *catchup, page broker.Page) error {
-	n := c.group().topic.track.outsiders()
+	n := c.group.topic.track.outsiders()
 	if n == c.outside || len(page.Messages) == 0 {
 		return nil
 	}

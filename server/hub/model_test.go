@@ -31,13 +31,14 @@ type listener struct {
 	ours     net.Conn
 	peer     net.Conn
 	channels []string
-	since    map[string]int // the first number that it must hear
+	since    map[string][]int // the first number that it must hear, in each of its stays in a channel
 	heard    bytes.Buffer
 }
 
 // Whatever joins, leaves, stalls, pings and deaths come between the messages:
-// whoever is joined hears each message of its channels once, in order, whole,
-// from the moment that Join returned to the moment that it left.
+// a client hears each message of its channels once, in order, whole, from the moment
+// that Subscribe returned to the moment that it unsubscribed or left, and nothing outside
+// its stays, each of which begins with an answer and ends with a last word.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := memory.New()
@@ -53,6 +54,7 @@ func TestModel(t *testing.T) {
 			"join":    m.join,
 			"publish": m.publish,
 			"read":    m.read,
+			"change":  m.change,
 			"leave":   m.leave,
 			"die":     m.die,
 		})
@@ -67,7 +69,7 @@ type model struct {
 	t         *rapid.T
 	hub       *hub.Hub
 	broker    broker.Broker
-	encoding  transport.Encoding
+	encoding  answering
 	sent      map[string]int // messages, by channel
 	listeners []*listener
 }
@@ -82,18 +84,45 @@ func (m *model) join(t *rapid.T) {
 	ours, peer := connection(t)
 	s := patient.New()
 	s.Attach(ours)
-	l := &listener{t: t, ours: s, peer: peer, since: map[string]int{}}
-	l.channels = rapid.SliceOfNDistinct(rapid.SampledFrom(channels), 1, 3, rapid.ID[string]).Draw(t, "channels")
-	session, err := m.hub.Join(context.Background(), transport.Subscriber{Socket: s, Encoding: m.encoding, Channels: slices.Clone(l.channels)})
+	l := &listener{t: t, ours: s, peer: peer, since: map[string][]int{}}
+	session, err := open(context.Background(), m.hub, s, m.encoding, nil)
 	if err != nil {
 		t.Fatal("join:", err)
 	}
 	s.Open()
 	l.session = session
-	for _, c := range l.channels {
-		l.since[c] = m.sent[c]
-	}
+	m.subscribe(l, rapid.SliceOfNDistinct(rapid.SampledFrom(channels), 1, 3, rapid.ID[string]).Draw(t, "channels")...)
 	m.listeners = append(m.listeners, l)
+}
+
+// subscribe begins a stay of l in each of names.
+func (m *model) subscribe(l *listener, names ...string) {
+	var subs []transport.Subscription
+	for _, name := range names {
+		subs = append(subs, transport.Subscription{Channel: name, Answer: func(s transport.Subscribed) ([]byte, bool) {
+			return fmt.Appendf(nil, "open %s\n", s.Channel), true
+		}})
+	}
+	for i, err := range l.session.Subscribe(context.Background(), subs...) {
+		if err != nil {
+			l.t.Fatal("subscribe:", err)
+		}
+		l.channels = append(l.channels, names[i])
+		l.since[names[i]] = append(l.since[names[i]], m.sent[names[i]])
+	}
+}
+
+// change begins or ends a stay of a client.
+func (m *model) change(t *rapid.T) {
+	l := m.listeners[m.pick(t)]
+	name := rapid.SampledFrom(channels).Draw(t, "channel")
+	i := slices.Index(l.channels, name)
+	if i < 0 {
+		m.subscribe(l, name)
+		return
+	}
+	l.channels = slices.Delete(l.channels, i, i+1)
+	l.session.Unsubscribe(name, fmt.Appendf(nil, "close %s\n", name))
 }
 
 func (m *model) publish(t *rapid.T) {
@@ -120,7 +149,8 @@ func (m *model) read(t *rapid.T) {
 func (m *model) owed(l *listener) int {
 	n := 0
 	for _, c := range l.channels {
-		n += (m.sent[c] - l.since[c]) * len("a 0 \n")
+		since := l.since[c]
+		n += (m.sent[c] - since[len(since)-1]) * len("a 0 \n")
 	}
 	return n - l.heard.Len()
 }
@@ -148,36 +178,77 @@ func (m *model) pick(t *rapid.T) int {
 func (m *model) finish(i int) {
 	l := m.listeners[i]
 	m.listeners = slices.Delete(m.listeners, i, i+1)
-	next := map[string]int{}
+	a := newAccount(l)
 	lines := bufio.NewReader(io.MultiReader(&l.heard, l.peer))
-	for l.behind(next, m.sent) {
+	for a.behind(m.sent) {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			m.t.Fatal("read:", err)
 		}
-		if line == "ping\n" {
-			continue
+		if wrong := a.note(line); wrong != "" {
+			m.t.Fatal(wrong)
 		}
-		var c string
-		var n int
-		if _, err := fmt.Sscanf(line, "%s %d", &c, &n); err != nil {
-			m.t.Fatalf("not a message: %.40q", line)
-		}
-		due, begun := next[c]
-		if !begun && n > l.since[c] || begun && n != due {
-			m.t.Fatalf("%s %d came, joined at %d, due is %d", c, n, l.since[c], due)
-		}
-		next[c] = n + 1
 	}
 	l.session.Leave()
 	_ = l.peer.Close()
 	_ = l.ours.Close()
 }
 
-// behind reports whether l has not heard all of its channels.
-func (l *listener) behind(next, sent map[string]int) bool {
-	for _, c := range l.channels {
-		if sent[c] > l.since[c] && next[c] < sent[c] {
+// An account is what a listener has heard of what it is owed.
+type account struct {
+	*listener
+	stays map[string]int  // that have begun
+	in    map[string]bool // a stay is under way
+	begun map[string]bool // and a message has come in it
+	next  map[string]int  // the number after the last that came
+}
+
+func newAccount(l *listener) *account {
+	return &account{l, map[string]int{}, map[string]bool{}, map[string]bool{}, map[string]int{}}
+}
+
+// note notes a line, and returns what is wrong with it.
+func (a *account) note(line string) string {
+	var c string
+	var n int
+	switch {
+	case line == "ping\n":
+		return ""
+	case strings.HasPrefix(line, "open "):
+		c = line[len("open ") : len(line)-1]
+		if a.in[c] {
+			return "a second answer in a stay in " + c
+		}
+		a.in[c], a.begun[c] = true, false
+		a.stays[c]++
+		return ""
+	case strings.HasPrefix(line, "close "):
+		c = line[len("close ") : len(line)-1]
+		if !a.in[c] {
+			return "the last word without a stay in " + c
+		}
+		a.in[c] = false
+		return ""
+	}
+	if _, err := fmt.Sscanf(line, "%s %d", &c, &n); err != nil {
+		return fmt.Sprintf("not a message: %.40q", line)
+	}
+	if !a.in[c] {
+		return fmt.Sprintf("%s %d came outside of a stay", c, n)
+	}
+	since, due := a.since[c][a.stays[c]-1], a.next[c]
+	if a.begun[c] && n != due || !a.begun[c] && (n > since || n < due) {
+		return fmt.Sprintf("%s %d came, subscribed at %d, due is %d", c, n, since, due)
+	}
+	a.begun[c], a.next[c] = true, n+1
+	return ""
+}
+
+// behind reports whether the listener has not heard all of its channels.
+func (a *account) behind(sent map[string]int) bool {
+	for _, c := range a.channels {
+		since := a.since[c]
+		if last := since[len(since)-1]; sent[c] > last && (a.stays[c] < len(since) || a.next[c] < sent[c]) {
 			return true
 		}
 	}

@@ -74,24 +74,18 @@ func ahead(p broker.Position) broker.Position {
 	return broker.Position{Epoch: p.Epoch, Seq: p.Seq - 1}
 }
 
-// origins notes where the ends of topics are. To be called before messages can reach
-// the session: what was delivered by then does not count. The function that it returns
-// is called when the broker has confirmed the topics, and says where the session
-// begins in each: everything behind that reaches it or is in the history.
-func (h *Hub) origins(topics []*topic) (confirmed func() []origin) {
-	origins, known := make([]origin, len(topics)), make([]bool, len(topics))
-	if h.history == nil {
-		return func() []origin { return origins }
+// begin tells the worker of c to keep what comes, and notes where the channel ends at that
+// very moment: everything behind that is kept. The function that it returns is called when
+// the broker has confirmed the channel, and says where the session begins.
+func (h *Hub) begin(c *catchup) (confirmed func() origin) {
+	join := func() { c.session.worker.post(entry{kind: joined, membership: c.membership}) }
+	k := c.group.topic.track
+	if k == nil {
+		join()
+		return func() origin { return origin{} }
 	}
-	for i, t := range topics {
-		origins[i], known[i] = t.track.origin()
+	if o, known := k.enter(join); known {
+		return func() origin { return o }
 	}
-	return func() []origin {
-		for i, t := range topics {
-			if !known[i] {
-				origins[i] = t.track.beginning()
-			}
-		}
-		return origins
-	}
+	return k.beginning
 }

@@ -133,7 +133,7 @@ func TestCatchUpOfSeveralChannels(t *testing.T) {
 				ours, peer := net.Pipe()
 				s := small.New()
 				s.Attach(ours)
-				session, err := h.Join(context.Background(), transport.Subscriber{Socket: s, Encoding: &lines{}, Channels: []string{"a", "b"}})
+				session, err := open(context.Background(), h, s, &lines{}, []string{"a", "b"})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -21,11 +21,11 @@ type pace struct {
 // A departure is a session that is to be ended.
 type departure struct {
 	session *session
-	reason  transport.End
+	reason  transport.CloseReason
 }
 
 // add has s ended when its turn comes. A session is added once.
-func (p *pace) add(s *session, reason transport.End) {
+func (p *pace) add(s *session, reason transport.CloseReason) {
 	if s.ending {
 		return
 	}
@@ -38,7 +38,7 @@ func (p *pace) add(s *session, reason transport.End) {
 }
 
 // step ends those whose turn it is.
-func (p *pace) step(end func(*session, transport.End)) {
+func (p *pace) step(end func(*session, transport.CloseReason)) {
 	now := time.Now()
 	p.credit += p.rate * now.Sub(p.counted).Seconds()
 	p.counted = now

@@ -23,12 +23,12 @@ const outsetMessages = 1000
 func (h *Hub) resume(c *catchup, start transport.Start, o origin) {
 	switch {
 	case !start.Since:
-		h.sendLast(c, start.Last, o)
+		h.sendLast(c, start.Last, o, func(from origin) bool { return h.answer(c, h.cursor(from), false) })
 	case start.After == transport.Outset:
 		// It is not recovered: nothing proves that no message has come and gone
 		// since, and the history with it.
 		if h.answer(c, transport.Outset, false) {
-			h.sendLast(c, outsetMessages, o)
+			h.sendLast(c, outsetMessages, o, func(origin) bool { return true })
 		}
 	default:
 		h.resumeSince(c, start.After, o)
@@ -71,15 +71,23 @@ func (h *Hub) cursor(o origin) broker.Position {
 // answer tells c's client whether it is recovered, and behind which position
 // everything follows. It returns false where nothing more is to be sent.
 func (h *Hub) answer(c *catchup, at broker.Position, recovered bool) bool {
-	told := c.session.Encoding.Subscribed(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
-	if len(told) == 0 && !recovered {
-		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndUnrecovered})
-		return false
-	}
-	return len(told) == 0 || c.send(h.ctx, told, 0)
+	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
+	return ok && (len(told) == 0 || c.send(h.ctx, told, 0))
 }
 
-func (c *catchup) channel() string { return c.group().topic.name }
+// said returns what c's client is told of s. Where it should be told and cannot be, it is
+// closed.
+func (c *catchup) said(s transport.Subscribed) (told []byte, ok bool) {
+	if c.tell == nil {
+		return nil, true
+	}
+	if told, ok = c.tell(s); !ok {
+		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseUnrecovered})
+	}
+	return told, ok
+}
+
+func (c *catchup) channel() string { return c.group.topic.name }
 
 // A verdict says how a client can continue.
 type verdict struct {
@@ -124,8 +132,8 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (v verdict, err err
 // awaitSettled waits until it is known what a lost link has cost the channel of c, or c
 // has gone.
 func (h *Hub) awaitSettled(c *catchup) {
-	k := c.group().topic.track
-	for k.isUnsettled() && !c.over.Load() && h.sleep(jitter(minBackoff)) {
+	k := c.group.topic.track
+	for k.isUnsettled() && !c.stopped() && h.sleep(jitter(minBackoff)) {
 	}
 }
 
@@ -136,7 +144,7 @@ func (h *Hub) patiently(c *catchup, read func() error) error {
 	for began, backoff := time.Now(), minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		gone := false
 		err := h.inTurn(func() error {
-			if gone = c.over.Load(); gone {
+			if gone = c.stopped(); gone {
 				return nil
 			}
 			return read()
@@ -150,10 +158,13 @@ func (h *Hub) patiently(c *catchup, read func() error) error {
 	}
 }
 
-// sendLast sends the newest n messages that there were at o, and goes on from there.
-func (h *Hub) sendLast(c *catchup, n int, o origin) {
+// sendLast sends the newest n messages that there were at o, and goes on from there. Ahead
+// of them it calls begin with the place before the first, and stops where that returns false.
+func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool) {
 	if h.history == nil || o.at.IsZero() {
-		h.streamHistory(c, o)
+		if begin(o) {
+			h.streamHistory(c, o)
+		}
 		return
 	}
 	page, err := broker.LastPage(n, func(q broker.Query) (broker.Page, error) {
@@ -162,17 +173,23 @@ func (h *Hub) sendLast(c *catchup, n int, o origin) {
 		}
 		return h.readPatiently(c, q)
 	})
+	from := o
+	if err == nil && len(page.Messages) > 0 {
+		from = origin{at: ahead(page.Messages[0].Position)}
+	}
 	switch {
+	case !begin(from):
+		return
 	case err != nil:
 		h.lose(c, o)
 		return
-	case len(page.Messages) > 0:
-		from, ok := h.sendPage(c, origin{at: ahead(page.Messages[0].Position)}, page)
+	case from != o:
+		sent, ok := h.sendPage(c, from, page)
 		if !ok {
 			return
 		}
-		if from.at != o.at {
-			o = from
+		if sent.at != o.at {
+			o = sent
 		}
 	}
 	h.streamHistory(c, o)
@@ -220,7 +237,7 @@ func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok 
 	if o.misses(page) {
 		tell(gapBefore(channel, o.message(), page.Messages))
 		if o.anew = true; len(page.Messages) == 0 {
-			t := c.group().topic
+			t := c.group.topic
 			h.fillAll(mark([]*topic{t}), transport.NotRetained) // the others have not seen that
 		}
 	}
@@ -240,7 +257,7 @@ func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok 
 		o = origin{at: p}
 	}
 	if !ok {
-		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
+		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
 		return o, false
 	}
 	return o, len(frames) == 0 || c.send(h.ctx, frames, len(page.Messages))
@@ -265,7 +282,7 @@ func (h *Hub) goLive(c *catchup, o origin) {
 func (h *Hub) tellLoss(c *catchup, o origin) bool {
 	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: o.message()})
 	if len(told) == 0 {
-		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.EndGap})
+		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
 		return false
 	}
 	return c.send(h.ctx, told, 0)
@@ -290,15 +307,23 @@ func (h *Hub) caughtUp(c *catchup, o origin) bool {
 // it is still there, and still to be fed.
 func (c *catchup) send(ctx context.Context, frames []byte, messages int) bool {
 	for {
-		if c.over.Load() {
-			return false
-		}
-		_, err := c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: frames, Messages: messages})
-		if !errors.Is(err, socket.ErrSlow) {
-			return err == nil
+		there, err := c.trySend(frames, messages)
+		if !there || !errors.Is(err, socket.ErrSlow) {
+			return there && err == nil
 		}
 		if c.session.Socket.AwaitEmpty(ctx) != nil {
 			return false
 		}
 	}
+}
+
+// trySend sends frames unless c is stopped.
+func (c *catchup) trySend(frames []byte, messages int) (there bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return false, nil
+	}
+	_, err = c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: frames, Messages: messages})
+	return true, err
 }

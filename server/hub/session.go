@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,27 +18,16 @@ type session struct {
 	hub    *Hub
 	worker *worker
 	heard  atomic.Int64 // seconds since 1970
-	left   bool         // guarded by the hub's lock
-	began  broker.Position
 
-	places []place // its groups; the indexes are the worker's own
+	// Guarded by the hub's lock:
+	left  bool
+	stays stays
 
 	// The worker's own:
-	slot   int  // in the worker's wheel
-	index  int  // in that slot
-	ending bool // the worker has ended it or is about to
-}
-
-// A place is where a group's members hold a session.
-type place struct {
-	group  *group
-	index  int      // in its members; negative for none
-	behind *catchup // nil where it hears what is live
-}
-
-// place returns where s holds g.
-func (s *session) place(g *group) int {
-	return slices.IndexFunc(s.places, func(p place) bool { return p.group == g })
+	memberships *membership // the first of a list
+	slot        int         // in the worker's wheel
+	index       int         // in that slot
+	ending      bool        // the worker has closed it or is about to
 }
 
 // ErrSubscriber means that a Transport asks for what no client can have: see the
@@ -47,159 +35,105 @@ func (s *session) place(g *group) int {
 var ErrSubscriber = errors.New("hub: not a subscriber")
 
 // Join is what [transport.Client].Join does, for package node.
-func (h *Hub) Join(ctx context.Context, sub transport.Subscriber) (transport.Session, error) {
-	if err := check(sub); err != nil {
-		return nil, err
+func (h *Hub) Join(_ context.Context, sub transport.Subscriber) (transport.Session, error) {
+	if sub.Socket == nil || sub.Encoding == nil || sub.Control == nil {
+		return nil, fmt.Errorf("%w: it lacks a Socket, an Encoding or a Control", ErrSubscriber)
 	}
-	s, topics, err := h.enter(sub)
-	if err != nil {
-		return nil, err
+	h.mu.Lock()
+	if h.draining {
+		h.mu.Unlock()
+		return nil, ErrDraining
 	}
-	catchups := s.start(sub.Starts)
-	confirmed := h.origins(topics)
-	// From here on the worker has it: what comes between the broker's
-	// confirmation and our return is not lost.
+	s := &session{Subscriber: sub, hub: h, worker: h.workers[h.joined%len(h.workers)]}
+	h.joined++
+	h.sessions++
+	h.mu.Unlock()
+	s.Touch()
 	if !s.worker.post(entry{kind: attach, session: s}) {
 		s.Leave()
 		return nil, ErrDraining
 	}
-	if err := h.confirmed(ctx, topics); err != nil {
-		s.Leave()
-		return nil, err
-	}
-	origins := confirmed()
-	if sub.Starts == nil {
-		s.began = h.cursor(origins[0])
-	}
-	for i, c := range catchups {
-		h.spawn(func() { h.resume(c, sub.Starts[i], origins[i]) })
-	}
 	return s, nil
 }
 
-// check refuses channels that no client may hear, or that would be heard twice. The
-// error has no name in it.
-func check(sub transport.Subscriber) error {
-	if len(sub.Channels) == 0 {
-		return fmt.Errorf("%w: no channel", ErrSubscriber)
-	}
-	if sub.Starts != nil && len(sub.Starts) != len(sub.Channels) {
-		return fmt.Errorf("%w: %d starts for %d channels", ErrSubscriber, len(sub.Starts), len(sub.Channels))
-	}
-	seen := make(map[string]struct{}, len(sub.Channels))
-	for _, name := range sub.Channels {
-		if err := broker.CheckChannel(name); err != nil {
-			return fmt.Errorf("%w: %w", ErrSubscriber, err)
-		}
-		seen[name] = struct{}{}
-	}
-	if len(seen) < len(sub.Channels) {
-		return fmt.Errorf("%w: a channel is named twice", ErrSubscriber)
-	}
-	return nil
-}
-
-// Began implements transport.Session.
-func (s *session) Began() broker.Position { return s.began }
-
-// enter makes the session known to all but its worker.
-func (h *Hub) enter(sub transport.Subscriber) (*session, []*topic, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.draining {
-		return nil, nil, ErrDraining
-	}
-	w := h.workers[h.joined%len(h.workers)]
-	h.joined++
-	h.sessions++
-	s := &session{Subscriber: sub, hub: h, worker: w, places: make([]place, len(sub.Channels))}
-	s.Heard()
-	topics := make([]*topic, len(sub.Channels))
-	for i, name := range sub.Channels {
-		topics[i] = h.topic(name)
-		h.acquire(topics[i])
-		s.places[i].group = topics[i].group(w, sub.Encoding)
-	}
-	s.Channels, s.Starts = nil, nil // not needed any more, and parts of a whole request
-	return s, topics, nil
-}
-
-// start gives s a catchup for each place that does not begin with what is live. They
-// are by place.
-func (s *session) start(starts []transport.Start) map[int]*catchup {
-	catchups := map[int]*catchup{}
-	for i, start := range starts {
-		if start == (transport.Start{}) {
+// Subscribe implements transport.Session.
+func (s *session) Subscribe(ctx context.Context, subs ...transport.Subscription) []error {
+	errs := make([]error, len(subs))
+	joinings := make([]joining, 0, len(subs))
+	topics := make([]*topic, 0, len(subs))
+	for i, sub := range subs {
+		m, err := s.enter(sub.Channel)
+		if err != nil {
+			errs[i] = err
 			continue
 		}
-		s.places[i].index = gone
-		s.places[i].behind = newCatchup(s, i)
-		catchups[i] = s.places[i].behind
+		joinings = append(joinings, s.hub.prepare(m, sub, &errs[i]))
+		topics = append(topics, m.group.topic)
 	}
-	return catchups
+	for i, err := range s.hub.confirmed(ctx, topics) {
+		*joinings[i].err = err
+		joinings[i].end(err)
+	}
+	return errs
 }
 
-// confirmed returns when the feed carries topics over a link that stands, or with the
-// reason why it does not. That a topic was confirmed once is not enough: the link may
-// have been lost since, and the feed be restoring it. So the feed is asked again for
-// what it carries, which costs the broker nothing while the link stands. The caller
-// has acquired the topics, so nobody removes them meanwhile.
-func (h *Hub) confirmed(ctx context.Context, topics []*topic) error {
-	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		for _, t := range topics {
-			if err := h.await(ctx, t); err != nil {
-				return err
-			}
-		}
-		err := h.current().Add(ctx, names(topics)...)
-		switch {
-		case err == nil:
-			return nil
-		case h.ctx.Err() != nil:
-			return ErrDraining
-		case errors.Is(err, broker.ErrDenied), !wait(ctx, jitter(backoff)):
-			return fmt.Errorf("%w: %w", ErrNotConfirmed, err)
-		}
+// enter makes a membership that is known to all but the session's worker.
+func (s *session) enter(channel string) (*membership, error) {
+	if err := broker.CheckChannel(channel); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSubscriber, err)
 	}
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case s.left:
+		return nil, transport.ErrLeft
+	case h.draining:
+		return nil, ErrDraining
+	case s.stays.of(channel) != nil:
+		return nil, transport.ErrSubscribed
+	}
+	t := h.topic(channel)
+	h.acquire(t)
+	m := &membership{session: s, group: t.group(s.worker, s.Encoding), index: gone}
+	s.stays.add(m)
+	return m, nil
 }
 
-// wait reports whether ctx is still there after d.
-func wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
+// Unsubscribe implements transport.Session.
+func (s *session) Unsubscribe(channel string, last []byte) {
+	h := s.hub
+	h.mu.RLock()
+	m := s.stays.of(channel)
+	h.mu.RUnlock()
+	if m == nil || !h.part(m) {
+		s.Say(last)
+		return
+	}
+	s.worker.post(entry{kind: parted, membership: m, frame: frame{bytes: last}})
+}
+
+// part takes m out of what the hub knows, and reports whether it was there.
+func (h *Hub) part(m *membership) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !m.session.stays.remove(m) {
 		return false
 	}
+	m.group.drop()
+	h.release(m.group.topic)
+	return true
 }
 
-// await returns when the broker has confirmed t, or with the reason why it does not.
-func (h *Hub) await(ctx context.Context, t *topic) error {
-	h.mu.RLock()
-	confirmed := t.confirmed
-	h.mu.RUnlock()
-	select {
-	case <-confirmed.done:
-		if confirmed.err != nil {
-			return fmt.Errorf("%w: %w", ErrNotConfirmed, confirmed.err)
-		}
-		return nil
-	case <-h.ctx.Done():
-		return ErrDraining
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrNotConfirmed, ctx.Err())
+// Say implements transport.Session.
+func (s *session) Say(said []byte) {
+	if len(said) > 0 {
+		s.worker.post(entry{kind: say, session: s, frame: frame{bytes: said}})
 	}
 }
 
-// current returns the feed that carries the topics.
-func (h *Hub) current() broker.Feed {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.feed
-}
-
-// Heard implements transport.Session.
-func (s *session) Heard() { s.heard.Store(time.Now().Unix()) }
+// Touch implements transport.Session.
+func (s *session) Touch() { s.heard.Store(time.Now().Unix()) }
 
 // Leave implements transport.Session.
 func (s *session) Leave() {
@@ -216,11 +150,11 @@ func (h *Hub) leave(s *session) bool {
 		return false
 	}
 	s.left = true
-	for i := range s.places { // not by value: the index is the worker's
-		g := s.places[i].group
-		g.drop()
-		h.release(g.topic)
+	for m := range s.stays.all() {
+		m.group.drop()
+		h.release(m.group.topic)
 	}
+	s.stays = stays{}
 	if h.sessions--; h.sessions == 0 && h.draining {
 		close(h.empty)
 	}

@@ -53,8 +53,8 @@ type group struct {
 	dropped  []byte // the gap in place of what is dropped; nil where nothing may be
 
 	// The rest is the worker's own.
-	members []*session
-	behind  []*catchup // those who are fed from the history
+	members []member
+	behind  []*catchup // those who do not hear what is live yet
 	frames  []frame    // that wait to be joined and sent
 	dirty   bool       // it is among the worker's groups with frames
 }

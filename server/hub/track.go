@@ -57,11 +57,12 @@ func (k *track) begin(newest broker.Position) {
 	k.marked, k.markedAt, k.unsettled = false, broker.Position{}, ""
 }
 
-// origin returns where a client that comes now begins, and false where that is not
-// known yet.
-func (k *track) origin() (o origin, known bool) {
+// enter calls join, which must not wait, at a moment when nothing is being delivered. It
+// returns where the channel ends at that moment, and false where that is not known yet.
+func (k *track) enter(join func()) (o origin, known bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	join()
 	return origin{at: k.last, anew: k.anew()}, k.begun
 }
 

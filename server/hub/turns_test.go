@@ -134,7 +134,7 @@ func TestShortNewest(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 		defer cancel()
-		_, err := h.Join(ctx, transport.Subscriber{Socket: sockets.New(), Encoding: &lines{}, Channels: []string{"new"}})
+		_, err := open(ctx, h, sockets.New(), &lines{}, []string{"new"})
 		if !errors.Is(err, hub.ErrNotConfirmed) {
 			t.Errorf("a new channel: %v", err)
 		}

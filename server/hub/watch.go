@@ -26,7 +26,7 @@ func (h *Hub) Watch(ctx context.Context, channel string) (news <-chan struct{}, 
 		delete(t.watchers, signal)
 		h.release(t)
 	}
-	if err := h.confirmed(ctx, []*topic{t}); err != nil {
+	if err := h.confirmed(ctx, []*topic{t})[0]; err != nil {
 		stop()
 		return nil, nil, err
 	}

@@ -113,15 +113,28 @@ func (w *worker) do(e *entry) {
 	case barred:
 		w.flush(e.group)
 		w.bar(e.group, e.frame)
+	case joined:
+		w.flush(e.membership.group)
+		w.join(e.membership)
+	case live:
+		w.flush(e.catchup.group)
+		w.goLive(e.catchup, e.frame)
 	case level:
-		w.flush(e.catchup.group())
+		w.flush(e.catchup.group)
 		w.catchUp(e.catchup, e.frame.position)
+	case parted:
+		w.flush(e.membership.group)
+		w.part(e.membership)
+		w.say(e.membership.session, e.frame.bytes)
+	case say:
+		w.flushFor(e.session)
+		w.say(e.session, e.frame.bytes)
 	case endOne:
 		w.flushFor(e.session)
 		w.mute(e.session)
+		e.session.ending = true
 		w.end(e.session, e.reason)
 	case attach:
-		w.flushFor(e.session)
 		w.attach(e.session)
 	case detach:
 		w.detach(e.session)
@@ -181,8 +194,8 @@ func (w *worker) flush(g *group) {
 
 // flushFor sends all frames of the groups of s.
 func (w *worker) flushFor(s *session) {
-	for i := range s.places {
-		w.flush(s.places[i].group)
+	for m := s.memberships; m != nil; m = m.next {
+		w.flush(m.group)
 	}
 }
 
@@ -220,25 +233,25 @@ func join(frames []frame) (joined []byte, rest []frame) {
 // send sends frames, which joined is made of, to every member of g.
 func (w *worker) send(g *group, joined []byte, frames []frame) {
 	for i := len(g.members) - 1; i >= 0; i-- { // a member that falls behind is taken out
-		w.sendTo(g, g.members[i], joined, frames)
+		w.sendTo(g.members[i], joined, frames)
 	}
 	if len(g.behind) > 0 {
 		w.sendBehind(g, frames)
 	}
 }
 
-// sendTo sends frames, which joined is made of, to s. It reports false where s is too
+// sendTo sends frames, which joined is made of, to m. It reports false where m is too
 // slow for them.
-func (w *worker) sendTo(g *group, s *session, joined []byte, frames []frame) bool {
-	dropped, err := s.Socket.Send(&w.writer, socket.Batch{Frames: joined, Messages: len(frames), Gap: g.dropped})
+func (w *worker) sendTo(m member, joined []byte, frames []frame) bool {
+	dropped, err := m.socket.Send(&w.writer, socket.Batch{Frames: joined, Messages: len(frames), Gap: m.group.dropped})
 	if dropped > 0 {
 		w.counts.dropped.Add(uint64(dropped))
 	}
 	if !errors.Is(err, socket.ErrSlow) {
 		return true
 	}
-	if !w.fallBehind(g, s, frames) {
-		w.disconnect(s)
+	if !w.fallBehind(m.membership, frames) {
+		w.disconnect(m.session)
 	}
 	return false
 }
@@ -247,29 +260,35 @@ func (w *worker) sendTo(g *group, s *session, joined []byte, frames []frame) boo
 func (w *worker) disconnect(s *session) {
 	w.counts.disconnected.Add(1)
 	s.hub.log.Info("hub: a client does not read fast enough, disconnecting it")
-	s.Socket.Cut(s.Encoding.End(transport.EndSlow))
+	s.Socket.Cut(s.Control.Close(transport.CloseSlow))
 }
 
 // gap tells those who listen to g that messages may be missing, or ends them.
 func (w *worker) gap(g *group, told frame) {
 	for i := len(g.members) - 1; i >= 0; i-- { // a member that is ended is taken out
-		w.sendGap(g.members[i], told.bytes)
+		w.sendGap(g.members[i].session, told.bytes)
 	}
 	for i := len(g.behind) - 1; i >= 0; i-- {
 		w.gapBehind(g.behind[i], told)
 	}
 }
 
-// sendGap tells s of a gap, or ends it where it has no words for that. It fits, or s
-// goes: it must not miss that.
+// sendGap tells s of a gap, or closes it where its encoding cannot express that.
 func (w *worker) sendGap(s *session, told []byte) {
 	if len(told) == 0 {
 		w.mute(s)
-		w.leaving.add(s, transport.EndGap)
+		w.leaving.add(s, transport.CloseGap)
 		return
 	}
-	_, err := s.Socket.Send(&w.writer, socket.Batch{Frames: told})
-	if errors.Is(err, socket.ErrSlow) {
+	w.say(s, told)
+}
+
+// say sends one frame to s, or disconnects it: it must not miss the frame.
+func (w *worker) say(s *session, said []byte) {
+	if len(said) == 0 {
+		return
+	}
+	if _, err := s.Socket.Send(&w.writer, socket.Batch{Frames: said}); errors.Is(err, socket.ErrSlow) {
 		w.disconnect(s)
 	}
 }
@@ -280,14 +299,14 @@ func (w *worker) endAll(rate float64) {
 	w.closing = true
 	w.leaving.rate = max(w.leaving.rate, rate)
 	for s := range w.wheel.all() {
-		w.leaving.add(s, transport.EndShutdown)
+		w.leaving.add(s, transport.CloseShutdown)
 	}
 }
 
 // end ends s, unless it has left meanwhile.
-func (w *worker) end(s *session, reason transport.End) {
+func (w *worker) end(s *session, reason transport.CloseReason) {
 	if s.slot != gone {
-		s.Socket.End(s.Encoding.End(reason))
+		s.Socket.End(s.Control.Close(reason))
 	}
 }
 
@@ -296,71 +315,50 @@ func (w *worker) end(s *session, reason transport.End) {
 func (w *worker) ping(now time.Time) {
 	silent := now.Add(-w.options.PongTimeout).Unix()
 	for _, s := range w.wheel.turn() {
-		if s.Answers && s.heard.Load() < silent {
-			s.Socket.Cut(s.Encoding.End(transport.EndIdle))
+		if s.AnswersPings && s.heard.Load() < silent {
+			s.Socket.Cut(s.Control.Close(transport.CloseIdle))
 			continue
 		}
 		// An error means that the connection is ending already.
-		_ = s.Socket.Control(&w.writer, s.Encoding.Ping())
+		_ = s.Socket.Control(&w.writer, s.Control.Ping())
 	}
 }
 
-// attach begins to send to s.
+// attach begins to keep the connection of s alive.
 func (w *worker) attach(s *session) {
 	w.wheel.add(s)
-	for i := range s.places {
-		if c := s.places[i].behind; c != nil {
-			w.lag(c)
-		} else {
-			s.places[i].group.admit(s, i)
-		}
-	}
 	if w.closing {
-		w.leaving.add(s, transport.EndShutdown)
+		w.leaving.add(s, transport.CloseShutdown)
 	}
 }
 
 // detach forgets s.
 func (w *worker) detach(s *session) {
 	w.wheel.remove(s)
-	w.mute(s)
+	for s.memberships != nil {
+		w.part(s.memberships)
+	}
+}
+
+// join begins to keep what comes for m, unless it or its session has left before.
+func (w *worker) join(m *membership) {
+	if m.left || m.session.slot == gone || m.session.ending {
+		return
+	}
+	m.link()
+	m.lag(m.behind)
+}
+
+// part forgets m.
+func (w *worker) part(m *membership) {
+	m.left = true
+	m.vacate()
+	m.unlink()
 }
 
 // mute stops sending messages to s. Muting again does nothing.
 func (w *worker) mute(s *session) {
-	for i := range s.places {
-		s.places[i].vacate()
+	for m := s.memberships; m != nil; m = m.next {
+		m.vacate()
 	}
-}
-
-// admit makes s, at place i, a member of g.
-func (g *group) admit(s *session, i int) {
-	s.places[i].index = len(g.members)
-	g.members = append(g.members, s)
-}
-
-// vacate takes the session at p out of its group: the last member takes its
-// place.
-func (p *place) vacate() {
-	if c := p.behind; c != nil {
-		c.over.Store(true)
-		p.group.behind = slices.DeleteFunc(p.group.behind, func(other *catchup) bool { return other == c })
-		p.behind = nil
-		return
-	}
-	if p.index < 0 {
-		return
-	}
-	members := p.group.members
-	last := len(members) - 1
-	moved := members[last]
-	members[p.index] = moved
-	members[last] = nil
-	p.group.members = members[:last]
-	for i := range moved.places {
-		if moved.places[i].group == p.group {
-			moved.places[i].index = p.index
-		}
-	}
-	p.index = -1
 }

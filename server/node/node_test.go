@@ -13,6 +13,7 @@ import (
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,6 +29,16 @@ func start(t testing.TB, b broker.Broker) *node.Node {
 	return node.New(b, h, 8)
 }
 
+// subscribe returns why c may not subscribe a channel.
+func subscribe(ctx context.Context, c transport.Client, channel string) error {
+	session, err := c.Join(ctx, transport.Subscriber{Socket: new(socket.Socket), Encoding: struct{ transport.Encoding }{}, Control: struct{ transport.Control }{}})
+	if err != nil {
+		return err
+	}
+	defer session.Leave()
+	return session.Subscribe(ctx, transport.Subscription{Channel: channel})[0]
+}
+
 func withHistory() broker.Broker {
 	return memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
 }
@@ -40,7 +51,7 @@ func TestNamesAreRefused(t *testing.T) {
 		"__pregon": "channel_reserved", "__keyspace@0__:a": "channel_reserved", "": "channel_empty", "a//b": "bad_channel", "a\nb": "bad_channel",
 	} {
 		c, ctx := start(t, withHistory()).Client(transport.Identity{}), t.Context()
-		_, join := c.Join(ctx, transport.Subscriber{Channels: []string{name}})
+		join := subscribe(ctx, c, name)
 		_, history := c.History(ctx, name, broker.Query{Limit: 1})
 		_, newest := c.Newest(ctx, name)
 		_, mark := c.Mark(ctx, name)

@@ -3,6 +3,7 @@ package sse
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 
 	"github.com/pregon/pregon/broker"
@@ -13,7 +14,8 @@ import (
 // empty message at each blank line, whatever is before it.
 var comment = []byte(":\n")
 
-// An encoding is a Format as events of the stream.
+// An encoding is a Format as events of the stream. It is the Control of its clients, too:
+// they need nothing of their own.
 type encoding struct {
 	format  transport.Format
 	events  transport.Format // in which gaps are told, whatever the format
@@ -45,18 +47,38 @@ func (e *encoding) Gap(g transport.Gap) []byte {
 	return e.event("gap", "", payload)
 }
 
-// Subscribed implements transport.Encoding. It has no id, as the messages that it
-// announces are yet to come.
-func (e *encoding) Subscribed(s transport.Subscribed) []byte {
+// subscribed is the Answer to a client that continues. It has no id, as the messages that
+// it announces are yet to come.
+func (e *encoding) subscribed(s transport.Subscribed) (frames []byte, ok bool) {
 	payload, _ := e.events.AppendSubscribed(nil, s)
-	return e.event("subscribed", "", payload)
+	return e.event("subscribed", "", payload), true
 }
 
-// Ping implements transport.Encoding.
+// start is the Answer to a client that begins live: an event that gives it its first id,
+// where there is one. EventSource remembers an id when its event ends, some clients only
+// if that has data, and others dispatch it if it has none: so it has data, and a name that
+// no page listens to unless it wants to.
+func (e *encoding) start(s transport.Subscribed) (frames []byte, ok bool) {
+	id := transport.Cursor(s.Channel, s.Position)
+	if id == "" {
+		return nil, true
+	}
+	payload, err := json.Marshal(struct {
+		Type    string `json:"type"`
+		Channel string `json:"channel"`
+		ID      string `json:"id"`
+	}{"start", s.Channel, id})
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return e.event("start", id, payload), true
+}
+
+// Ping implements transport.Control.
 func (e *encoding) Ping() []byte { return e.ping }
 
-// End implements transport.Encoding. A stream that ends says so by ending.
-func (e *encoding) End(transport.End) []byte { return nil }
+// Close implements transport.Control. A stream that ends says so by ending.
+func (e *encoding) Close(transport.CloseReason) []byte { return nil }
 
 // event returns one event as it is sent.
 func (e *encoding) event(name, id string, payload []byte) []byte {

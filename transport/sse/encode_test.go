@@ -101,7 +101,7 @@ func TestFormats(t *testing.T) {
 		{"json", broker.Message{Channel: "c", Data: []byte("x"), Position: at}, event{"", id, `{"type":"message","channel":"c","data":"x","id":"` + id + `"}`}},
 		{"raw", broker.Message{Channel: "c", Data: []byte{0xFF}, Binary: true, Position: at}, event{"binary", id, "/w=="}},
 	} {
-		if got := parse(unchunked(t, join(t, c.format, nil).Encoding.Message(c.m))); len(got) != 1 || got[0] != c.want {
+		if got := parse(unchunked(t, join(t, c.format).Encoding.Message(c.m))); len(got) != 1 || got[0] != c.want {
 			t.Errorf("%s: %q, want %q", c.format, got, c.want)
 		}
 	}
@@ -109,11 +109,13 @@ func TestFormats(t *testing.T) {
 
 // What is no message has no id, so that a client continues behind the last message.
 func TestEventsHaveNoID(t *testing.T) {
-	e := join(t, "raw", nil).Encoding
 	at := broker.Position{Epoch: 7, Seq: 3}
+	c := connect(t, "HTTP/1.1", "raw", transport.Start{Since: true, After: at})
+	e := c.subscriber.Encoding
+	subscribed, _ := c.subscribed[0].Answer(transport.Subscribed{Channel: "c", Position: at})
 	for name, b := range map[string][]byte{
 		"gap":        e.Gap(transport.Gap{Channel: "c", From: at, To: at}),
-		"subscribed": e.Subscribed(transport.Subscribed{Channel: "c", Position: at}),
+		"subscribed": subscribed,
 	} {
 		if got := parse(unchunked(t, b)); len(got) != 1 || got[0].name != name || got[0].id != "" {
 			t.Errorf("%s: %q", name, got)
@@ -134,7 +136,7 @@ func unchunked(t testing.TB, chunks []byte) []byte {
 // What is sent has a size that is right, however long it is, and takes two allocations:
 // the payload and its event.
 func TestChunks(t *testing.T) {
-	e := join(t, "raw", nil).Encoding
+	e := join(t, "raw").Encoding
 	for _, size := range []int{0, 1, 2, 9, 10, 100, 240, 1 << 10, 64 << 10, 1 << 20} {
 		m := broker.Message{Channel: "c", Data: bytes.Repeat([]byte("x"), size)}
 		want := "data: " + string(m.Data) + "\n\n"
@@ -150,12 +152,12 @@ func TestChunks(t *testing.T) {
 // Some clients dispatch an event at every blank line: so there is none without data
 // before it, and what has no blank line may stand before anything.
 func TestNoBlankLineWithoutData(t *testing.T) {
-	s := connect(t, "HTTP/1.1", "json", nil)
-	e := s.subscriber.Encoding
+	s := connect(t, "HTTP/1.1", "json", transport.Start{})
+	e, control := s.subscriber.Encoding, s.subscriber.Control
 	var stream []byte
 	for _, block := range [][]byte{
-		e.Ping(), e.Message(broker.Message{Channel: "c", Data: []byte("1")}), e.Ping(), e.Ping(),
-		e.Gap(transport.Gap{Channel: "c"}), e.Message(broker.Message{Channel: "c"}), e.Ping(),
+		control.Ping(), e.Message(broker.Message{Channel: "c", Data: []byte("1")}), control.Ping(), control.Ping(),
+		e.Gap(transport.Gap{Channel: "c"}), e.Message(broker.Message{Channel: "c"}), control.Ping(),
 	} {
 		stream = append(stream, block...)
 	}

@@ -1,14 +1,12 @@
 package sse
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -45,26 +43,6 @@ func (e *encoding) response(set http.Header, opening []byte) []byte {
 // follows, as after a comment: the line counts at once.
 func retryAfter(least time.Duration) []byte {
 	return fmt.Appendf(nil, "retry: %d\n", (least + rand.N(retrySpread)).Milliseconds())
-}
-
-// appendStart appends the event that gives a client its first id, where there is one.
-// EventSource remembers an id when its event ends, some clients only if that has data,
-// and others dispatch it if it has none: so it has data, and a name that no page
-// listens to unless it wants to.
-func appendStart(dst []byte, channel string, began broker.Position) []byte {
-	id := transport.Cursor(channel, began)
-	if id == "" {
-		return dst
-	}
-	data, err := json.Marshal(struct {
-		Type    string `json:"type"`
-		Channel string `json:"channel"`
-		ID      string `json:"id"`
-	}{"start", channel, id})
-	if err != nil {
-		panic(err) // strings always encode
-	}
-	return AppendEvent(dst, "start", id, data)
 }
 
 var _ transport.Retrier = (*Transport)(nil)

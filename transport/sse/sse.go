@@ -90,9 +90,15 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
 	e := t.encodingOf(r, wanted.Format)
-	session, err := wanted.Client.Join(ctx, transport.Subscriber{
-		Socket: s, Encoding: e, Channels: wanted.Channels, Starts: wanted.Starts,
-	})
+	for i := range wanted.Subscriptions {
+		switch sub := &wanted.Subscriptions[i]; {
+		case sub.Since:
+			sub.Answer = e.subscribed
+		case i == 0 && sub.Start == transport.Start{}: // EventSource knows one id
+			sub.Answer = e.start
+		}
+	}
+	session, err := transport.Open(ctx, wanted.Client, transport.Subscriber{Socket: s, Encoding: e, Control: e}, wanted.Subscriptions)
 	if err != nil {
 		return err
 	}
@@ -105,8 +111,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 		return fmt.Errorf("sse: take over the connection: %w", err)
 	}
 	s.Attach(conn)
-	opening := appendStart(retryAfter(minRetry), wanted.Channels[0], session.Began())
-	if _, err := s.Write(e.response(w.Header(), opening)); err == nil {
+	if _, err := s.Write(e.response(w.Header(), retryAfter(minRetry))); err == nil {
 		s.Open()
 	} // else the client has gone, as its reader will find
 	go t.read(s, session)

@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,42 +22,61 @@ import (
 	"github.com/pregon/pregon/transport/sse"
 )
 
-// A capture is a client that keeps who joins.
+// A capture is a client that keeps what joins, and what it subscribes.
 type capture struct {
 	transport.Client
-	joined chan transport.Subscriber
+	joined     chan transport.Subscriber
+	subscribed chan []transport.Subscription
+}
+
+func newCapture() capture {
+	return capture{joined: make(chan transport.Subscriber, 1), subscribed: make(chan []transport.Subscription, 1)}
 }
 
 func (c capture) Join(_ context.Context, s transport.Subscriber) (transport.Session, error) {
 	c.joined <- s
-	return stay{}, nil
+	return stay{c.subscribed, s.Socket}, nil
 }
 
-type stay struct{}
+// A stay confirms everything, and answers for the first channel that it begins at began.
+type stay struct {
+	subscribed chan []transport.Subscription
+	socket     *socket.Socket
+}
 
-func (stay) Heard()                 {}
-func (stay) Leave()                 {}
-func (stay) Began() broker.Position { return began }
+func (s stay) Subscribe(_ context.Context, subs ...transport.Subscription) []error {
+	s.subscribed <- subs
+	if answer := subs[0].Answer; answer != nil {
+		told, _ := answer(transport.Subscribed{Channel: subs[0].Channel, Position: began})
+		_, _ = s.socket.Send(new(socket.Writer), socket.Batch{Frames: told})
+	}
+	return make([]error, len(subs))
+}
+func (stay) Unsubscribe(string, []byte) {}
+func (stay) Say([]byte)                 {}
+func (stay) Touch()                     {}
+func (stay) Leave()                     {}
 
 var began = broker.Position{Epoch: 7, Seq: 3}
 
 // A connection is a client and what it became.
 type connection struct {
 	subscriber transport.Subscriber
+	subscribed []transport.Subscription
 	header     http.Header
 	chunked    bool
 	opening    []byte // what the stream begins with
 }
 
 // connect connects a client for the time of the test.
-func connect(t *testing.T, proto, format string, starts []transport.Start) connection {
+func connect(t *testing.T, proto, format string, start transport.Start) connection {
 	t.Helper()
-	client := capture{joined: make(chan transport.Subscriber, 1)}
+	client := newCapture()
 	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
 	tr := sse.New(transport.Env{Sockets: sockets, MaxInbound: 1 << 10})
 	f, _ := transport.FormatByName(format)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := tr.Serve(w, r, transport.Wanted{Channels: []string{"c"}, Starts: starts, Format: f, Client: client}); err != nil {
+		if err := tr.Serve(w, r, transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c", Start: start}}, Format: f, Client: client}); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -76,22 +95,29 @@ func connect(t *testing.T, proto, format string, starts []transport.Start) conne
 	if err != nil {
 		t.Fatal(err)
 	}
-	opening := make([]byte, 1<<10)
-	n, _ := resp.Body.Read(opening)
-	return connection{<-client.joined, resp.Header, len(resp.TransferEncoding) > 0, opening[:n]}
+	var opening []byte
+	for !bytes.Contains(opening, []byte("\n\n")) { // the end of the first event
+		read := make([]byte, 1<<10)
+		n, err := resp.Body.Read(read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opening = append(opening, read[:n]...)
+	}
+	return connection{<-client.joined, <-client.subscribed, resp.Header, len(resp.TransferEncoding) > 0, opening}
 }
 
 // join is connect for what the hub gets.
-func join(t *testing.T, format string, starts []transport.Start) transport.Subscriber {
+func join(t *testing.T, format string) transport.Subscriber {
 	t.Helper()
-	return connect(t, "HTTP/1.1", format, starts).subscriber
+	return connect(t, "HTTP/1.1", format, transport.Start{}).subscriber
 }
 
 // A stream begins with the time after which to come back, and an event that has the
 // first id. It is in chunks where HTTP has them.
 func TestOpening(t *testing.T) {
 	for proto, chunked := range map[string]bool{"HTTP/1.1": true, "HTTP/1.0": false} {
-		c := connect(t, proto, "raw", nil)
+		c := connect(t, proto, "raw", transport.Start{})
 		if c.chunked != chunked || c.header.Get("Content-Type") != "text/event-stream" || c.header.Get("Content-Length") != "" {
 			t.Errorf("%s: chunked %v, headers %v", proto, c.chunked, c.header)
 		}
@@ -141,13 +167,13 @@ func TestRetry(t *testing.T) {
 
 // Where the connection cannot be taken over, nobody joins, and the answer says why.
 func TestHiddenHijacker(t *testing.T) {
-	client := capture{joined: make(chan transport.Subscriber, 1)}
+	client := newCapture()
 	var log strings.Builder
 	tr := sse.New(transport.Env{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 2 {
 		f, _ := transport.FormatByName("raw")
 		err := tr.Serve(struct{ http.ResponseWriter }{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/", nil),
-			transport.Wanted{Channels: []string{"c"}, Format: f, Client: client})
+			transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: client})
 		var p *transport.Problem
 		if !errors.As(err, &p) || p.Status != 500 || p.Code != "no_hijack" {
 			t.Errorf("answered with %v", err)
@@ -163,9 +189,9 @@ func TestHiddenHijacker(t *testing.T) {
 
 // Where a client wants to begin reaches the hub.
 func TestStartsReachTheHub(t *testing.T) {
-	starts := []transport.Start{{Since: true, After: broker.Position{Epoch: 7, Seq: 3}}}
-	if s := join(t, "raw", starts); !slices.Equal(s.Starts, starts) {
-		t.Error(s.Starts)
+	start := transport.Start{Since: true, After: broker.Position{Epoch: 7, Seq: 3}}
+	if c := connect(t, "HTTP/1.1", "raw", start); c.subscribed[0].Start != start {
+		t.Error(c.subscribed)
 	}
 }
 

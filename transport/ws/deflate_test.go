@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/socket"
 )
 
@@ -71,7 +72,7 @@ func TestOffers(t *testing.T) {
 // dialRaw opens a WebSocket by hand.
 func dialRaw(t *testing.T, offer string) (net.Conn, *http.Response) {
 	t.Helper()
-	c, err := net.Dial("tcp", serve(t, "raw").addr)
+	c, err := net.Dial("tcp", serve(t, "raw", transport.Start{}).addr)
 	if err != nil {
 		t.Fatal(err)
 	}

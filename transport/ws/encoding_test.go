@@ -5,7 +5,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,33 +21,54 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A capture is a client that keeps who joins.
+// A capture is a client that keeps what joins, and what it subscribes.
 type capture struct {
 	transport.Client
-	joined chan transport.Subscriber
+	joined     chan transport.Subscriber
+	subscribed chan []transport.Subscription
+}
+
+func newCapture() capture {
+	return capture{joined: make(chan transport.Subscriber, 1), subscribed: make(chan []transport.Subscription, 1)}
 }
 
 func (c capture) Join(_ context.Context, s transport.Subscriber) (transport.Session, error) {
 	c.joined <- s
-	return stay{}, nil
+	return stay{c.subscribed, s.Socket}, nil
 }
 
-type stay struct{}
+// A stay confirms everything, and answers for the first channel that it begins at began.
+type stay struct {
+	subscribed chan []transport.Subscription
+	socket     *socket.Socket
+}
 
-func (stay) Heard()                 {}
-func (stay) Leave()                 {}
-func (stay) Began() broker.Position { return broker.Position{} }
+func (s stay) Subscribe(_ context.Context, subs ...transport.Subscription) []error {
+	s.subscribed <- subs
+	if answer := subs[0].Answer; answer != nil {
+		told, _ := answer(transport.Subscribed{Channel: subs[0].Channel, Position: began})
+		_, _ = s.socket.Send(new(socket.Writer), socket.Batch{Frames: told})
+	}
+	return make([]error, len(subs))
+}
+func (stay) Unsubscribe(string, []byte) {}
+func (stay) Say([]byte)                 {}
+func (stay) Touch()                     {}
+func (stay) Leave()                     {}
+
+var began = broker.Position{Epoch: 7, Seq: 3}
 
 // A site serves one transport.
 type site struct {
-	addr   string
-	joined chan transport.Subscriber
+	addr       string
+	joined     chan transport.Subscriber
+	subscribed chan []transport.Subscription
 }
 
 // serve serves a format at every path, with compression for those who offer it.
-func serve(t *testing.T, format string, starts ...transport.Start) site {
+func serve(t *testing.T, format string, start transport.Start) site {
 	t.Helper()
-	client := capture{joined: make(chan transport.Subscriber, 1)}
+	client := newCapture()
 	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, Stall: time.Minute, Linger: time.Minute})
 	tr := ws.New(transport.Env{Sockets: sockets, MaxInbound: 1 << 10, Compress: true})
 	f, ok := transport.FormatByName(format)
@@ -60,7 +80,7 @@ func serve(t *testing.T, format string, starts ...transport.Start) site {
 		t.Fatal(err)
 	}
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		wanted := transport.Wanted{Channels: []string{"c"}, Starts: starts, Format: f, Client: client}
+		wanted := transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c", Start: start}}, Format: f, Client: client}
 		if err := tr.Serve(w, r, wanted); err != nil {
 			t.Error(err)
 		}
@@ -73,14 +93,14 @@ func serve(t *testing.T, format string, starts ...transport.Start) site {
 		tr.Wait()
 		sockets.Wait()
 	})
-	return site{l.Addr().String(), client.joined}
+	return site{l.Addr().String(), client.joined, client.subscribed}
 }
 
 // connect returns a client, which offers compression or does not, and the
 // subscriber that it became.
 func connect(t *testing.T, format string, compress bool) (*websocket.Conn, transport.Subscriber) {
 	t.Helper()
-	s := serve(t, format)
+	s := serve(t, format, transport.Start{})
 	d := websocket.Dialer{EnableCompression: compress}
 	c, _, err := d.Dial("ws://"+s.addr, nil)
 	if err != nil {
@@ -99,8 +119,8 @@ func TestStartsReachTheHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if joined := <-s.joined; !slices.Equal(joined.Starts, []transport.Start{start}) {
-		t.Error(joined.Starts)
+	if subscribed := <-s.subscribed; subscribed[0].Start != start {
+		t.Error(subscribed)
 	}
 }
 
@@ -141,20 +161,20 @@ func TestEvents(t *testing.T) {
 	}
 	pinged := make(chan struct{})
 	c.SetPingHandler(func(string) error { close(pinged); return nil })
-	if err := s.Socket.Control(&w, s.Encoding.Ping()); err != nil {
+	if err := s.Socket.Control(&w, s.Control.Ping()); err != nil {
 		t.Fatal(err)
 	}
-	s.Socket.End(s.Encoding.End(transport.EndShutdown))
+	s.Socket.End(s.Control.Close(transport.CloseShutdown))
 	_, _, err := c.ReadMessage()
 	if !websocket.IsCloseError(err, websocket.CloseGoingAway) {
 		t.Error(err)
 	}
 	<-pinged
-	for reason, code := range map[transport.End]string{
-		transport.EndShutdown: "\x03\xe9", transport.EndGap: "\x0f\xa1", transport.EndIdle: "\x0f\xa2", transport.EndSlow: "\x0f\xa8",
-		transport.EndUnrecovered: "\x0f\xa3", transport.EndDenied: "\x10\x04",
+	for reason, code := range map[transport.CloseReason]string{
+		transport.CloseShutdown: "\x03\xe9", transport.CloseGap: "\x0f\xa1", transport.CloseIdle: "\x0f\xa2", transport.CloseSlow: "\x0f\xa8",
+		transport.CloseUnrecovered: "\x0f\xa3", transport.CloseDenied: "\x10\x04",
 	} {
-		if f := s.Encoding.End(reason); f[0] != 0x88 || !strings.HasPrefix(string(f[2:]), code) || int(f[1]) != len(f)-2 {
+		if f := s.Control.Close(reason); f[0] != 0x88 || !strings.HasPrefix(string(f[2:]), code) || int(f[1]) != len(f)-2 {
 			t.Errorf("end %d: %x", reason, f)
 		}
 	}

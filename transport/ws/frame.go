@@ -34,20 +34,21 @@ const (
 	codeDenied      = 4100
 )
 
-// ends is the close frame of each reason of the hub's.
-var ends = map[transport.End][]byte{
-	transport.EndShutdown: closeFrame(codeGoingAway, "server stopping, reconnect"),
-	transport.EndGap:      closeFrame(codeGap, "messages may be missing, reconnect"),
-	transport.EndIdle:     closeFrame(codeIdle, "no answer to pings, reconnect"),
-	transport.EndSlow:     closeFrame(codeSlow, "reading too slowly, reconnect"),
+// closes is the close frame of each reason of the hub's.
+var closes = map[transport.CloseReason][]byte{
+	transport.CloseShutdown: closeFrame(codeGoingAway, "server stopping, reconnect"),
+	transport.CloseGap:      closeFrame(codeGap, "messages may be missing, reconnect"),
+	transport.CloseIdle:     closeFrame(codeIdle, "no answer to pings, reconnect"),
+	transport.CloseSlow:     closeFrame(codeSlow, "reading too slowly, reconnect"),
 
-	transport.EndUnrecovered: closeFrame(codeUnrecovered, "cannot continue there, reconnect without since"),
-	transport.EndDenied:      closeFrame(codeDenied, "the channel is no longer allowed"),
+	transport.CloseUnrecovered: closeFrame(codeUnrecovered, "cannot continue there, reconnect without since"),
+	transport.CloseDenied:      closeFrame(codeDenied, "the channel is no longer allowed"),
 }
 
 var pingFrame = []byte{finPing, 0}
 
-// An encoding is a Format in WebSocket frames.
+// An encoding is a Format in WebSocket frames. It is the Control of its clients, too: they
+// need nothing of their own.
 type encoding struct {
 	format  transport.Format
 	deflate bool // for clients that have negotiated it
@@ -78,20 +79,21 @@ func (e *encoding) Gap(g transport.Gap) []byte {
 	return frame(finText, framed)
 }
 
-// Subscribed implements transport.Encoding.
-func (e *encoding) Subscribed(s transport.Subscribed) []byte {
-	framed, ok := e.format.AppendSubscribed(make([]byte, maxHeader), s)
-	if !ok {
-		return nil
+// subscribed is the Answer to a client that continues. A format that cannot express it
+// need not where nothing is missing.
+func (e *encoding) subscribed(s transport.Subscribed) (frames []byte, ok bool) {
+	framed, told := e.format.AppendSubscribed(make([]byte, maxHeader), s)
+	if !told {
+		return nil, s.Recovered
 	}
-	return frame(finText, framed)
+	return frame(finText, framed), true
 }
 
-// Ping implements transport.Encoding.
+// Ping implements transport.Control.
 func (e *encoding) Ping() []byte { return pingFrame }
 
-// End implements transport.Encoding.
-func (e *encoding) End(reason transport.End) []byte { return ends[reason] }
+// Close implements transport.Control.
+func (e *encoding) Close(reason transport.CloseReason) []byte { return closes[reason] }
 
 // frame makes a frame of buf, whose first maxHeader bytes are room for the header.
 func frame(first byte, buf []byte) []byte {

@@ -146,7 +146,7 @@ func (r *reader) readMessage() error {
 
 // count notes one more frame.
 func (r *reader) count() error {
-	r.session.Heard()
+	r.session.Touch()
 	if !r.frames.spend(1, time.Now()) {
 		return errTooManyFrames
 	}

@@ -55,9 +55,14 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	s := t.env.Sockets.New()
 	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
 	defer cancel()
-	session, err := wanted.Client.Join(ctx, transport.Subscriber{
-		Socket: s, Encoding: encodings[wanted.Format.Name()], Channels: wanted.Channels, Starts: wanted.Starts, Answers: true,
-	})
+	e := encodings[wanted.Format.Name()]
+	for i := range wanted.Subscriptions {
+		if wanted.Subscriptions[i].Since {
+			wanted.Subscriptions[i].Answer = e.subscribed
+		}
+	}
+	subscriber := transport.Subscriber{Socket: s, Encoding: e, Control: e, AnswersPings: true}
+	session, err := transport.Open(ctx, wanted.Client, subscriber, wanted.Subscriptions)
 	if err != nil {
 		return err
 	}

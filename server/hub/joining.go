@@ -1,0 +1,43 @@
+package hub
+
+import "github.com/pregon/pregon/transport"
+
+// A joining is a membership whose channel the broker has yet to confirm.
+type joining struct {
+	*catchup
+	start transport.Start
+	begin func() origin // where it begins; to be called once the channel is confirmed
+	err   *error        // what Subscribe returns for it
+}
+
+// prepare has the worker keep what comes for m from now on: so nothing is lost between
+// the broker's confirmation and what is done about it.
+func (h *Hub) prepare(m *membership, sub transport.Subscription, err *error) joining {
+	c := newCatchup(m)
+	c.tell = sub.Answer
+	m.behind = c
+	return joining{catchup: c, start: sub.Start, begin: h.begin(c), err: err}
+}
+
+// end lets the client hear the channel, from where it asked, or where the channel is not
+// confirmed takes it out again.
+func (j joining) end(refused error) {
+	h, c := j.session.hub, j.catchup
+	if refused != nil {
+		if h.part(c.membership) {
+			c.session.worker.post(entry{kind: parted, membership: c.membership})
+		}
+		return
+	}
+	o := j.begin()
+	if j.start != (transport.Start{}) {
+		h.spawn(func() { h.resume(c, j.start, o) })
+		return
+	}
+	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Position: h.cursor(o)})
+	if !ok {
+		return
+	}
+	c.anew = o.anew
+	c.session.worker.post(entry{kind: live, catchup: c, frame: frame{bytes: told, position: o.at}})
+}
