@@ -37,7 +37,9 @@
 // as above takes a stream that has ended well for the last one, and comes back only
 // from an error. So over HTTP/1.1 a stream is sent in chunks, and the last chunk, which
 // would make it complete, is never sent: all clients come back from that. HTTP/1.0 has
-// nothing like it.
+// nothing like it. Where the connection cannot be taken over from net/http, over HTTP/2 or
+// behind a middleware that hides http.Hijacker, the stream is written to the
+// http.ResponseWriter, and cut at its end by a deadline that has passed.
 //
 // EventSource gives up for good after any status but 200 (WHATWG HTML, section 9.2.3).
 // So where a client may come back, as while the server stops or has no room, it is not

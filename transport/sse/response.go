@@ -3,6 +3,7 @@ package sse
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -24,9 +25,7 @@ const answerTime = 5 * time.Second
 // before included, and the lines of opening.
 func (e *encoding) response(set http.Header, opening []byte) []byte {
 	h := set.Clone()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // or nginx would collect events before sending
+	setHeaders(h)
 	h.Set("Connection", "close")
 	if e.chunked {
 		h.Set("Transfer-Encoding", "chunked")
@@ -37,6 +36,13 @@ func (e *encoding) response(set http.Header, opening []byte) []byte {
 	b.WriteString("\r\n")
 	b.Write(e.block(opening))
 	return []byte(b.String())
+}
+
+// setHeaders sets the headers that an event stream has over any version of HTTP.
+func setHeaders(h http.Header) {
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // or nginx would collect events before sending
 }
 
 // retryAfter returns the line that tells EventSource when to come back. No blank line
@@ -50,17 +56,32 @@ var _ transport.Retrier = (*Transport)(nil)
 // Retry implements transport.Retrier. The answer is a stream that ends at once, and
 // not well: see the package's documentation. A comment in it says why.
 func (t *Transport) Retry(w http.ResponseWriter, r *http.Request, p *transport.Problem) {
-	e := t.encodingOf(r, transport.Formats()[0]) // no message is encoded
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		p.ServeHTTP(w, r)
-		return
-	}
-	defer conn.Close()
 	lines := retryAfter(max(minRetry, time.Duration(p.RetryAfter)*time.Second))
 	lines = fmt.Appendf(lines, ": %s\n", oneLine.Replace(p.Error()))
-	_ = conn.SetDeadline(time.Now().Add(answerTime)) // fails only where the write does, too
-	_, _ = conn.Write(e.response(w.Header(), lines)) // a client that has gone is no error of ours
+	switch conn, err := takeOver(w, r); {
+	case err == nil:
+		defer conn.Close()
+		e := t.encodingOf(r, transport.Formats()[0], true) // no message is encoded
+		_ = conn.SetDeadline(time.Now().Add(answerTime))   // fails only where the write does, too
+		_, _ = conn.Write(e.response(w.Header(), lines))   // a client that has gone is no error of ours
+	case flushes(w):
+		c := newStream(w, r)
+		defer c.Close()
+		setHeaders(w.Header())
+		_ = c.control.SetWriteDeadline(time.Now().Add(answerTime))
+		_, _ = c.Write(lines)
+	default:
+		p.ServeHTTP(w, r)
+	}
+}
+
+// takeOver takes the connection of r over from net/http, where that is possible.
+func takeOver(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
+	if !canTakeOver(w, r) {
+		return nil, http.ErrNotSupported
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	return conn, err
 }
 
 var oneLine = strings.NewReplacer("\r", " ", "\n", " ")

@@ -34,12 +34,19 @@ func New(env transport.Env) *Transport {
 	return t
 }
 
-// encodingOf returns the encoding of f for the client that made r.
-func (t *Transport) encodingOf(r *http.Request, f transport.Format) *encoding {
-	if r.ProtoAtLeast(1, 1) {
+// encodingOf returns the encoding of f for the client that made r. What writes to a
+// ResponseWriter leaves it to net/http to make chunks.
+func (t *Transport) encodingOf(r *http.Request, f transport.Format, takenOver bool) *encoding {
+	if takenOver && r.ProtoAtLeast(1, 1) {
 		return t.chunked[f.Name()]
 	}
 	return t.plain[f.Name()]
+}
+
+// canTakeOver reports whether the connection of r can be taken over from net/http, whose
+// buffers would stay with it for life.
+func canTakeOver(w http.ResponseWriter, r *http.Request) bool {
+	return r.ProtoMajor == 1 && transport.CheckHijack(w) == nil
 }
 
 // DefaultFormat implements transport.Transport.
@@ -75,34 +82,27 @@ func (t *Transport) LastID(r *http.Request) (string, bool) {
 var _ transport.Resumer = (*Transport)(nil)
 
 // Serve implements transport.Transport. The headers are sent once the broker has
-// confirmed all channels. The connection is taken over from net/http, whose
-// buffers would stay with it for life; so HTTP/2 cannot be served.
+// confirmed all channels. Where the connection can be taken over from net/http it is;
+// otherwise Serve writes to w and returns when the client has gone.
 func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
-	if r.ProtoMajor != 1 {
-		return &transport.Problem{Status: http.StatusHTTPVersionNotSupported, Code: "bad_protocol",
-			Detail: "Event streams are served over HTTP/1.1."}
-	}
-	if p := transport.CheckHijack(w); p != nil {
+	takenOver := canTakeOver(w, r)
+	if !takenOver && !flushes(w) {
+		p := transport.CheckHijack(w)
 		t.noHijack.Do(func() { t.env.Logger.Error("sse: no client can be served", "error", p) })
 		return p
 	}
 	s := t.env.Sockets.New()
-	ctx, cancel := context.WithTimeout(r.Context(), transport.JoinTimeout)
-	defer cancel()
-	e := t.encodingOf(r, wanted.Format)
-	for i := range wanted.Subscriptions {
-		switch sub := &wanted.Subscriptions[i]; {
-		case sub.Since:
-			sub.Answer = e.subscribed
-		case i == 0 && sub.Start == transport.Start{}: // EventSource knows one id
-			sub.Answer = e.start
-		}
-	}
-	session, err := transport.Open(ctx, wanted.Client, transport.Subscriber{Socket: s, Encoding: e, Control: e}, wanted.Subscriptions)
+	e := t.encodingOf(r, wanted.Format, takenOver)
+	session, err := open(r.Context(), s, e, wanted)
 	if err != nil {
 		return err
 	}
 	t.readers.Add(1) // before net/http lets go of the connection and of us
+	if !takenOver {
+		defer t.readers.Done()
+		t.stream(newStream(w, r), s, session)
+		return nil
+	}
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		t.readers.Done()
@@ -114,15 +114,48 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	if _, err := s.Write(e.response(w.Header(), retryAfter(minRetry))); err == nil {
 		s.Open()
 	} // else the client has gone, as its reader will find
-	go t.read(s, session)
+	go func() {
+		defer t.readers.Done()
+		t.read(s, session)
+	}()
 	return nil
+}
+
+// open subscribes what the client wants. EventSource knows one id, which is the first
+// channel's.
+func open(ctx context.Context, s *socket.Socket, e *encoding, wanted transport.Wanted) (transport.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, transport.JoinTimeout)
+	defer cancel()
+	for i := range wanted.Subscriptions {
+		switch sub := &wanted.Subscriptions[i]; {
+		case sub.Since:
+			sub.Answer = e.subscribed
+		case i == 0 && sub.Start == transport.Start{}:
+			sub.Answer = e.start
+		}
+	}
+	return transport.Open(ctx, wanted.Client, transport.Subscriber{Socket: s, Encoding: e, Control: e}, wanted.Subscriptions)
+}
+
+// stream serves a client over its ResponseWriter until it has gone.
+func (t *Transport) stream(c *stream, s *socket.Socket, session transport.Session) {
+	defer session.Leave()
+	defer c.Close()
+	defer s.Close()
+	setHeaders(c.w.Header())
+	c.w.WriteHeader(http.StatusOK)
+	s.Attach(c)
+	if _, err := s.Write(retryAfter(minRetry)); err != nil {
+		return
+	}
+	s.Open()
+	_, _ = s.Read(nil) // an error is what it waits for
 }
 
 // read waits for the client to go. It has nothing to say; one that says more
 // than MaxInbound bytes is cut off. The session ends after its connection, so that
 // the hub counts, and waits for, all connections that there are.
 func (t *Transport) read(s *socket.Socket, session transport.Session) {
-	defer t.readers.Done()
 	defer session.Leave()
 	defer s.Close()
 	limit := t.env.MaxInbound
