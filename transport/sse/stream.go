@@ -80,17 +80,19 @@ func (s *stream) Close() error {
 // SetReadDeadline implements net.Conn. Nothing is read.
 func (s *stream) SetReadDeadline(time.Time) error { return nil }
 
-// flushes reports whether what is written to w can be sent at once. What wraps a
-// ResponseWriter must have a method Unwrap, or be an http.Flusher itself.
+// flushes reports whether what is written to w can be sent at once, which the innermost
+// ResponseWriter decides: what wraps one may have a Flush that cannot do it.
 func flushes(w http.ResponseWriter) bool {
 	for {
-		switch f := w.(type) {
-		case http.Flusher, interface{ FlushError() error }:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = f.Unwrap()
-		default:
-			return false
+		inner, wraps := w.(interface{ Unwrap() http.ResponseWriter })
+		if !wraps {
+			break
 		}
+		w = inner.Unwrap()
 	}
+	switch w.(type) {
+	case http.Flusher, interface{ FlushError() error }:
+		return true
+	}
+	return false
 }
