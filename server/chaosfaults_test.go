@@ -114,11 +114,6 @@ func TestChaosLinks(t *testing.T) {
 // is told, at that place, and none is told that it recovered what it did not.
 func TestChaosLosses(t *testing.T) {
 	restart := func(s *redistest.Server) { s.Restart() }
-	streams := func(s *redistest.Server, command string, args ...string) {
-		for i := range chaosChannels {
-			s.MustDo(append([]string{command, "__pregon:h:" + channelName(i)}, args...)...)
-		}
-	}
 	for _, loss := range []struct {
 		name string
 		args []string
@@ -128,8 +123,8 @@ func TestChaosLosses(t *testing.T) {
 		{"everysec", []string{"--appendonly", "yes", "--appendfsync", "everysec"}, restart},
 		{"end of the file", durable, func(s *redistest.Server) { s.Kill(); s.TruncateAOF("XADD", 3*chaosChannels); s.Restart() }},
 		{"FLUSHALL", nil, func(s *redistest.Server) { s.MustDo("FLUSHALL") }},
-		{"deleted", nil, func(s *redistest.Server) { streams(s, "DEL") }},
-		{"expired", nil, func(s *redistest.Server) { streams(s, "PEXPIRE", "1") }},
+		{"deleted", nil, func(s *redistest.Server) { loseHistories(s, "DEL") }},
+		{"expired", nil, func(s *redistest.Server) { loseHistories(s, "PEXPIRE", "1") }},
 		{"evicted", []string{"--maxmemory-policy", "allkeys-lru"}, func(s *redistest.Server) {
 			s.MustDo("CONFIG", "SET", "maxmemory", "1")
 			s.MustDo("CONFIG", "SET", "maxmemory", "0")
@@ -154,6 +149,13 @@ func TestChaosLosses(t *testing.T) {
 			}
 			c.finish(false, false)
 		})
+	}
+}
+
+// loseHistories has Redis run a command for the stream of every channel.
+func loseHistories(s *redistest.Server, command string, args ...string) {
+	for i := range chaosChannels {
+		s.MustDo(append([]string{command, "__pregon:h:" + channelName(i)}, args...)...)
 	}
 }
 
@@ -258,15 +260,10 @@ func (n *node) awaitPublish(channel, text string) {
 // Nodes are stopped and replaced, one after the other, under load: each exits with 0,
 // and clients come back to another and miss nothing.
 func TestChaosRollingRestart(t *testing.T) {
-	const nodes = 3
-	redis := redistest.Start(t)
 	program := buildPregon(t)
-	var running []*process
+	redis := redistest.Start(t)
 	c := newChaos(t)
-	for range nodes {
-		running = append(running, startPregon(t, program, redis.URL()))
-		c.nodes = append(c.nodes, running[len(running)-1].addr)
-	}
+	f := startFleet(c, redis.URL(), program, program, program)
 	n := longForm(*chaosClients, 20)
 	c.hopping(n / 2)
 	for i := range n - n/2 {
@@ -277,20 +274,11 @@ func TestChaosRollingRestart(t *testing.T) {
 		}
 	}
 	c.publish(true)
+	nodes := len(f.running)
 	for i := range faults(nodes) {
 		c.goesOn()
-		fresh := startPregon(t, program, redis.URL())
-		c.replace(i%nodes, fresh.addr)
-		running[i%nodes].terminate()
-		running[i%nodes] = fresh
+		f.replace(i%nodes, program)
 		c.heard()
 	}
 	c.finish(true, false)
-}
-
-// replace has clients go to another node in place of one.
-func (c *chaos) replace(i int, addr string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.nodes[i] = addr
 }

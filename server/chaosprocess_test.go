@@ -82,3 +82,33 @@ func (p *process) terminate() {
 		p.t.Error("a node that was asked to end:", err)
 	}
 }
+
+// A fleet is the nodes of a chaos, each in a process of its own.
+type fleet struct {
+	chaos   *chaos
+	redis   string
+	running []*process
+}
+
+// startFleet starts a node on a Redis for each of the programs.
+func startFleet(c *chaos, redis string, programs ...string) *fleet {
+	f := &fleet{chaos: c, redis: redis}
+	for _, program := range programs {
+		p := startPregon(c.t, program, redis)
+		f.running = append(f.running, p)
+		c.nodes = append(c.nodes, p.addr)
+	}
+	return f
+}
+
+// replace starts a node in place of another, sends clients there, and ends the other,
+// which must exit with 0.
+func (f *fleet) replace(i int, program string) {
+	f.chaos.t.Helper()
+	fresh := startPregon(f.chaos.t, program, f.redis)
+	f.chaos.mu.Lock()
+	f.chaos.nodes[i] = fresh.addr
+	f.chaos.mu.Unlock()
+	f.running[i].terminate()
+	f.running[i] = fresh
+}
