@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/backfill"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -49,7 +50,7 @@ type catchup struct {
 func newCatchup(m *membership) *catchup {
 	c := &catchup{membership: m, answer: make(chan bool, 1)}
 	if k := m.group.topic.track; k != nil {
-		c.outside = k.outsiders()
+		c.outside = k.Outsiders()
 	}
 	return c
 }
@@ -116,7 +117,7 @@ func (w *worker) fallBehind(m *membership, frames []frame) bool {
 	c := newCatchup(m)
 	m.lag(c)
 	w.counts.caughtUp.Add(1)
-	from := origin{at: ahead(frames[0].position)}
+	from := origin{at: backfill.Ahead(frames[0].position)}
 	m.session.hub.spawn(func() { m.session.hub.streamHistory(c, from) })
 	return true
 }
@@ -191,7 +192,8 @@ func (w *worker) goLive(c *catchup, answer frame) {
 		m.session.hub.spawn(func() { m.session.hub.streamHistory(c, from) })
 		return
 	}
-	pending := c.take()
+	c.cut = answer.position // the message there may have been on its way when it was noted
+	pending, _ := c.rest(c.take())
 	m.vacate()
 	m.admit()
 	w.sendFrames(m, pending)

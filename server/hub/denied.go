@@ -18,7 +18,7 @@ func (h *Hub) denied(channels []string) {
 		h.absent(t)
 		h.mu.Unlock()
 		if t.track != nil {
-			t.track.reset()
+			t.track.Forget()
 		}
 		if t.listen == nil {
 			h.counts.gaps.Add(1)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/transport"
 )
 
 // heartbeatPrefix begins the name of the channel on which a hub hears itself.
@@ -121,7 +120,7 @@ func (b *heartbeat) hear(m broker.Message) {
 	before, ours := b.note(string(m.Data))
 	if e := m.Position.Epoch; ours && e != 0 {
 		if b.epoch != 0 && b.epoch != e {
-			b.hub.begunAnew(before)
+			b.hub.filler.Anew(before)
 		}
 		b.epoch = e
 	}
@@ -147,25 +146,6 @@ func (b *heartbeat) note(word string) (before time.Time, ours bool) {
 	b.heard, b.problem = time.Now(), nil
 	b.tell()
 	return before, true
-}
-
-// begunAnew tells of a gap in channels that had no message when the heartbeat before
-// this one came back: histories have begun anew since, and what may have been lost of
-// these left nothing to see that by.
-func (h *Hub) begunAnew(since time.Time) {
-	for _, t := range h.tracked() {
-		h.beganAnew(t, since)
-	}
-}
-
-func (h *Hub) beganAnew(t *topic, since time.Time) {
-	k := t.track
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.wasEmpty(since) {
-		k.told, k.ended = true, time.Now()
-		h.tellGap(t, transport.Gap{Channel: t.name, Reason: transport.NewEpoch})
-	}
 }
 
 // failed notes why heartbeats cannot come back.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/backfill"
 )
 
 // Errors of Join.
@@ -73,7 +74,7 @@ type Hub struct {
 	workers []*worker
 	health  *heartbeat
 	counts  counts
-	marking *marking // nil where there are no marks
+	filler  *backfill.Filler // nil where there is no history
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -90,7 +91,6 @@ type Hub struct {
 	wake  chan struct{} // tells the reconciler that changed has something
 	lost  chan error    // the reader's last word on a feed that ended by itself
 	empty chan struct{} // closed when draining and no session is left
-	reads chan struct{} // as many as there are readers of the history
 }
 
 // New returns a Hub on b, which it uses until Close and does not close. It does
@@ -109,11 +109,13 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 		wake:    make(chan struct{}, 1),
 		lost:    make(chan error, 1),
 		empty:   make(chan struct{}),
-		reads:   make(chan struct{}, maxReads),
 	}
-	h.history, _ = broker.HistoryOf(b)
-	h.marking = newMarking(h)
 	h.log = h.options.Logger
+	h.history, _ = broker.HistoryOf(b)
+	if h.history != nil {
+		marker, _ := b.(broker.Marker)
+		h.filler = backfill.New(backfill.Options{History: h.history, Marker: marker, Logger: h.log, Carried: h.carried})
+	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	for range h.options.Workers {
 		w := newWorker(h.options, &h.counts)
@@ -123,12 +125,6 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h.health = newHeartbeat(h)
 	h.tasks.Go(func() { h.reconcile(feed) })
 	h.tasks.Go(h.health.run)
-	if h.history != nil {
-		h.tasks.Go(h.audit)
-	}
-	if h.marking != nil {
-		h.tasks.Go(h.marking.run)
-	}
 	return h, nil
 }
 
@@ -178,5 +174,8 @@ func (h *Hub) Close() {
 	h.draining = true
 	h.cancel() // under the lock: see spawn
 	h.mu.Unlock()
+	if h.filler != nil {
+		h.filler.Close()
+	}
 	h.tasks.Wait()
 }

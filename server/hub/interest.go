@@ -3,19 +3,21 @@ package hub
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/backfill"
+	"github.com/pregon/pregon/server/hub/internal/backoff"
 )
 
 const (
-	attemptTimeout = 5 * time.Second       // one call of Add or Remove
-	minBackoff     = 50 * time.Millisecond // between failed attempts
-	maxBackoff     = 500 * time.Millisecond
+	attemptTimeout = 5 * time.Second // one call of Add or Remove
+	minBackoff     = backoff.Min     // between failed attempts
+	maxBackoff     = backoff.Max
 	retryAfter     = time.Second      // after which what has failed for one channel is tried again
 	retryDenied    = 30 * time.Second // likewise, where permission is missing
+	maxNames       = 1000             // that the broker is asked for at once
 	maxRefusals    = 16               // channels that are refused in one step, other than for want of permission
 )
 
@@ -58,7 +60,7 @@ func after(d time.Duration) <-chan time.Time {
 }
 
 // jitter returns between a half and the whole of d.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+func jitter(d time.Duration) time.Duration { return backoff.Jitter(d) }
 
 // step brings the feed up to what is wanted now, as far as it can. It returns
 // when to look again for channels that are unused but not for long enough, or that
@@ -72,7 +74,7 @@ func (h *Hub) step(feed broker.Feed) (again time.Duration, err error) {
 	}
 	for some := range slices.Chunk(add, maxNames) {
 		refusals := 0
-		if err = errors.Join(err, h.add(feed, some, &refusals)); err != nil && concernsAll(err) {
+		if err = errors.Join(err, h.add(feed, some, &refusals)); err != nil && backfill.ConcernsAll(err) {
 			break
 		}
 	}
@@ -119,7 +121,7 @@ func (h *Hub) plan(now time.Time) (add, remove []*topic, again time.Duration) {
 func (h *Hub) remove(feed broker.Feed, topics []*topic) bool {
 	for _, t := range topics {
 		if t.track != nil {
-			t.track.reset()
+			t.track.Forget()
 		}
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, attemptTimeout)
@@ -161,7 +163,7 @@ func (h *Hub) add(feed broker.Feed, topics []*topic, refusals *int) error {
 	case err == nil:
 		h.confirm(topics, nil)
 		return nil
-	case concernsAll(err) || *refusals == maxRefusals:
+	case backfill.ConcernsAll(err) || *refusals == maxRefusals:
 		h.health.failed(err)
 		h.log.Debug("hub: subscribe failed, trying again", "channels", len(topics), "error", err)
 		return err
@@ -180,31 +182,37 @@ func (h *Hub) add(feed broker.Feed, topics []*topic, refusals *int) error {
 	return nil
 }
 
-// concernsAll reports whether an error of Add or Newest says nothing about single
-// channels.
-func concernsAll(err error) bool {
-	return errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrClosed) || errors.Is(err, errShort) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
-}
-
 // noteEnds notes where the history of topics ends before they are subscribed: what is
 // lost before the first message of a channel is seen from that.
 func (h *Hub) noteEnds(ctx context.Context, topics []*topic) error {
 	if h.history == nil {
 		return nil
 	}
-	topics = slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return t.track == nil })
-	if len(topics) == 0 {
-		return nil
+	return h.filler.Begin(ctx, tracks(topics)...)
+}
+
+// tracks returns what follows the positions of topics, as far as they have a history.
+func tracks(topics []*topic) []*backfill.Channel {
+	tracks := make([]*backfill.Channel, 0, len(topics))
+	for _, t := range topics {
+		if t.track != nil {
+			tracks = append(tracks, t.track)
+		}
 	}
-	newest, err := h.newest(ctx, names(topics)...)
-	if err != nil {
-		return err
+	return tracks
+}
+
+// carried returns what follows the positions of the topics that the feed carries.
+func (h *Hub) carried() []*backfill.Channel {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var topics []*topic
+	for _, t := range h.topics {
+		if t.there {
+			topics = append(topics, t)
+		}
 	}
-	for i, t := range topics {
-		t.track.begin(newest[i])
-	}
-	return nil
+	return tracks(topics)
 }
 
 // confirm tells those who wait for topics that they are there, or refused, and

@@ -2,24 +2,45 @@ package hub
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/backfill"
+	"github.com/pregon/pregon/server/hub/internal/backoff"
 )
 
 // readPatiently reads one page for c.
 func (h *Hub) readPatiently(c *catchup, q broker.Query) (page broker.Page, err error) {
-	err = h.patiently(c, func() (err error) {
-		if page, err = h.query(c.channel(), q); err == nil {
-			err = h.markOvertaken(c, page)
+	err = h.filler.Patiently(c.stopped, func() (err error) {
+		page, err = h.filler.History(c.channel(), q)
+		if err == nil && len(page.Messages) > 0 {
+			c.outside, err = c.group.topic.track.Overtake(c.outside)
 		}
 		return err
 	})
 	return page, err
 }
 
-// query reads one page of a channel's history, once.
-func (h *Hub) query(channel string, q broker.Query) (broker.Page, error) {
-	ctx, cancel := context.WithTimeout(h.ctx, readTimeout)
-	defer cancel()
-	return h.history.History(ctx, channel, q)
+// Mark returns where the newest mark of a channel is: a client that continues from
+// there or from before may have missed a message of another program's. It is zero
+// where there is none. While the node is still finding out what a lost link has cost,
+// it waits for that.
+func (h *Hub) Mark(ctx context.Context, channel string) (mark broker.Position, err error) {
+	if h.filler == nil {
+		return mark, nil
+	}
+	for {
+		mark, err = h.filler.NewestMark(channel, h.track(channel))
+		if !errors.Is(err, backfill.ErrUnsettled) || !backoff.Sleep(ctx, backoff.Jitter(backoff.Min)) {
+			return mark, err
+		}
+	}
+}
+
+// track returns what follows the positions of a channel, nil where nobody listens to it.
+func (h *Hub) track(channel string) *backfill.Channel {
+	if t := h.known(channel); t != nil {
+		return t.track
+	}
+	return nil
 }

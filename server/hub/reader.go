@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/backfill"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -47,7 +48,7 @@ func (h *Hub) readAll(feed broker.Feed) error {
 	}
 }
 
-// dispatch hands m on in its turn.
+// dispatch hands m on: straight to the subscribers, or in its place behind what is missing.
 func (h *Hub) dispatch(m broker.Message) {
 	t := h.known(m.Channel)
 	switch {
@@ -56,65 +57,43 @@ func (h *Hub) dispatch(m broker.Message) {
 		t.listen(m)
 	case t.track == nil:
 		h.counts.heard.Add(1)
-		h.deliver(t, m)
+		t.Deliver(m)
 	default:
 		h.counts.heard.Add(1)
-		h.follow(t, m)
+		t.track.Hear(m)
 	}
-}
-
-// follow delivers m where nothing is missing before it. Otherwise, and while that
-// is read from the history, m waits.
-func (h *Hub) follow(t *topic, m broker.Message) {
-	k := t.track
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if m.Position.IsZero() {
-		h.outside(t)
-	}
-	if k.filling {
-		k.wait(m)
-		return
-	}
-	switch k.step(m.Position) {
-	case follows:
-		k.move(m.Position)
-		h.deliver(t, m)
-	case jumps:
-		k.filling = true
-		k.wait(m)
-		h.fillAll([]*topic{t}, transport.Missing)
-	}
-}
-
-// deliver hands m to the workers that have subscribers for it.
-func (h *Hub) deliver(t *topic, m broker.Message) {
-	news := t.track == nil || !m.Position.IsZero() // what is in no history cannot be read by watchers
-	fanOut(h.audience(t, news), message, m.Position, func(e transport.Encoding) []byte { return e.Message(m) })
 }
 
 // gap has what may be missing read from the history. Without one it tells the
 // subscribers of each channel concerned.
 func (h *Hub) gap(gap *broker.GapError) {
-	topics := make([]*topic, 0, len(gap.Channels))
+	var lost []*backfill.Channel
 	for _, channel := range gap.Channels {
 		t := h.known(channel)
 		switch {
 		case t == nil:
 		case t.track != nil:
-			topics = append(topics, t)
-			h.missedOutside(t, gap.Reason)
+			lost = append(lost, t.track)
 		default:
-			h.tellGap(t, transport.Gap{Channel: channel, Reason: gap.Reason})
+			t.Gap(transport.Gap{Channel: channel, Reason: gap.Reason})
 		}
 	}
-	h.fillAll(mark(topics), gap.Reason)
+	if len(lost) > 0 {
+		h.filler.Lost(gap.Reason, lost...)
+	}
 }
 
-// tellGap tells the subscribers of t.
-func (h *Hub) tellGap(t *topic, gap transport.Gap) {
-	h.counts.gaps.Add(1)
-	fanOut(h.audience(t, true), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
+// Deliver hands m to the workers that have subscribers for it. Like Gap it is called by
+// one goroutine at a time: it makes a topic a [backfill.Sink].
+func (t *topic) Deliver(m broker.Message) {
+	news := t.track == nil || !m.Position.IsZero() // what is in no history cannot be read by watchers
+	fanOut(t.hub.audience(t, news), message, m.Position, func(e transport.Encoding) []byte { return e.Message(m) })
+}
+
+// Gap tells the subscribers of t.
+func (t *topic) Gap(gap transport.Gap) {
+	t.hub.counts.gaps.Add(1)
+	fanOut(t.hub.audience(t, true), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
 }
 
 // known returns the topic of that name, nil for none.

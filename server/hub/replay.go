@@ -3,9 +3,10 @@ package hub
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/backfill"
+	"github.com/pregon/pregon/server/hub/internal/backoff"
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/socket"
 )
@@ -103,16 +104,16 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (v verdict, err err
 		return v, nil
 	}
 	h.awaitSettled(c) // not in a turn: the fill needs one
-	err = h.patiently(c, func() error {
-		newest, err := h.newest(h.ctx, c.channel())
+	err = h.filler.Patiently(c.stopped, func() error {
+		newest, err := h.filler.Newest(h.ctx, c.channel())
 		if err != nil {
 			return err
 		}
-		page, err := h.query(c.channel(), broker.Query{After: after, Limit: 1})
+		page, err := h.filler.History(c.channel(), broker.Query{After: after, Limit: 1})
 		if err != nil {
 			return err
 		}
-		mark, err := h.newestMark(c.channel())
+		mark, err := h.filler.NewestMark(c.channel(), c.group.topic.track)
 		if err != nil {
 			return err
 		}
@@ -133,28 +134,7 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (v verdict, err err
 // has gone.
 func (h *Hub) awaitSettled(c *catchup) {
 	k := c.group.topic.track
-	for k.isUnsettled() && !c.stopped() && h.sleep(jitter(minBackoff)) {
-	}
-}
-
-// patiently calls read until it succeeds, or for so long that nobody would wait for
-// longer. Nothing is read for a client that has gone while it waited for its turn:
-// otherwise clients that come and go faster than that would never be served.
-func (h *Hub) patiently(c *catchup, read func() error) error {
-	for began, backoff := time.Now(), minBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		gone := false
-		err := h.inTurn(func() error {
-			if gone = c.stopped(); gone {
-				return nil
-			}
-			return read()
-		})
-		switch {
-		case gone:
-			return broker.ErrClosed
-		case err == nil, errors.Is(err, broker.ErrDenied), time.Since(began) > fillPatience, !h.sleep(jitter(backoff)):
-			return err
-		}
+	for k.IsUnsettled() && !c.stopped() && backoff.Sleep(h.ctx, backoff.Jitter(backoff.Min)) {
 	}
 }
 
@@ -169,13 +149,13 @@ func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool
 	}
 	page, err := broker.LastPage(n, func(q broker.Query) (broker.Page, error) {
 		if q.Before.IsZero() {
-			q.Before = behind(o.at)
+			q.Before = backfill.Behind(o.at)
 		}
 		return h.readPatiently(c, q)
 	})
 	from := o
 	if err == nil && len(page.Messages) > 0 {
-		from = origin{at: ahead(page.Messages[0].Position)}
+		from = origin{at: backfill.Ahead(page.Messages[0].Position)}
 	}
 	switch {
 	case !begin(from):
@@ -235,10 +215,9 @@ func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok 
 		ok = ok && len(told) > 0
 	}
 	if o.misses(page) {
-		tell(gapBefore(channel, o.message(), page.Messages))
+		tell(backfill.GapBefore(channel, o.message(), page.Messages))
 		if o.anew = true; len(page.Messages) == 0 {
-			t := c.group.topic
-			h.fillAll(mark([]*topic{t}), transport.NotRetained) // the others have not seen that
+			h.filler.Recheck(transport.NotRetained, c.group.topic.track) // the others have not seen that
 		}
 	}
 	for i, m := range page.Messages {
@@ -250,8 +229,8 @@ func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok 
 			o = origin{at: p}
 			continue
 		}
-		if behind(o.at) != p && (i > 0 || page.Complete) {
-			tell(gapBetween(channel, o.message(), p))
+		if !backfill.Follows(o.at, m) && (i > 0 || page.Complete) {
+			tell(backfill.GapBetween(channel, o.message(), p))
 		}
 		frames = append(frames, e.Message(m)...)
 		o = origin{at: p}

@@ -9,9 +9,7 @@ import (
 // counts are what a hub has done since it began.
 type counts struct {
 	heard        atomic.Uint64
-	outside      atomic.Uint64
 	gaps         atomic.Uint64
-	filled       atomic.Uint64
 	caughtUp     atomic.Uint64
 	disconnected atomic.Uint64
 	dropped      atomic.Uint64
@@ -37,12 +35,16 @@ type Stats struct {
 func (h *Hub) Stats() Stats {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return Stats{
+	stats := Stats{
 		Sessions: h.sessions, Channels: len(h.topics),
-		Heard: h.counts.heard.Load(), Outside: h.counts.outside.Load(), Rejected: h.rejected(), Gaps: h.counts.gaps.Load(),
-		Filled: h.counts.filled.Load(), CaughtUp: h.counts.caughtUp.Load(),
+		Heard: h.counts.heard.Load(), Rejected: h.rejected(), Gaps: h.counts.gaps.Load(),
+		CaughtUp:     h.counts.caughtUp.Load(),
 		Disconnected: h.counts.disconnected.Load(), Dropped: h.counts.dropped.Load(),
 	}
+	if h.filler != nil {
+		stats.Outside, stats.Filled = h.filler.Outside(), h.filler.Filled()
+	}
+	return stats
 }
 
 func (h *Hub) rejected() uint64 {

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/backfill"
 	"github.com/pregon/pregon/transport"
 )
 
 // A topic is a channel that somebody on this node wants, or has wanted lately.
 // All of it is guarded by the hub's lock.
 type topic struct {
+	hub    *Hub
 	name   string
 	refs   int       // sessions that want it
 	unused time.Time // since when refs is 0
@@ -25,7 +27,7 @@ type topic struct {
 	groups []*group             // copied on write: the reader uses it without the lock
 	listen func(broker.Message) // for the hub's own topics
 
-	track *track // nil where there is no history; it has a lock of its own
+	track *backfill.Channel // nil where there is no history; it delivers to the topic
 
 	watchers map[chan struct{}]struct{} // see Watch
 }
@@ -65,9 +67,9 @@ func (h *Hub) topic(name string) *topic {
 	t, ok := h.topics[name]
 	if !ok {
 		name = strings.Clone(name) // it may be a part of a whole request
-		t = &topic{name: name, confirmed: newConfirmation()}
+		t = &topic{hub: h, name: name, confirmed: newConfirmation()}
 		if h.history != nil {
-			t.track = &track{}
+			t.track = h.filler.Channel(name, t)
 		}
 		h.topics[name] = t
 	}

@@ -1,0 +1,66 @@
+package backfill
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/internal/backoff"
+)
+
+// maxAudit is the longest time between comparisons of all channels with their histories.
+const maxAudit = 30 * time.Second
+
+// audit looks at times whether anything is missing at the end of a channel, where no later
+// message shows it, and so keeps the histories of idle channels that somebody listens to from
+// expiring.
+func (f *Filler) audit() {
+	for backoff.Sleep(f.ctx, backoff.Jitter(min(f.history.Retention().Age/2, maxAudit))) {
+		var differ []*Channel
+		for some := range slices.Chunk(f.carried(), maxNames) {
+			found, err := f.compare(some)
+			differ = append(differ, found...)
+			if err != nil && f.ctx.Err() == nil {
+				f.log.Warn("backfill: channels cannot be compared with their histories; trying again", "channels", len(some), "error", err)
+				break // nor can the others, most likely
+			}
+		}
+		f.Recheck(broker.LinkLost, differ...)
+	}
+}
+
+// compare returns the channels that are not where their histories end, or where something is on
+// its way, which the fill will see. Where the broker refuses, it finds out which one: one
+// channel without permission must not keep the others from being compared.
+func (f *Filler) compare(channels []*Channel) (differ []*Channel, err error) {
+	newest, err := f.Newest(f.ctx, names(channels)...)
+	switch {
+	case err == nil:
+		for i, p := range newest {
+			if !channels[i].isAt(p) {
+				differ = append(differ, channels[i])
+			}
+		}
+		return differ, nil
+	case ConcernsAll(err):
+		return nil, err
+	case len(channels) == 1:
+		return nil, nil // whoever reads it is told
+	}
+	half := len(channels) / 2
+	differ, err = f.compare(channels[:half])
+	if err != nil {
+		return differ, err
+	}
+	rest, err := f.compare(channels[half:])
+	return append(differ, rest...), err
+}
+
+// ConcernsAll reports whether an error of a call for many channels says nothing about single
+// ones.
+func ConcernsAll(err error) bool {
+	return errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrClosed) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}

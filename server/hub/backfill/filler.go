@@ -1,0 +1,196 @@
+package backfill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/internal/backoff"
+)
+
+const (
+	maxReads    = 16              // of histories at a time, so that a blip is not followed by a storm
+	readTimeout = 5 * time.Second // of one reading
+	patience    = time.Minute     // with a history that cannot be read, as while Redis loads it; then a gap is told
+	maxNames    = 1000            // channels that the broker is asked for at once
+)
+
+// Options are what a Filler works with.
+type Options struct {
+	History broker.Historian
+	Marker  broker.Marker // nil where the broker has no marks
+	Logger  *slog.Logger
+
+	// Carried returns the channels that the feed carries now. They are compared with their
+	// histories every half minute.
+	Carried func() []*Channel
+}
+
+// A Filler fills the holes of a node's channels, and bounds what is read of histories at a time.
+type Filler struct {
+	history broker.Historian
+	marks   *marks // nil where there are none
+	log     *slog.Logger
+	carried func() []*Channel
+
+	outside atomic.Uint64
+	filled  atomic.Uint64
+
+	reads  chan struct{} // as many as there are readers of the history
+	ctx    context.Context
+	cancel context.CancelFunc
+	mu     sync.Mutex // of spawn against Close
+	tasks  sync.WaitGroup
+}
+
+// New returns a Filler, which its caller closes.
+func New(o Options) *Filler {
+	f := &Filler{history: o.History, log: o.Logger, carried: o.Carried, reads: make(chan struct{}, maxReads)}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.tasks.Go(f.audit)
+	if o.Marker != nil {
+		f.marks = newMarks(f.ctx, o.Marker, f.log)
+		f.tasks.Go(f.marks.run)
+	}
+	return f
+}
+
+// Close ends what the Filler runs and waits for it. A fill that was under way is left as it is:
+// nothing more is delivered.
+func (f *Filler) Close() {
+	f.mu.Lock()
+	f.cancel()
+	f.mu.Unlock()
+	f.tasks.Wait()
+}
+
+// spawn runs task, for which Close waits, unless the Filler is closed already.
+func (f *Filler) spawn(task func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ctx.Err() == nil {
+		f.tasks.Go(task)
+	}
+}
+
+// Channel returns a new Channel, which delivers to sink. It has nothing to be closed.
+func (f *Filler) Channel(name string, sink Sink) *Channel {
+	return &Channel{name: name, sink: sink, filler: f}
+}
+
+// Begin notes where channels end. It is called before they are subscribed: what is lost before
+// the first message of a channel is seen from that. Where a channel was begun, and was not
+// forgotten since, it goes on from where it was.
+func (f *Filler) Begin(ctx context.Context, channels ...*Channel) error {
+	if len(channels) == 0 {
+		return nil
+	}
+	newest, err := f.Newest(ctx, names(channels)...)
+	if err != nil {
+		return err
+	}
+	for i, c := range channels {
+		c.begin(newest[i])
+	}
+	return nil
+}
+
+// Lost says that the feed may have lost messages of channels. What is missing is read from the
+// history. Reason is told where it cannot be read, and for what is in no history. Lost does not
+// wait.
+func (f *Filler) Lost(reason broker.GapReason, channels ...*Channel) {
+	f.fillAll(slices.DeleteFunc(slices.Clone(channels), func(c *Channel) bool { return !c.lost(reason) }), reason)
+}
+
+// Recheck compares channels with their histories, as somebody has read there what was not
+// delivered here. It does not wait.
+func (f *Filler) Recheck(reason broker.GapReason, channels ...*Channel) {
+	f.fillAll(slices.DeleteFunc(slices.Clone(channels), func(c *Channel) bool {
+		return !c.recheck()
+	}), reason)
+}
+
+// Anew says that histories have begun anew since a time. Channels that were empty then are told
+// of a gap: what may have been lost of them left nothing to see that by.
+func (f *Filler) Anew(since time.Time) {
+	for _, c := range f.carried() {
+		c.beganAnew(since)
+	}
+}
+
+// errShort is taken for a broker that is not well.
+var errShort = fmt.Errorf("backfill: the driver has not answered for each channel: %w", broker.ErrUnavailable)
+
+// Newest returns the newest position of each channel.
+func (f *Filler) Newest(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	newest, err := f.history.Newest(ctx, channels...)
+	if err == nil && len(newest) != len(channels) {
+		err = errShort
+	}
+	return newest, err
+}
+
+// History reads one page of a channel's history, once.
+func (f *Filler) History(channel string, q broker.Query) (broker.Page, error) {
+	ctx, cancel := context.WithTimeout(f.ctx, readTimeout)
+	defer cancel()
+	return f.history.History(ctx, channel, q)
+}
+
+// Patiently calls read, in its turn, until it succeeds, or for so long that nobody would wait
+// for longer. It returns broker.ErrClosed where gone says that nobody waits any more: nothing is
+// read for a client that has gone while it waited for its turn. Otherwise clients that come and
+// go faster than that would never be served.
+func (f *Filler) Patiently(gone func() bool, read func() error) error {
+	var pause backoff.Backoff
+	for began := time.Now(); ; {
+		left := false
+		err := f.inTurn(func() error {
+			if left = gone(); left {
+				return broker.ErrClosed
+			}
+			return read()
+		})
+		if err == nil || left || errors.Is(err, broker.ErrDenied) || time.Since(began) > patience || !pause.Wait(f.ctx) {
+			return err
+		}
+	}
+}
+
+// inTurn reads the history when it is its turn, so that a bounded number of readings are under
+// way. It returns ErrClosed when the Filler closes. A turn ends with the reading: what waits
+// after a failure waits elsewhere, so that a channel whose history cannot be read keeps no other
+// waiting.
+func (f *Filler) inTurn(read func() error) error {
+	select {
+	case f.reads <- struct{}{}:
+	case <-f.ctx.Done():
+		return broker.ErrClosed
+	}
+	defer func() { <-f.reads }()
+	return read()
+}
+
+// Outside returns how many messages beside a history were heard.
+func (f *Filler) Outside() uint64 { return f.outside.Load() }
+
+// Filled returns how many messages were read from the history because the feed had lost them.
+func (f *Filler) Filled() uint64 { return f.filled.Load() }
+
+func (c *Channel) channel() string { return c.name }
+
+func names[C interface{ channel() string }](channels []C) []string {
+	names := make([]string, len(channels))
+	for i, c := range channels {
+		names[i] = c.channel()
+	}
+	return names
+}
