@@ -43,13 +43,17 @@ var reached = []rule{
 // mayNot is what packages must not reach though the rules above would let them, as they
 // live below the server.
 var mayNot = map[string][]string{
-	"server/hub":  {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
-	"server/node": {"github.com/labstack/echo/v4", module + "server"},
+	"server/hub/backfill": {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
+	"server/hub":          {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
+	"server/node":         {"github.com/labstack/echo/v4", module + "server"},
 }
 
-// mayNotImport is likewise about import statements: node has the net/http that its
-// neighbours need, and no use for it.
-var mayNotImport = map[string][]string{"server/node": {"net/http"}}
+// mayNotImport is likewise about import statements: these
+// packages have what their neighbours need, and no use for it.
+var mayNotImport = map[string][]string{
+	"server/node":         {"net/http"},
+	"server/hub/backfill": {module + "transport/socket"}, // it knows no clients
+}
 
 // Imports run one way: broker, then drivers and transport, then protocols and
 // the hub, then the node, then the server, then the command line.

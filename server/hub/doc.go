@@ -65,28 +65,19 @@
 //
 // # Gaps, with a history and without
 //
-// Where the broker keeps a history, messages of a channel are numbered without
-// holes, and a hole is seen: by a jump in the positions, or because the broker says
-// that it has lost its link or had to drop something. Then what is missing is read
-// and delivered in its place, while newer messages wait behind it, bounded, and
-// the clients notice nothing. A bounded number of channels is read at a time. Every
-// half minute all channels are compared with the history, in case the newest message
-// of one was lost without a word.
-//
-// A position that comes through the feed is believed where it is the next one. One
-// that is further on is believed where the history has it, as a broker keeps a message
-// before it sends it: otherwise the broker has lost the message, or somebody has made
-// the position up, and a gap stands in its place. One that is not newer than what was
-// delivered is late, or a repeat, and is dropped: epochs only grow.
-//
-// In a channel without any message there is nothing to see a loss by: that histories
-// have begun anew is seen by the heartbeats, which have positions, too.
+// Where the broker keeps a history, package [backfill] follows the positions of each
+// channel: what the feed loses is read from the history and delivered in its place,
+// and the clients notice nothing. Its documentation says what is promised and what is
+// believed.
 //
 // What cannot be had any more, and without a history whatever may be missing, is a
 // gap: each subscriber of the channel is told at that very place. Those whose
 // encoding cannot express it hear nothing more and are closed with
 // [transport.CloseGap], a bounded number per second, so that they do not all come back
 // at once.
+//
+// In a channel without any message there is nothing to see a loss by: that histories
+// have begun anew is seen by the heartbeats, which have positions, too.
 //
 // # Sessions and their channels
 //
@@ -115,7 +106,7 @@
 //
 // All methods of a Hub may be called concurrently. A Hub owns the goroutines of
 // its reader, its reconciler, its heartbeat, its workers, and those that read a
-// history, and Close waits for them. The only lock shared by joins and the reader
+// history for a client, and Close waits for them and for the [backfill.Filler]. The only lock shared by joins and the reader
 // is held for map look-ups.
 // Inboxes are bounded: where a worker falls behind, the reader waits for it, and
 // the broker's own queue fills until it reports a gap. A worker never waits for

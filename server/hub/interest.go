@@ -98,6 +98,7 @@ func (h *Hub) plan(now time.Time) (add, remove []*topic, again time.Duration) {
 			delete(h.changed, t)
 		case t.refs > 0:
 			if due(t.later) {
+				t.await() // only now: one who asks before then is told of the refusal
 				add = append(add, t)
 			}
 		case !t.there && !t.stale: // it is removed, or nobody waited until it was confirmed
@@ -240,7 +241,6 @@ func (h *Hub) settle(topics []*topic, refused error) (holed []string) {
 		case t.refs == 0:
 			h.touch(t)
 		case !t.there: // there may be subscribers of an earlier feed
-			t.await()
 			t.later = time.Now().Add(retryAfter)
 			if errors.Is(refused, broker.ErrDenied) {
 				t.later = time.Now().Add(retryDenied)

@@ -79,13 +79,13 @@ func (f *fill) finish() todo {
 // giveUp tells that what is missing will not come, and delivers what waits. It reports whether
 // that was all.
 func (f *fill) giveUp() (over bool) {
-	f.miss(transport.Gap{Channel: f.name, Reason: f.reason, From: f.last})
 	f.mu.Lock()
 	if f.unsettled != "" { // it is not known, so it is taken to have lost some
 		f.unsettled, f.markedAt, f.marked = "", f.last, true
 		f.filler.marks.add(f.name)
 	}
-	f.again, f.blind = false, true
+	f.again, f.blind = false, true // what is lost from now on is worth another try
 	f.mu.Unlock()
+	f.miss(transport.Gap{Channel: f.name, Reason: f.reason, From: f.last})
 	return f.drain(true)
 }

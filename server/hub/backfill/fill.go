@@ -131,7 +131,7 @@ func (f *fill) page() (more bool, err error) {
 		if !Follows(f.last, m) {
 			f.overtake(m.Position)
 		}
-		if !Follows(f.last, m) && (missing || i > 0 || page.Complete) {
+		if !Follows(f.last, m) && (missing || i > 0 || page.Complete || f.last != from) {
 			f.sink.Gap(GapBefore(f.name, f.last, page.Messages[i:]))
 		}
 		f.filler.filled.Add(1)
