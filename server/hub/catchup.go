@@ -29,6 +29,7 @@ type catchup struct {
 	// What has a goroutine of its own uses the following:
 	answer  chan bool       // the worker's to level: true where there is nothing more to be read
 	outside uint64          // how many messages the channel had beside its history when it was marked last; the goroutine's own
+	moving  bool            // the message at the answer's position may be on its way still; set ahead of live
 	anew    bool            // nothing is missing behind the cut where an epoch begins; set ahead of level and live
 	heard   broker.Position // the client has heard its epoch up to here, elsewhere; set ahead of level
 
@@ -168,6 +169,12 @@ func (w *worker) catchUp(c *catchup, cut broker.Position) {
 		return
 	}
 	c.answer <- true
+	w.sendFrom(c, cut)
+}
+
+// sendFrom sends what of that which was kept is beyond cut, which c was sent, and from then
+// on what comes.
+func (w *worker) sendFrom(c *catchup, cut broker.Position) {
 	c.level, c.cut, c.told = true, cut, c.told || c.anew
 	w.sendRest(c, c.take())
 }
@@ -192,8 +199,11 @@ func (w *worker) goLive(c *catchup, answer frame) {
 		m.session.hub.spawn(func() { m.session.hub.streamHistory(c, from) })
 		return
 	}
-	c.cut = answer.position // the message there may have been on its way when it was noted
-	pending, _ := c.rest(c.take())
+	if c.moving { // it is no member before that message has gone by
+		w.sendFrom(c, answer.position)
+		return
+	}
+	pending := c.take()
 	m.vacate()
 	m.admit()
 	w.sendFrames(m, pending)

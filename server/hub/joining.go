@@ -38,6 +38,6 @@ func (j joining) end(refused error) {
 	if !ok {
 		return
 	}
-	c.anew = o.anew
+	c.anew, c.moving = o.anew, o.moving
 	c.session.worker.post(entry{kind: live, catchup: c, frame: frame{bytes: told, position: o.at}})
 }

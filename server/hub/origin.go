@@ -12,6 +12,8 @@ import (
 type origin struct {
 	at   broker.Position // of a message, or just before one; zero for a channel without
 	anew bool            // nothing is missing before the first message of an epoch: see backfill.Misses
+
+	moving bool // the message there may reach the session's worker still
 }
 
 // cursor returns the position that a client is given for o.
@@ -47,8 +49,8 @@ func (h *Hub) begin(c *catchup) (confirmed func() origin) {
 		join()
 		return func() origin { return origin{} }
 	}
-	if last, anew, known := k.Enter(join); known {
-		return func() origin { return origin{at: last, anew: anew} }
+	if end := k.Enter(join); end.Known {
+		return func() origin { return origin{at: end.At, anew: end.Anew, moving: end.Moving} }
 	}
 	return func() origin { return origin{at: k.Start(), anew: k.Start().IsZero()} }
 }

@@ -84,6 +84,47 @@ func TestEachChannelItsOwnVerdict(t *testing.T) {
 	})
 }
 
+// A slow encoding waits for a token with each message.
+type slow struct {
+	lines
+	gate chan struct{}
+}
+
+func (s *slow) Message(m broker.Message) []byte { <-s.gate; return s.lines.Message(m) }
+
+// A message that is on its way when a client subscribes, and at which its answer says that it
+// begins, does not come behind that.
+func TestSubscribeWhileAMessageIsOnItsWay(t *testing.T) {
+	withHistory(t, hub.Options{Workers: 1}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		e := &slow{gate: make(chan struct{})}
+		other := join(t, h, e, false, "c")
+		defer other.leave()
+		first := l.say("c", "first", true)
+		synctest.Wait()
+		c := join(t, h, e, false)
+		defer c.leave()
+		sub := transport.Subscription{Channel: "c", Answer: func(s transport.Subscribed) ([]byte, bool) {
+			if s.Position != first {
+				t.Errorf("it begins at %v", s.Position)
+			}
+			return answer(s)
+		}}
+		if err := c.session.Subscribe(t.Context(), sub)[0]; err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		close(e.gate)
+		synctest.Wait()
+		l.say("c", "second", true)
+		if got := c.read(t, 2); got != "subscribed c false\nc second\n" {
+			t.Errorf("it hears %q", got)
+		}
+		if got := other.read(t, 2); got != "c first\nc second\n" {
+			t.Errorf("the other hears %q", got)
+		}
+	})
+}
+
 // Nothing of the channel comes ahead of the answer, however much others hear meanwhile,
 // and all that comes behind where the answer says that it begins.
 func TestAnswerComesFirst(t *testing.T) {

@@ -254,8 +254,8 @@ func TestSlowSink(t *testing.T) {
 		m := s.say(false)
 		go s.channel.Hear(m)
 		synctest.Wait()
-		if last, _, known := s.channel.Enter(func() {}); !known || last != m.Position {
-			t.Errorf("the channel ends at %v, known: %v", last, known)
+		if end := s.channel.Enter(func() {}); !end.Known || !end.Moving || end.At != m.Position {
+			t.Errorf("the channel ends at %+v", end)
 		}
 		s.say(false)
 		s.filler.Lost(broker.LinkLost, s.channel)
@@ -267,6 +267,9 @@ func TestSlowSink(t *testing.T) {
 		synctest.Wait()
 		if got := s.take(); got != "2" {
 			t.Errorf("heard %q", got)
+		}
+		if end := s.channel.Enter(func() {}); end.Moving {
+			t.Error("something is on its way still")
 		}
 	})
 }

@@ -157,14 +157,20 @@ func (c *Channel) Forget() {
 	}
 }
 
-// Enter calls join, which must not wait, and returns where the channel ends at that moment: all
-// that is behind that is delivered later. The message there may just be on its way to the Sink.
-// It is zero in a channel without a message. Anew is as in [Misses]. Before Begin it is not known.
-func (c *Channel) Enter(join func()) (last broker.Position, anew, known bool) {
+// An End is where a channel ends at a moment: all that is behind that is delivered later.
+type End struct {
+	At     broker.Position // of the newest message that was delivered, zero for none
+	Anew   bool            // see Misses
+	Known  bool            // false before Begin
+	Moving bool            // the message there may just be on its way to the Sink
+}
+
+// Enter calls join, which must not wait, and returns where the channel ends at that moment.
+func (c *Channel) Enter(join func()) End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	join()
-	return c.last, c.anew(), c.begun
+	return End{At: c.last, Anew: c.anew(), Known: c.begun, Moving: c.filling || c.turn.taken()}
 }
 
 // Start returns where the channel ended when Begin was called.

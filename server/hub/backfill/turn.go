@@ -18,6 +18,9 @@ const (
 // begin is called with the channel's lock, and while it is not filled.
 func (t *turn) begin() { t.state.Store(delivering) }
 
+// taken reports whether a message may just be on its way. The caller holds the channel's lock.
+func (t *turn) taken() bool { return t.state.Load() != idle }
+
 func (t *turn) end() {
 	if t.state.Swap(idle) == awaited {
 		close(t.over)
