@@ -21,6 +21,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/transport"
 )
 
 // Exit codes.
@@ -64,6 +65,7 @@ type console struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	args           []string
+	settings       map[string]map[string]string // of transports, from the environment
 }
 
 // Main runs the command line of the process and exits.
@@ -98,7 +100,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return out.fail(err)
 	}
-	if err := checkEnvironment(parser.Model.Node, os.Environ()); err != nil {
+	if out.settings, err = readEnvironment(parser.Model.Node, os.Environ()); err != nil {
 		return out.fail(err)
 	}
 	command, err := parser.Parse(args)
@@ -127,18 +129,39 @@ func (c *console) fail(err error) int {
 // code of its own.
 func plainText(err error) error { return errors.New(err.Error()) }
 
-// checkEnvironment returns an error that names a PREGON_… variable that stands
-// for no flag: most likely a typo.
-func checkEnvironment(root *kong.Node, environ []string) error {
-	known := map[string]bool{}
-	collect(root, known)
+// readEnvironment returns the settings of transports, by the transport's name and then
+// their own: those of a transport live are PREGON_LIVE_…. It returns an error that names a
+// PREGON_… variable that stands for nothing: most likely a typo.
+func readEnvironment(root *kong.Node, environ []string) (map[string]map[string]string, error) {
+	flags, settings := map[string]bool{}, map[string]map[string]string{}
+	collect(root, flags)
 	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, envPrefix+"_") && !known[name] {
-			return fmt.Errorf("unknown environment variable %s (see pregon --help)%w", name, errUsage)
+		name, value, _ := strings.Cut(entry, "=")
+		rest, ours := strings.CutPrefix(name, envPrefix+"_")
+		if !ours || flags[name] {
+			continue
+		}
+		of, setting, found := transportSetting(rest)
+		if !found {
+			return nil, fmt.Errorf("unknown environment variable %s (see pregon --help)%w", name, errUsage)
+		}
+		if settings[of] == nil {
+			settings[of] = map[string]string{}
+		}
+		settings[of][setting] = value
+	}
+	return settings, nil
+}
+
+// transportSetting takes apart what stands behind PREGON_ in the name of a variable.
+func transportSetting(variable string) (name, setting string, found bool) {
+	prefix, rest, _ := strings.Cut(variable, "_")
+	for _, name := range transport.Names() {
+		if rest != "" && prefix == strings.ToUpper(name) {
+			return name, strings.ToLower(strings.ReplaceAll(rest, "_", "-")), true
 		}
 	}
-	return nil
+	return "", "", false
 }
 
 func collect(n *kong.Node, known map[string]bool) {

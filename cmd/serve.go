@@ -116,7 +116,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	defer func() { _ = l.Close() }() // closed already where it was served
-	s, err := server.New(ctx, c.options(b, l.Addr(), log))
+	s, err := server.New(ctx, c.options(b, l.Addr(), log, out.settings))
 	if err != nil {
 		return err
 	}
@@ -141,9 +141,9 @@ func tuneGC() (ballast []byte) {
 	return make([]byte, 8<<20)
 }
 
-func (c *serveCommand) options(b broker.Broker, addr net.Addr, log *slog.Logger) server.Options {
+func (c *serveCommand) options(b broker.Broker, addr net.Addr, log *slog.Logger, settings map[string]map[string]string) server.Options {
 	return server.Options{
-		Broker: b, Logger: log,
+		Broker: b, Logger: log, Settings: settings,
 		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections, AllowOrigins: c.AllowOrigin, Hosts: c.hosts(addr),
 		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", CatchUp: c.SlowClients == catchUp, WriteTimeout: c.WriteTimeout,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainTime: c.DrainTime,

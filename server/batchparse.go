@@ -28,7 +28,7 @@ func (s *Server) readBatch(w http.ResponseWriter, r *http.Request) (*batch, erro
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r, batchBodies*s.options.MaxMessage)
+	body, err := readBody(w, r, s.longestBatch())
 	if err != nil {
 		return nil, err
 	}

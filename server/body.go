@@ -26,20 +26,29 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if err == nil {
 		return body, nil
 	}
-	over := (*http.MaxBytesError)(nil)
-	switch {
-	case errors.As(err, &over):
-		return nil, tooLarge()
-	case errors.Is(err, errBodies):
-		stopReading(w)
-		return nil, &transport.Problem{Status: http.StatusServiceUnavailable, Code: "too_many_bodies", RetryAfter: 1,
-			Detail: "This server is reading as many long bodies as it takes; try again.", Header: http.Header{"Connection": {"close"}}}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &transport.Problem{Status: http.StatusRequestTimeout, Code: "body_too_slow",
-			Detail: "The body did not come to its end in time.", Header: http.Header{"Connection": {"close"}}}
+	if p := bodyProblem(w, err); p != nil {
+		return nil, p
 	}
 	return nil, &transport.Problem{Status: http.StatusBadRequest, Code: "bad_body",
 		Detail: "The body could not be read to its end.", Header: http.Header{"Connection": {"close"}}}
+}
+
+// bodyProblem returns the answer to a body that could not be read because of err, nil
+// where err has another cause, or there is none.
+func bodyProblem(w http.ResponseWriter, err error) *transport.Problem {
+	over := (*http.MaxBytesError)(nil)
+	switch {
+	case errors.As(err, &over):
+		return tooLarge()
+	case errors.Is(err, errBodies):
+		stopReading(w)
+		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "too_many_bodies", RetryAfter: 1,
+			Detail: "This server is reading as many long bodies as it takes; try again.", Header: http.Header{"Connection": {"close"}}}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &transport.Problem{Status: http.StatusRequestTimeout, Code: "body_too_slow",
+			Detail: "The body did not come to its end in time.", Header: http.Header{"Connection": {"close"}}}
+	}
+	return nil
 }
 
 // knownBody is the longest body for which memory is set aside before it comes, on

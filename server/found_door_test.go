@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/hub"
@@ -17,7 +19,7 @@ import (
 )
 
 func init() {
-	transport.Register("prying", func(env transport.Env) transport.Transport { return prying{env} })
+	transport.Register("prying", func(env transport.Env) (transport.Transport, error) { return prying{env}, nil })
 }
 
 // loot is what the last client of the transport prying could get hold of: tests that use
@@ -56,7 +58,7 @@ type burglar struct {
 func (b *burglar) try(where string, v any) {
 	switch v.(type) {
 	case broker.Broker, broker.Feed, broker.Historian, broker.BatchPublisher, broker.Marker, broker.Diagnoser:
-	case *hub.Hub, *servernode.Node, *server.Server, server.Options, *server.Options:
+	case *hub.Hub, *servernode.Node, *server.Server, server.Options, *server.Options, *echo.Echo, *echo.Router:
 	case interface {
 		Drain(context.Context, time.Duration)
 	}, interface{ Sessions() int }, interface{ Stats() hub.Stats }:

@@ -14,11 +14,8 @@ import (
 // listen returns the handler that connects clients of one transport.
 func (s *Server) listen(name string, t transport.Transport) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if s.draining.Load() {
-			return draining()
-		}
-		if s.full() {
-			return tooManyConnections()
+		if err := s.admitListener(); err != nil {
+			return err
 		}
 		wanted, err := s.wantedOf(r, name, t)
 		if err != nil {
@@ -53,6 +50,17 @@ func (s *Server) retrying(t transport.Transport, next handler) handler {
 		retrier.Retry(w, r, p)
 		return nil
 	}
+}
+
+// admitListener returns why no more clients may listen now.
+func (s *Server) admitListener() error {
+	switch {
+	case s.draining.Load():
+		return draining()
+	case s.full():
+		return tooManyConnections()
+	}
+	return nil
 }
 
 // full reports whether no more clients may listen or wait.

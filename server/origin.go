@@ -244,12 +244,13 @@ func (s *Server) isOwn(origin string, r *http.Request) bool {
 const allowedHeaders = "Authorization, Cache-Control, Content-Type, " + keyHeader + ", Last-Event-ID, traceparent"
 
 // preflight returns the handler that tells a browser whether a page may make a
-// request of the given method.
-func (s *Server) preflight(method string) handler {
+// request of one of the given methods.
+func (s *Server) preflight(methods []string) handler {
+	allowed := strings.Join(methods, ", ")
 	return s.guard(func(w http.ResponseWriter, _ *http.Request) error {
 		h := w.Header()
-		h.Set("Allow", method+", "+http.MethodOptions)
-		h.Set("Access-Control-Allow-Methods", method)
+		h.Set("Allow", allowed+", "+http.MethodOptions)
+		h.Set("Access-Control-Allow-Methods", allowed)
 		h.Set("Access-Control-Allow-Headers", allowedHeaders)
 		h.Set("Access-Control-Max-Age", "600")
 		w.WriteHeader(http.StatusNoContent)

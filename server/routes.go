@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -32,16 +33,33 @@ type route struct {
 	pages  bool // pages of other origins may use it, as far as they are allowed
 }
 
+// same reports whether r and other cannot both be there.
+func (r route) same(other route) bool { return r.path == other.path && r.method == other.method }
+
 // table is all that the server has.
-func (s *Server) table() []route {
+func (s *Server) table() ([]route, error) {
 	routes := s.ownRoutes()
 	for name, t := range s.transports {
-		listen := s.retrying(t, whereRoom(s.listen(name, t)))
-		routes = append(routes,
-			route{"/" + name, http.MethodGet, listen, true},
-			route{"/" + name + "/*", http.MethodGet, listen, true})
+		of, err := s.routesOf(name, t)
+		if err != nil {
+			return nil, err
+		}
+		routes = append(routes, of...)
 	}
-	return routes
+	return routes, nil
+}
+
+// methods returns what is taken at the addresses of a path: by its own routes, and by one
+// for all that begins alike.
+func methods(routes []route, path string) []string {
+	var taken []string
+	for _, r := range routes {
+		begin, whole := strings.CutSuffix(r.path, "*")
+		if (r.path == path || whole && strings.HasPrefix(path, begin)) && !slices.Contains(taken, r.method) {
+			taken = append(taken, r.method)
+		}
+	}
+	return taken
 }
 
 // ownRoutes are those that are no transport's.
@@ -57,37 +75,30 @@ func (s *Server) ownRoutes() []route {
 	}
 }
 
-// checkTransports refuses the name of a transport that would take the place of a
-// route of the server's own.
-func (s *Server) checkTransports(names []string) error {
-	for _, r := range s.ownRoutes() {
-		name, _, _ := strings.Cut(strings.TrimPrefix(r.path, "/"), "/")
-		if slices.Contains(names, name) {
-			return fmt.Errorf("%w: the transport %q has the name of a route of the server's own", ErrOptions, name)
-		}
-	}
-	return nil
-}
-
 // isProbe reports whether a path is one that balancers and supervisors ask.
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
 
-// routes returns the server's http.Handler.
-func (s *Server) routes() http.Handler {
+// routes returns the server's http.Handler. It is a plain function: a handler gets at the
+// http.Server that serves it, and from there at whatever the Handler shows.
+func (s *Server) routes() (http.Handler, error) {
+	table, err := s.table()
+	if err != nil {
+		return nil, err
+	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.Use(s.entrance)
-	for _, r := range s.table() {
+	for _, r := range table {
 		switch {
 		case r.pages:
 			e.Add(r.method, r.path, plain(s.guard(r.handle)))
-			e.OPTIONS(r.path, plain(s.preflight(r.method)))
+			e.OPTIONS(r.path, plain(s.preflight(methods(table, r.path))))
 		default:
 			e.Add(r.method, r.path, plain(r.handle))
 			e.HEAD(r.path, plain(r.handle))
 		}
 	}
-	return e
+	return http.HandlerFunc(e.ServeHTTP), nil
 }
 
 // plain lets a handler of plain net/http serve a route of Echo's.
@@ -142,6 +153,9 @@ func (s *Server) problemOf(err error) *transport.Problem {
 	var p *transport.Problem
 	if errors.As(err, &p) {
 		return p
+	}
+	if name := (*broker.ChannelError)(nil); errors.As(err, &name) {
+		return nameProblem(name)
 	}
 	if p := s.brokerProblem(err); p != nil {
 		return p

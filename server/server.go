@@ -48,6 +48,14 @@ type Options struct {
 	// of https:// and http:// these names are the server's own.
 	Hosts []string
 
+	// Transports are further ones beside those that are registered, by name. Nil in
+	// place of a Maker leaves out the registered one of that name. Names that collide
+	// with a registered one, or with a route of the server's own, are refused.
+	Transports map[string]transport.Maker
+	// Settings are those of single transports, by the name of the transport and then
+	// of the setting. See transport.Settings.
+	Settings map[string]map[string]string
+
 	QueueBytes   int           // that may wait for one client; default 4 MiB
 	Compress     bool          // for WebSockets that offer permessage-deflate
 	DropOldest   bool          // and not disconnect, where more would wait: see hub.Options
@@ -141,34 +149,32 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.MaxConnections = most
 	}
 	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{})}
-	err := s.checkTransports(transport.Names())
-	if err != nil {
+	var err error
+	if s.origins, err = parseOrigins(o.AllowOrigins); err != nil {
 		return nil, err
 	}
-	if s.origins, err = parseOrigins(s.options.AllowOrigins); err != nil {
+	if s.hosts, err = parseHosts(o.Hosts); err != nil {
 		return nil, err
 	}
-	if s.hosts, err = parseHosts(s.options.Hosts); err != nil {
+	s.sockets = socket.NewGroup(socket.Limits{
+		Bytes: o.QueueBytes, Messages: queueMessages, Stall: o.WriteTimeout, Linger: lingerTime,
+	})
+	if s.transports, err = s.makeTransports(o); err != nil {
 		return nil, err
 	}
+	if s.handler, err = s.routes(); err != nil {
+		return nil, err
+	}
+	s.bodies.most = max(o.MaxBodies, s.longestBatch())
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
-		Logger: s.log, PingInterval: s.options.PingInterval, PongTimeout: s.options.PongTimeout,
-		DropOldest: s.options.DropOldest, CatchUp: s.options.CatchUp,
+		Logger: s.log, PingInterval: o.PingInterval, PongTimeout: o.PongTimeout,
+		DropOldest: o.DropOldest, CatchUp: o.CatchUp,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.node = node.New(o.Broker, s.hub, o.MaxMessage)
-	s.sockets = socket.NewGroup(socket.Limits{
-		Bytes: s.options.QueueBytes, Messages: queueMessages,
-		Stall: s.options.WriteTimeout, Linger: lingerTime,
-	})
-	s.transports = transport.New(transport.Env{
-		Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: s.options.Compress,
-	})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
-	s.bodies.most = max(s.options.MaxBodies, batchBodies*s.options.MaxMessage)
-	s.handler = s.routes()
 	return s, nil
 }
 

@@ -27,8 +27,8 @@ func starts(wanted transport.Wanted) []transport.Start {
 }
 
 func init() {
-	transport.Register("probe", func(transport.Env) transport.Transport { return probe{} })
-	transport.Register("resumer", func(transport.Env) transport.Transport { return resumer{} })
+	transport.Register("probe", func(transport.Env) (transport.Transport, error) { return probe{}, nil })
+	transport.Register("resumer", func(transport.Env) (transport.Transport, error) { return resumer{}, nil })
 }
 
 // A probe is a Transport that keeps what is wanted, and lets the client go.

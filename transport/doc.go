@@ -46,5 +46,10 @@
 // # Registry
 //
 // Protocols register themselves as brokers do: a blank import makes one known,
-// and the server mounts each at /{name} and /{name}/{channel}.
+// and the server mounts each at /{name} and /{name}/{channel}. A program that embeds the
+// server may leave some out and add its own.
+//
+// A [Router] has more addresses below its name, and other methods. What can be set for a
+// Transport are its [Settings], by its name: for one called live, the environment's
+// PREGON_LIVE_MAX_LINES is max-lines.
 package transport

@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/pregon/pregon/broker"
@@ -80,6 +75,9 @@ type Env struct {
 
 	// Compress allows a Transport to compress for clients that offer it.
 	Compress bool
+
+	// Settings are the Transport's own.
+	Settings *Settings
 }
 
 // A Subscriber is a client that wants to hear channels.
@@ -232,47 +230,3 @@ const (
 	// of them, which the format cannot express. It should not reconnect.
 	CloseDenied
 )
-
-var registry = struct {
-	sync.RWMutex
-	makers map[string]func(Env) Transport
-}{makers: map[string]func(Env) Transport{}}
-
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-// Register makes a protocol known. The name is its route: letters a to z and A to Z
-// only, and none that the server has for itself, such as history, which server.New
-// refuses. It panics where the name is anything else or taken: a mistake in the
-// program's imports.
-func Register(name string, make func(Env) Transport) {
-	registry.Lock()
-	defer registry.Unlock()
-	if name == "" || make == nil {
-		panic("transport: Register without a name or a function")
-	}
-	if strings.Trim(name, letters) != "" {
-		panic("transport: Register of a name that is not of letters only: " + strconv.Quote(name))
-	}
-	if _, taken := registry.makers[name]; taken {
-		panic("transport: Register called twice for " + name)
-	}
-	registry.makers[name] = make
-}
-
-// Names returns the registered protocols in alphabetical order.
-func Names() []string {
-	registry.RLock()
-	defer registry.RUnlock()
-	return slices.Sorted(maps.Keys(registry.makers))
-}
-
-// New makes a Transport of each registered protocol, by name.
-func New(env Env) map[string]Transport {
-	registry.RLock()
-	defer registry.RUnlock()
-	made := make(map[string]Transport, len(registry.makers))
-	for name, make := range registry.makers {
-		made[name] = make(env)
-	}
-	return made
-}

@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	transport.Register("sse", func(env transport.Env) transport.Transport { return New(env) })
+	transport.Register("sse", func(env transport.Env) (transport.Transport, error) { return New(env), nil })
 }
 
 // A Transport serves clients that read an event stream.

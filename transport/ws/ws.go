@@ -9,7 +9,7 @@ import (
 )
 
 func init() {
-	transport.Register("ws", func(env transport.Env) transport.Transport { return New(env) })
+	transport.Register("ws", func(env transport.Env) (transport.Transport, error) { return New(env), nil })
 }
 
 // A Transport serves WebSocket clients.
