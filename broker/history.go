@@ -166,5 +166,6 @@ func HistoryOf(b Broker) (Historian, bool) {
 	return h, true
 }
 
-// ErrKey is wrapped by what Publish says of a Key that is too long.
-var ErrKey = errors.New("broker: the key is longer than 255 bytes")
+// ErrKey is wrapped by what Publish says of a Key that cannot be used, such as one that is
+// too long.
+var ErrKey = errors.New("broker: the key cannot be used")

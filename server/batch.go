@@ -2,10 +2,12 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -70,7 +72,7 @@ func (s *Server) oneToMany(w http.ResponseWriter, r *http.Request, query url.Val
 func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, b *batch) error {
 	ctx, cancel := publishContext(r)
 	defer cancel()
-	results := s.clientOf(r).Publish(ctx, b.messages...)
+	results := s.clientOf(r).PublishAllOrNone(ctx, b.messages...)
 	if err := s.batchFailure(b, results); err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func (s *Server) batchFailure(b *batch, results []broker.Result) error {
 		outcome := broker.OutcomeOf(result.Err)
 		outcomes[i] = outcome.String()
 		count[outcome]++
-		if first < 0 && result.Err != nil {
+		if first < 0 && result.Err != nil && !errors.Is(result.Err, node.ErrHeldBack) {
 			first = i
 		}
 	}

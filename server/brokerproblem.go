@@ -7,6 +7,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -45,7 +46,13 @@ func (s *Server) brokerProblem(err error) *transport.Problem {
 // otherwise it concerns the whole server, which may soon be set right.
 func (s *Server) refusal(err error) *transport.Problem {
 	var name *broker.ChannelError
+	var said *transport.Problem
 	switch {
+	case errors.As(err, &said):
+		return said // a hook's
+	case errors.Is(err, node.ErrRefused):
+		s.log.Debug("server: a hook has refused a caller", "error", err)
+		return forbidden()
 	case errors.As(err, &name):
 		return nameProblem(name)
 	case errors.Is(err, broker.ErrTooLarge):
@@ -53,7 +60,7 @@ func (s *Server) refusal(err error) *transport.Problem {
 		return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
 			Detail: "The message is longer than the broker takes."}
 	case errors.Is(err, broker.ErrKey):
-		return badKey()
+		return keyProblem(err)
 	case errors.Is(err, broker.ErrDenied) && s.hub.Ready() == nil:
 		s.log.Warn("server: the broker refuses a channel", "error", err)
 		return &transport.Problem{Status: http.StatusForbidden, Code: "broker_denied",
@@ -64,6 +71,10 @@ func (s *Server) refusal(err error) *transport.Problem {
 		s.log.Warn("server: the broker is unavailable", "error", err)
 	}
 	return brokerDown()
+}
+
+func forbidden() *transport.Problem {
+	return &transport.Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: "This is not allowed here."}
 }
 
 func notSubscribed() *transport.Problem {

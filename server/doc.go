@@ -5,6 +5,7 @@
 //	GET  /ws/{channel}         listen over WebSocket   (/ws?channel=a&channel=b)
 //	GET  /sse/{channel}        listen to an event stream, likewise
 //	GET  /history/{channel}    read what was published, or wait for the next
+//	DELETE /history/{channel}  forget what was published
 //	GET  /healthz              the process lives
 //	GET  /readyz               messages go through the broker and come back
 //	GET  /metrics              figures, for Prometheus

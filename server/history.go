@@ -48,7 +48,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !s.node.KeepsHistory() {
-		return &transport.Problem{Status: http.StatusNotFound, Code: "no_history", Detail: "This server keeps no history."}
+		return noHistory()
 	}
 	answer, err := s.readHistory(w, r, historyReader{s.clientOf(r), asked})
 	switch {

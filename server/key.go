@@ -2,9 +2,9 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
-	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -23,30 +23,20 @@ func (s *Server) headerKey(r *http.Request) (string, error) {
 	return keys[0], s.checkKey(keys[0])
 }
 
-// checkKey refuses a key that makes no sense, and any key where none can be kept:
-// the caller would take a retry for safe.
+// checkKey returns the answer to a key that cannot be used.
 func (s *Server) checkKey(key string) error {
-	if !validKey(key) {
-		return badKey()
-	}
-	if !s.node.KeepsHistory() {
-		return bad("no_history", "This server keeps no history, so it cannot know a key again.")
+	if err := s.node.CheckKey(key); err != nil {
+		return keyProblem(err)
 	}
 	return nil
 }
 
-// validKey reports whether key is 1 to MaxKey visible characters of ASCII, with
-// spaces inside, which survive every header and log.
-func validKey(key string) bool {
-	if key == "" || len(key) > broker.MaxKey || key[0] == ' ' || key[len(key)-1] == ' ' {
-		return false
+// keyProblem is the answer to an error that matches broker.ErrKey.
+func keyProblem(err error) *transport.Problem {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return bad("no_history", "This server keeps no history, so it cannot know a key again.")
 	}
-	for i := range len(key) {
-		if key[i] < ' ' || key[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return badKey()
 }
 
 func badKey() *transport.Problem {

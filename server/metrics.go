@@ -5,23 +5,23 @@ import (
 	"net/http"
 )
 
-// metrics answers with the hub's figures in the text format of Prometheus.
+// metrics answers with the server's figures in the text format of Prometheus.
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) error {
-	now := s.hub.Stats()
+	now := s.Stats()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	for _, m := range []struct {
 		name, kind, help string
 		value            uint64
 	}{
-		{"pregon_connections", "gauge", "Clients that listen.", uint64(now.Sessions)},
+		{"pregon_connections", "gauge", "Clients that listen.", uint64(now.Connections)},
 		{"pregon_channels", "gauge", "Channels that are heard from the broker.", uint64(now.Channels)},
 		{"pregon_messages_heard_total", "counter", "Messages from the broker.", now.Heard},
-		{"pregon_messages_unkept_total", "counter", "Of these, messages of other programs that are in no history.", now.Outside},
+		{"pregon_messages_unkept_total", "counter", "Of these, messages of other programs that are in no history.", now.Unkept},
 		{"pregon_messages_rejected_total", "counter", "Messages that claim a place in a history and cannot prove it.", now.Rejected},
 		{"pregon_gaps_total", "counter", "Places on channels where messages may be missing, as clients are told.", now.Gaps},
 		{"pregon_messages_filled_total", "counter", "Messages read from the history because the subscription had lost them.", now.Filled},
 		{"pregon_slow_clients_caught_up_total", "counter", "Times that a client which did not read fast enough was fed from the history.", now.CaughtUp},
-		{"pregon_slow_clients_disconnected_total", "counter", "Clients disconnected because they did not read fast enough, or nothing at all.", now.Disconnected + s.sockets.Stalled()},
+		{"pregon_slow_clients_disconnected_total", "counter", "Clients disconnected because they did not read fast enough, or nothing at all.", now.Disconnected},
 		{"pregon_slow_clients_messages_dropped_total", "counter", "Messages to single clients dropped because they did not read fast enough.", now.Dropped},
 	} {
 		// A scraper that has gone is no error of ours.

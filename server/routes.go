@@ -72,6 +72,7 @@ func (s *Server) ownRoutes() []route {
 		{"/publish", http.MethodPost, whereRoom(s.bodies.bounded(s.publishMany)), true},
 		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true},
 		{"/history/*", http.MethodGet, whereRoom(s.history), true},
+		{"/history/*", http.MethodDelete, whereRoom(s.clear), true},
 	}
 }
 

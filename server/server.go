@@ -56,6 +56,8 @@ type Options struct {
 	// of the setting. See transport.Settings.
 	Settings map[string]map[string]string
 
+	Hooks Hooks // of the program
+
 	QueueBytes   int           // that may wait for one client; default 4 MiB
 	Compress     bool          // for WebSockets that offer permessage-deflate
 	DropOldest   bool          // and not disconnect, where more would wait: see hub.Options
@@ -173,7 +175,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub, o.MaxMessage)
+	s.node = node.New(o.Broker, s.hub, node.Options{MaxMessage: o.MaxMessage, Hooks: o.Hooks})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	return s, nil
 }

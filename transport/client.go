@@ -53,6 +53,11 @@ type Client interface {
 	// before each further one, misses nothing between a look and the next wait. The
 	// caller calls stop, once.
 	Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error)
+
+	// Clear forgets what is kept of a channel, as [broker.Clearer].Clear does: those who
+	// listen are told a gap, and no position from before can be continued from. Where the
+	// broker cannot, the error matches [errors.ErrUnsupported].
+	Clear(ctx context.Context, channel string) error
 }
 
 // An Identity is who a caller is. It is zero for strangers.

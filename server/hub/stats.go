@@ -60,3 +60,19 @@ func (h *Hub) Sessions() int {
 	defer h.mu.RUnlock()
 	return h.sessions
 }
+
+// Subscribers returns how many sessions a channel has, those included that wait for the
+// broker's confirmation.
+func (h *Hub) Subscribers(channel string) int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	t, ok := h.topics[channel]
+	if !ok {
+		return 0
+	}
+	n := 0
+	for _, g := range t.groups {
+		n += g.refs
+	}
+	return n
+}

@@ -26,28 +26,6 @@ func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Se
 	return c.node.hub.Join(ctx, s)
 }
 
-// Publish implements transport.Client. It keeps ms from the heap where the caller has
-// one message: that is the common case, and the fast one.
-func (c *Client) Publish(ctx context.Context, ms ...broker.Message) []broker.Result {
-	results := make([]broker.Result, len(ms))
-	if len(ms) == 1 {
-		if results[0].Err = c.node.refusal(ms[0]); results[0].Err == nil {
-			results[0].Receipt, results[0].Err = c.node.broker.Publish(ctx, ms[0])
-		}
-		return results
-	}
-	taken, from := make([]broker.Message, 0, len(ms)), make([]int, 0, len(ms))
-	for i, m := range ms {
-		if results[i].Err = c.node.refusal(m); results[i].Err == nil {
-			taken, from = append(taken, m), append(from, i)
-		}
-	}
-	for i, result := range broker.PublishAll(ctx, c.node.broker, taken) {
-		results[from[i]] = result
-	}
-	return results
-}
-
 // History implements transport.Client.
 func (c *Client) History(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
 	if err := c.readable(channel); err != nil {
@@ -62,8 +40,11 @@ func (c *Client) Newest(ctx context.Context, channel string) (broker.Position, e
 		return broker.Position{}, err
 	}
 	newest, err := c.node.past.Newest(ctx, channel)
-	if err != nil || len(newest) != 1 {
+	switch {
+	case err != nil:
 		return broker.Position{}, err
+	case len(newest) != 1:
+		return broker.Position{}, fmt.Errorf("node: the broker has answered with %d positions for one channel", len(newest))
 	}
 	return newest[0], nil
 }
@@ -83,6 +64,21 @@ func (c *Client) Watch(ctx context.Context, channel string) (news <-chan struct{
 	}
 	return c.node.hub.Watch(ctx, channel)
 }
+
+// Clear implements transport.Client.
+func (c *Client) Clear(ctx context.Context, channel string) error {
+	if err := c.readable(channel); err != nil {
+		return err
+	}
+	clearer, ok := c.node.past.(broker.Clearer)
+	if !ok {
+		return ErrCannotClear
+	}
+	return clearer.Clear(ctx, channel)
+}
+
+// ErrCannotClear means that the broker keeps a history which it cannot forget.
+var ErrCannotClear = fmt.Errorf("node: the broker cannot clear a history: %w", errors.ErrUnsupported)
 
 // errNoHistory is what there is to say of a past that nobody keeps.
 var errNoHistory = fmt.Errorf("node: no history is kept: %w", errors.ErrUnsupported)
@@ -104,12 +100,4 @@ func allowed(channel string) error {
 		return fmt.Errorf("node: %w: %w", broker.ErrDenied, err)
 	}
 	return nil
-}
-
-// refusal returns why a message may not be published.
-func (n *Node) refusal(m broker.Message) error {
-	if n.most > 0 && int64(len(m.Data)) > n.most {
-		return fmt.Errorf("node: the message has more than %d bytes: %w", n.most, broker.ErrTooLarge)
-	}
-	return allowed(m.Channel)
 }

@@ -3,11 +3,12 @@
 // route of the server, from a Transport, or from a program that embeds the server.
 //
 //	routes, Transports ─▶ Client ─┬▶ hub     Join, Watch, Mark
-//	                              └▶ broker  Publish, History, Newest
+//	                              └▶ broker  Publish, History, Newest, Clear
 //
 // So this is the place to refuse, to apply a rule of a channel, and to count what callers
-// do. Today it refuses the names that [broker.CheckChannel] does, the reserved ones
-// among them (the hub does so for Join), and messages that are too long. The routes check names earlier, for the order
+// do. It refuses the names that [broker.CheckChannel] does, the reserved ones
+// among them (the hub does so for Join), messages that are too long, and keys that cannot
+// be used; and it asks the [Hooks] of the program. The routes check names earlier, for the order
 // in which a caller is told what is wrong, but nothing relies on that.
 //
 // What concerns no single channel stays with the owner of the hub: readiness, figures,

@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func start(t testing.TB, b broker.Broker) *node.Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close(); _ = b.Close() })
-	return node.New(b, h, 8)
+	return node.New(b, h, node.Options{MaxMessage: 8})
 }
 
 // subscribe returns why c may not subscribe a channel.
@@ -56,8 +57,9 @@ func TestNamesAreRefused(t *testing.T) {
 		_, newest := c.Newest(ctx, name)
 		_, mark := c.Mark(ctx, name)
 		_, _, watch := c.Watch(ctx, name)
+		clear := c.Clear(ctx, name)
 		for what, err := range map[string]error{
-			"join": join, "history": history, "newest": newest, "mark": mark, "watch": watch,
+			"join": join, "history": history, "newest": newest, "mark": mark, "watch": watch, "clear": clear,
 			"publish": c.Publish(ctx, broker.Message{Channel: name})[0].Err,
 			"batch":   c.Publish(ctx, broker.Message{Channel: "a"}, broker.Message{Channel: name})[1].Err,
 		} {
@@ -175,5 +177,76 @@ func TestLongMessagesAreRefused(t *testing.T) {
 	}
 	if results[1].Err != nil || c.Identity().Subject != "x" {
 		t.Error(results[1].Err, c.Identity())
+	}
+}
+
+// A miscounting broker gives as many positions as it likes.
+type miscounting struct {
+	broker.Broker
+	broker.Historian
+	answers int
+}
+
+func (m miscounting) Newest(context.Context, ...string) ([]broker.Position, error) {
+	return make([]broker.Position, m.answers), nil
+}
+
+// An answer to another question is an error, and no channel without messages.
+func TestNewestThatIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for answers, fine := range map[int]bool{0: false, 1: true, 2: false} {
+		b := withHistory()
+		c := start(t, miscounting{b, b.(broker.Historian), answers}).Client(transport.Identity{})
+		if _, err := c.Newest(t.Context(), "a"); (err == nil) != fine {
+			t.Errorf("%d answers: %v", answers, err)
+		}
+	}
+}
+
+// A key that cannot be used is refused, whoever publishes with it.
+func TestKeysAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		broker broker.Broker
+		key    string
+		ok     bool
+	}{
+		{withHistory(), "a key", true}, {withHistory(), "", true}, {memory.New(), "", true},
+		{memory.New(), "a key", false}, {withHistory(), " a", false}, {withHistory(), "a\n", false}, {withHistory(), "é", false},
+		{withHistory(), strings.Repeat("x", 255), true}, {withHistory(), strings.Repeat("x", 256), false},
+	} {
+		client := start(t, c.broker).Client(transport.Identity{})
+		err := client.Publish(t.Context(), broker.Message{Channel: "a", Key: c.key})[0].Err
+		if (err == nil) != c.ok {
+			t.Errorf("%q: %v", c.key, err)
+		}
+		if err != nil && (!errors.Is(err, broker.ErrKey) || broker.OutcomeOf(err) != broker.NotPublished) {
+			t.Errorf("%q: %v", c.key, err)
+		}
+	}
+}
+
+// Clearing needs a broker that can, and empties one channel.
+func TestClear(t *testing.T) {
+	t.Parallel()
+	b := withHistory()
+	type historian struct {
+		broker.Broker
+		broker.Historian
+	}
+	for name, refused := range map[string]broker.Broker{"none": memory.New(), "cannot": historian{b, b.(broker.Historian)}} {
+		if err := start(t, refused).Client(transport.Identity{}).Clear(t.Context(), "a"); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, node.ErrCannotClear) != (name == "cannot") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c := start(t, withHistory()).Client(transport.Identity{})
+	c.Publish(t.Context(), broker.Message{Channel: "a"}, broker.Message{Channel: "b"})
+	if err := c.Clear(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	for channel, want := range map[string]int{"a": 0, "b": 1} {
+		if page, err := c.History(t.Context(), channel, broker.Query{Limit: 2}); err != nil || len(page.Messages) != want {
+			t.Error(channel, page, err)
+		}
 	}
 }

@@ -1,0 +1,48 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// Hooks are functions of the program that has a say in what callers do. They may be called
+// concurrently, and whoever they are asked for waits: they are to be quick. Nil ones are not
+// called.
+type Hooks struct {
+	// OnPublish is asked for each message that somebody wants to publish, whatever way
+	// it comes by, and returns what to publish instead, or an error to refuse it: then
+	// the publisher's error matches ErrRefused and that error. It may change Data (not
+	// the bytes themselves, which others share), Binary and Key; what it returns is
+	// checked as what comes from outside. Of several messages that are published together
+	// each is asked for before the first is published.
+	OnPublish func(ctx context.Context, by transport.Identity, m broker.Message) (broker.Message, error)
+}
+
+// ErrRefused means that a hook has refused what a caller wanted. Errors that match it
+// match broker.ErrDenied, too: nothing was done.
+var ErrRefused = fmt.Errorf("%w: refused by a hook", broker.ErrDenied)
+
+// refusedBy wraps a hook's error. What it says of an outcome is of something else.
+func refusedBy(hook string, err error) error {
+	if errors.Is(err, broker.ErrUncertain) {
+		return fmt.Errorf("node: %s: %w: %v", hook, ErrRefused, err)
+	}
+	return fmt.Errorf("node: %s: %w: %w", hook, ErrRefused, err)
+}
+
+// onPublish returns what is to be published for m.
+func (n *Node) onPublish(ctx context.Context, by transport.Identity, m broker.Message) (broker.Message, error) {
+	if n.options.OnPublish == nil {
+		return m, nil
+	}
+	changed, err := n.options.OnPublish(ctx, by, m)
+	if err != nil {
+		return m, refusedBy("OnPublish", err)
+	}
+	changed.Channel = m.Channel // what the publisher is told, and asked for, is about that
+	return changed, n.refusal(changed)
+}

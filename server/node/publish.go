@@ -1,0 +1,116 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// Publish implements transport.Client. It keeps ms from the heap where the caller has
+// one message: that is the common case, and the fast one.
+func (c *Client) Publish(ctx context.Context, ms ...broker.Message) []broker.Result {
+	results := make([]broker.Result, len(ms))
+	if len(ms) == 1 {
+		m, err := c.admit(ctx, ms[0])
+		if err == nil {
+			results[0].Receipt, err = c.node.broker.Publish(ctx, m)
+		}
+		results[0].Err = err
+		return results
+	}
+	taken, from := c.admitAll(ctx, ms, results)
+	c.publish(ctx, taken, from, results)
+	return results
+}
+
+// PublishAllOrNone is Publish of messages of which none is published where one is refused:
+// then the Results of those that were not have ErrHeldBack. The broker may still fail in
+// between.
+func (c *Client) PublishAllOrNone(ctx context.Context, ms ...broker.Message) []broker.Result {
+	results := make([]broker.Result, len(ms))
+	taken, from := c.admitAll(ctx, ms, results)
+	if len(taken) == len(ms) {
+		c.publish(ctx, taken, from, results)
+		return results
+	}
+	for _, i := range from {
+		results[i].Err = ErrHeldBack
+	}
+	return results
+}
+
+// ErrHeldBack means that a message was not published because another one of its batch was
+// refused. It matches broker.ErrDenied.
+var ErrHeldBack = fmt.Errorf("node: not published, as another message was refused: %w", broker.ErrDenied)
+
+// admitAll returns those of ms that may be published, as they are to be, and their indexes.
+// The results of the others get the reason.
+func (c *Client) admitAll(ctx context.Context, ms []broker.Message, results []broker.Result) (taken []broker.Message, from []int) {
+	taken, from = make([]broker.Message, 0, len(ms)), make([]int, 0, len(ms))
+	for i, m := range ms {
+		if m, results[i].Err = c.admit(ctx, m); results[i].Err == nil {
+			taken, from = append(taken, m), append(from, i)
+		}
+	}
+	return taken, from
+}
+
+// publish publishes what was admitted.
+func (c *Client) publish(ctx context.Context, taken []broker.Message, from []int, results []broker.Result) {
+	for i, result := range broker.PublishAll(ctx, c.node.broker, taken) {
+		results[from[i]] = result
+	}
+}
+
+// admit returns what is to be published for m, or why it may not be.
+func (c *Client) admit(ctx context.Context, m broker.Message) (broker.Message, error) {
+	if err := c.node.refusal(m); err != nil {
+		return m, err
+	}
+	return c.node.onPublish(ctx, c.identity, m)
+}
+
+// refusal returns why a message may not be published.
+func (n *Node) refusal(m broker.Message) error {
+	if most := n.options.MaxMessage; most > 0 && int64(len(m.Data)) > most {
+		return fmt.Errorf("node: the message has more than %d bytes: %w", most, broker.ErrTooLarge)
+	}
+	if m.Key != "" {
+		if err := n.CheckKey(m.Key); err != nil {
+			return err
+		}
+	}
+	return allowed(m.Channel)
+}
+
+// errKeyUnknown is what there is to say of a key where none can be kept: the publisher
+// would take a retry for safe.
+var errKeyUnknown = fmt.Errorf("node: no history is kept, so a key cannot be known again: %w: %w", broker.ErrKey, errors.ErrUnsupported)
+
+// CheckKey returns why nothing can be published with a key. The error matches broker.ErrKey
+// and, where no key has an effect, errors.ErrUnsupported.
+func (n *Node) CheckKey(key string) error {
+	switch {
+	case !validKey(key):
+		return fmt.Errorf("node: a key that is not 1 to %d visible characters of ASCII with spaces inside: %w", broker.MaxKey, broker.ErrKey)
+	case n.past == nil:
+		return errKeyUnknown
+	}
+	return nil
+}
+
+// validKey reports whether key is 1 to MaxKey visible characters of ASCII, with
+// spaces inside, which survive every header and log.
+func validKey(key string) bool {
+	if key == "" || len(key) > broker.MaxKey || key[0] == ' ' || key[len(key)-1] == ' ' {
+		return false
+	}
+	for i := range len(key) {
+		if key[i] < ' ' || key[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,28 @@
+package server
+
+// Stats are the figures of a Server at one moment.
+type Stats struct {
+	Connections int // clients that listen
+	Waiting     int // requests that wait for news
+	Channels    int // that are heard from the broker, the server's own included
+
+	// Since the Server began:
+	Heard        uint64 // messages from the broker
+	Unkept       uint64 // of these, messages of other programs that are in no history
+	Rejected     uint64 // messages that claim a place in a history and cannot prove it
+	Gaps         uint64 // places on channels where messages may be missing, as clients are told
+	Filled       uint64 // messages read from the history because the subscription had lost them
+	CaughtUp     uint64 // times that a client which did not read fast enough was fed from the history
+	Disconnected uint64 // clients that did not read fast enough, or nothing at all
+	Dropped      uint64 // messages to single clients that did not read fast enough
+}
+
+// Stats returns the Server's figures: those that /metrics has.
+func (s *Server) Stats() Stats {
+	now := s.hub.Stats()
+	return Stats{
+		Connections: now.Sessions, Waiting: int(s.polls.Load()), Channels: now.Channels,
+		Heard: now.Heard, Unkept: now.Outside, Rejected: now.Rejected, Gaps: now.Gaps, Filled: now.Filled,
+		CaughtUp: now.CaughtUp, Disconnected: now.Disconnected + s.sockets.Stalled(), Dropped: now.Dropped,
+	}
+}
