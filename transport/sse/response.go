@@ -27,6 +27,8 @@ func (e *encoding) response(set http.Header, opening []byte) []byte {
 	h := set.Clone()
 	setHeaders(h)
 	h.Set("Connection", "close")
+	h.Del("Content-Encoding") // of a middleware that compresses, past which the connection goes
+	h.Del("Content-Length")
 	if e.chunked {
 		h.Set("Transfer-Encoding", "chunked")
 	}
