@@ -16,7 +16,7 @@ func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err e
 	if b.closed() {
 		return nil, fmt.Errorf("redis: diagnose: %w", broker.ErrClosed)
 	}
-	if err := b.client.Ping(ctx).Err(); err != nil {
+	if err := b.shard.client.Ping(ctx).Err(); err != nil {
 		if reply.IsReply(err) && strings.HasPrefix(err.Error(), "NOPERM") {
 			findings = append(findings, b.opts.use().Finding())
 		}
@@ -28,16 +28,13 @@ func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err e
 	} {
 		findings = append(findings, look())
 	}
-	if field(e.info, "redis_mode") == "cluster" {
+	if reply.Field(e.info, "redis_mode") == "cluster" {
 		findings = append(findings, e.cluster())
 	}
 	if !e.embedded {
 		findings = append(findings, b.opts.use().Finding())
 	}
-	if b.sentinels != nil {
-		findings = append(findings, b.sentinels.finding(ctx))
-	}
-	return findings, nil
+	return append(findings, b.shard.master.Findings(ctx)...), nil
 }
 
 // An examination is what Redis says of itself. What it does not say is empty.
@@ -51,14 +48,14 @@ type examination struct {
 
 // examine asks. Each question may be refused.
 func (b *Broker) examine(ctx context.Context) *examination {
-	e := &examination{history: b.keeper != nil, watched: b.sentinels != nil, settings: map[string]string{}}
+	e := &examination{history: !b.opts.History.IsZero(), watched: b.opts.Master != "", settings: map[string]string{}}
 	for _, section := range []string{"server", "replication"} {
-		text, err := b.client.Info(ctx, section).Result()
+		text, err := b.shard.client.Info(ctx, section).Result()
 		e.info += text + "\n"
-		e.embedded = e.embedded || err != nil && reply.IsReply(err) && strings.HasPrefix(err.Error(), "section (")
+		e.embedded = e.embedded || reply.IsEmbedded(err)
 	}
 	for _, name := range []string{"appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "client-output-buffer-limit"} {
-		for k, v := range b.client.ConfigGet(ctx, name).Val() {
+		for k, v := range b.shard.client.ConfigGet(ctx, name).Val() {
 			e.settings[k] = v
 		}
 	}
@@ -67,7 +64,7 @@ func (b *Broker) examine(ctx context.Context) *examination {
 
 func (e *examination) version() broker.Finding {
 	f := broker.Finding{Severity: broker.Fine, Subject: "version"}
-	version := field(e.info, "redis_version")
+	version := reply.Field(e.info, "redis_version")
 	n, err := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
 	switch {
 	case e.embedded:
@@ -151,7 +148,7 @@ func (e *examination) outputBuffer() broker.Finding {
 
 func (e *examination) replication() broker.Finding {
 	f := broker.Finding{Severity: broker.Fine, Subject: "replicas"}
-	role, replicas := field(e.info, "role"), field(e.info, "connected_slaves")
+	role, replicas := reply.Field(e.info, "role"), reply.Field(e.info, "connected_slaves")
 	switch {
 	case role == "slave":
 		f.Severity, f.Detail, f.Advice = broker.Bad, "This is a replica, which takes no publications with a history.", "Name the master in the URL."
@@ -183,31 +180,6 @@ func (e *examination) cluster() broker.Finding {
 	return broker.Finding{Severity: broker.Warn, Subject: "cluster",
 		Detail: "Order is kept, and a loss is told, only between nodes that use the same master. What comes by way of the cluster's bus may be out of order, and is lost without a word where the bus between two masters is broken.",
 		Advice: "Give every node the address of the same master, or use one Redis, or one with Sentinels."}
-}
-
-// fewSentinels is how many Sentinels are too few: of two, none may fail.
-const fewSentinels = 2
-
-// finding says whether the Sentinels are there and of one mind.
-func (s *sentinels) finding(ctx context.Context) broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "sentinels"}
-	votes, most := map[string]int{}, 0
-	for addr, err := range s.answers(ctx) {
-		if err == nil {
-			votes[addr]++
-			most = max(most, votes[addr])
-		}
-	}
-	f.Detail = fmt.Sprintf("%d of %d Sentinels name the same master.", most, len(s.addrs))
-	switch {
-	case most < len(s.addrs):
-		f.Severity = broker.Warn
-		f.Advice = "Look after the others: without a majority there is no failover."
-	case most <= fewSentinels:
-		f.Severity = broker.Warn
-		f.Advice = "Run three or more, and name them all in the URL, so that one may fail."
-	}
-	return f
 }
 
 // printable keeps of what a server says only what version numbers and settings

@@ -26,7 +26,7 @@
 // script. It is sent once: nothing here and nothing below repeats it, except what
 // Redis said that it did not execute (see History).
 //
-// One pipeline is under way at a time. Who finds none sends at once; what others
+// One pipeline is under way at a time. A caller that finds none sends at once; what others
 // publish meanwhile goes together in the next, which is bounded. Some thousand
 // callers wait in a queue and the others for a place in it, all no longer than
 // their contexts and [Options.Timeout] allow. A message whose caller gave up before
@@ -43,7 +43,7 @@
 //
 // # Feeds
 //
-// A [Feed] has one connection for all its channels. When that is lost it is thrown
+// A [broker.Feed] has one connection for all its channels. When that is lost it is thrown
 // away as a whole, a new one is made, and each channel is reported in a
 // [broker.GapError] as soon as Redis confirmed it again. A connection that went
 // silent without being closed is noticed within twice [Options.Heartbeat].
@@ -95,7 +95,7 @@
 //
 //	__pregon:h:<channel>   the stream; an entry's id is the position epoch-number
 //	__pregon:k:<hash>      a marker of a Message.Key
-//	__pregon:run           the run of the server, its epoch, the secret of the deployment,
+//	__pregon:run           the life of the server, its epoch, the secret of the deployment,
 //	                       and what is kept of a channel
 //
 // An entry has the field m, which is [broker.AppendFields] of the message, and k,
@@ -112,18 +112,18 @@
 // A new epoch begins where a stream was not there, and where Redis was started
 // again or another server took over, because it may have lost what it had
 // acknowledged and would give its numbers again. The text of the script names the
-// run, so that a new run does not know it and answers NOSCRIPT, which means
-// that nothing was done. The node then learns the epoch of the new run, and what was
+// life of the server, so that a new one does not know it and answers NOSCRIPT, which means
+// that nothing was done. The node then learns the epoch of the new life, and what was
 // not executed is sent again. The old epoch goes on only where nothing can have
 // been lost: the same master, with appendonly yes and appendfsync always during
-// all of the old run and now, without replicas and not promoted.
+// all of the old life and now, without replicas and not promoted.
 //
 // Even then each node looks, whenever it has connected again, whether the newest
 // messages that it has published and heard are still there. Where one is not, as
 // after a disk has lost the end of the append-only file, or where a master has
 // accepted it that was replaced by then, the node makes a new epoch for all. A node
-// that knows none of the lost messages cannot see that before one that does; who puts
-// an older file back in place deletes __pregon:run. By the clocks of nodes and servers
+// that knows none of the lost messages cannot see that before one that does; an operator
+// that puts an older file back in place deletes __pregon:run. By the clocks of nodes and servers
 // a node knows whether another has seen to a loss already, so they should agree.
 //
 // Two things can go unnoticed. A server that was replaced and is the master again in
@@ -133,7 +133,7 @@
 // make one that has been deleted: its numbers would begin again. A Redis Cluster
 // keeps no history.
 //
-// A marker counts who uses a key. The first need not search, and others search the
+// A marker counts the uses of a key. The first need not search, and others search the
 // stream for the message. Markers live two Ages after the key was last used; a
 // maxmemory-policy that evicts keys may evict them sooner, and then a repeat is
 // published again. The same holds where a failover has lost the message: a publisher
@@ -167,7 +167,7 @@
 // has been there since.
 //
 // No program is believed for what it claims. What comes by pub/sub has a position only
-// with a tag that nobody can make who does not know the secret of the deployment.
+// with a tag that cannot be made without the secret of the deployment.
 // Nodes make the secret and keep it in the record __pregon:run. An envelope with a
 // position and without such a tag is ignored and counted: [Broker.Rejected]. So a
 // program that may PUBLISH can do no more than publish messages of its own. One that
@@ -185,14 +185,25 @@
 //
 // # Structure
 //
-// What stands below this package in internal imports one way: this package uses all of
-// them, wire uses reply, reply uses acl; seal and script use none of the others.
+// A Broker has a shard for each master: today one, of a cluster many. A shard is a
+// pipeline that publishes, the streams of the histories, and the links of the Feeds, all
+// to the same server. The Broker routes: a channel is on one shard, whatever is done with
+// it.
 //
-//	acl      what the user of an ACL needs, and what a refusal says is missing
-//	reply    what errors and error replies mean
-//	wire     connections, and the framing of what comes over them
-//	seal     proofs that a message with a position comes from a node
-//	script   names of the keys of a history, and texts of the scripts
+// What stands below this package in internal has one thought each and a contract in its
+// documentation. Imports run one way, downwards in this list, and a test says so:
+//
+//	link      the connection of a Feed, and the next one when it is lost
+//	stream    histories: server lives, epochs, the history writer, reading, marks
+//	pipeline  publishing: whose turn it is, and what became of each message
+//	topology  where the master is, and connections to it
+//	route     what is for many shards, split into parts that are for one
+//	pause     waiting between attempts
+//	wire      connections, and the framing of what comes over them
+//	reply     what errors and error replies mean
+//	acl       what the user of an ACL needs, and what a refusal says is missing
+//	seal      proofs that a message with a position comes from a node
+//	script    names of the keys of a history, and texts of the scripts
 //
 // # go-redis' own log
 //

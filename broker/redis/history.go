@@ -6,73 +6,81 @@ import (
 	"fmt"
 	"slices"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/route"
 	"github.com/pregon/pregon/broker/redis/internal/script"
+	"github.com/pregon/pregon/broker/redis/internal/stream"
 )
 
-// Bounds of what is read at once.
-const (
-	pageBytes   = 1 << 20 // after which a page ends
-	firstRead   = 16      // entries, until it is known how large they are
-	mostRead    = 1000    // entries, and channels of Newest
-	roughlyEach = 64      // bytes of an entry besides its data
-)
+var _ broker.Marker = (*Broker)(nil)
 
 // Retention implements broker.Historian.
 func (b *Broker) Retention() broker.Retention { return b.opts.History }
 
 // History implements broker.Historian.
 func (b *Broker) History(ctx context.Context, channel string, q broker.Query) (page broker.Page, err error) {
-	defer func() { err = b.readError(err) }()
-	defer reply.Contain(&err)
-	if err := b.readable(channel); err != nil {
-		return broker.Page{}, err
-	}
-	r := reader{broker: b, channel: channel, limit: max(q.Limit, 1)}
-	if q.After.IsZero() {
-		return r.newest(ctx, q.Before)
-	}
-	return r.after(ctx, q.After)
+	err = b.eachHistory([]string{channel}, func(s *stream.Server, _ []string) (err error) {
+		page, err = s.History(ctx, channel, q)
+		return err
+	})
+	return page, err
 }
 
 // Newest implements broker.Historian.
-func (b *Broker) Newest(ctx context.Context, channels ...string) (newest []broker.Position, err error) {
-	defer func() { err = b.readError(err) }()
-	defer reply.Contain(&err)
-	if err := b.readable(channels...); err != nil {
+func (b *Broker) Newest(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	return b.positions(channels, func(s *stream.Server, some []string) ([]broker.Position, error) {
+		return s.Newest(ctx, some...)
+	})
+}
+
+// Mark implements [broker.Marker].
+func (b *Broker) Mark(ctx context.Context, channels ...string) error {
+	return b.eachHistory(channels, func(s *stream.Server, some []string) error {
+		return s.Mark(ctx, some...)
+	})
+}
+
+// Marks implements [broker.Marker].
+func (b *Broker) Marks(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	return b.positions(channels, func(s *stream.Server, some []string) ([]broker.Position, error) {
+		return s.Marks(ctx, some...)
+	})
+}
+
+// positions is eachHistory for what returns a position per channel.
+func (b *Broker) positions(channels []string, of func(*stream.Server, []string) ([]broker.Position, error)) ([]broker.Position, error) {
+	all := make([]broker.Position, 0, len(channels))
+	err := b.eachHistory(channels, func(s *stream.Server, some []string) error {
+		part, err := of(s, some)
+		all = append(all, part...)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	newest = make([]broker.Position, 0, len(channels))
-	for some := range slices.Chunk(channels, mostRead) {
-		pipe := b.client.Pipeline()
-		replies := make([]*goredis.XMessageSliceCmd, len(some))
-		for i, c := range some {
-			replies[i] = pipe.XRevRangeN(ctx, script.StreamKey(b.opts.Prefix, c), b.keeper.end(), "-", 1)
-			pipe.Do(ctx, "pexpire", script.StreamKey(b.opts.Prefix, c), b.keeper.lifetime())
+	return all, nil
+}
+
+// eachHistory has do what is to be done on the server of each of channels, with those
+// that are on it, until it fails.
+func (b *Broker) eachHistory(channels []string, do func(*stream.Server, []string) error) error {
+	err := b.readable(channels)
+	for s, some := range route.Runs(channels, b.route) {
+		if err != nil {
+			break
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, err
-		}
-		for _, r := range replies {
-			var p broker.Position
-			if entries := r.Val(); len(entries) > 0 {
-				p, _ = b.keeper.position(entries[0].ID)
-			}
-			newest = append(newest, p)
-		}
+		err = do(s.history, some)
 	}
-	return newest, nil
+	return b.readError(err)
 }
 
 // readable says why histories cannot be read.
-func (b *Broker) readable(channels ...string) error {
+func (b *Broker) readable(channels []string) error {
 	switch {
 	case b.closed():
 		return broker.ErrClosed
-	case b.keeper == nil:
+	case b.opts.History.IsZero():
 		return fmt.Errorf("no history is kept: %w", errors.ErrUnsupported)
 	case slices.Contains(channels, ""):
 		return reply.ErrNoName
@@ -80,7 +88,7 @@ func (b *Broker) readable(channels ...string) error {
 	return nil
 }
 
-// readError is what History and Newest say of err.
+// readError is what the methods of a history say of err.
 func (b *Broker) readError(err error) error {
 	switch {
 	case err == nil:
@@ -93,116 +101,16 @@ func (b *Broker) readError(err error) error {
 	return fmt.Errorf("redis: history: %w", err)
 }
 
-// A reader reads one page of a channel's stream, in as few steps as the size of
-// its entries allows.
-type reader struct {
-	broker  *Broker
-	channel string
-	limit   int // of messages
+// PublishScript implements [broker.Scripter]: for
+//
+//	EVAL "$SCRIPT" 1 CHANNEL MESSAGE
+//
+// The reply is the cursor of the message. An error that begins with PREGONRUN means
+// that nothing was done and the next try may succeed: the server was started again
+// and no node has connected since.
+func (b *Broker) PublishScript() string { return script.ForOthers(b.opts.Prefix) }
 
-	messages []broker.Message
-	bytes    int
-}
-
-// newest reads the newest messages, or those before a position.
-func (r *reader) newest(ctx context.Context, before broker.Position) (broker.Page, error) {
-	from := r.broker.keeper.end()
-	if !before.IsZero() {
-		from = "(" + before.String()
-	}
-	more, err := r.read(ctx, from, r.broker.client.XRevRangeN, "-")
-	slices.Reverse(r.messages)
-	return broker.Page{Messages: r.messages, Complete: true, More: more}, err
-}
-
-// after reads the messages behind p. It begins with p itself: that it is there is
-// the proof that nothing was deleted behind it.
-func (r *reader) after(ctx context.Context, p broker.Position) (broker.Page, error) {
-	limit := r.limit
-	r.limit++ // p's place
-	more, err := r.read(ctx, p.String(), r.broker.client.XRangeN, r.broker.keeper.end())
-	if err != nil {
-		return broker.Page{}, err
-	}
-	if len(r.messages) == 0 { // p was never given, or all is gone
-		return broker.Page{}, nil
-	}
-	page := broker.Page{Messages: r.messages, More: more}
-	switch first := r.messages[0].Position; {
-	case first == p:
-		page.Complete, page.Messages = true, r.messages[1:]
-		if len(page.Messages) == 0 && more { // p filled the page
-			return r.behind(ctx, p)
-		}
-	case p.Next(first):
-		page.Complete = true
-	}
-	if len(page.Messages) > limit {
-		page.Messages, page.More = page.Messages[:limit], true
-	}
-	return page, nil
-}
-
-// behind reads the messages behind p, which is there.
-func (r *reader) behind(ctx context.Context, p broker.Position) (broker.Page, error) {
-	r.messages, r.bytes = nil, 0
-	more, err := r.read(ctx, "("+p.String(), r.broker.client.XRangeN, r.broker.keeper.end())
-	if len(r.messages) == r.limit {
-		r.messages, more = r.messages[:r.limit-1], true
-	}
-	return broker.Page{Messages: r.messages, Complete: true, More: more}, err
-}
-
-// read reads messages from one end to the other with XRANGE or XREVRANGE, and
-// reports whether there are more.
-func (r *reader) read(ctx context.Context, from string, xrange ranger, to string) (more bool, err error) {
-	for {
-		n := r.next()
-		entries, err := xrange(ctx, script.StreamKey(r.broker.opts.Prefix, r.channel), from, to, int64(n)+1).Result()
-		if err != nil {
-			return false, err
-		}
-		for i, e := range entries {
-			if len(r.messages) == r.limit || r.bytes >= pageBytes {
-				return true, nil
-			}
-			if i < n {
-				r.take(e)
-			}
-		}
-		if len(entries) <= n {
-			return false, nil
-		}
-		from = "(" + entries[n-1].ID
-	}
-}
-
-// A ranger is XRANGE or XREVRANGE.
-type ranger = func(ctx context.Context, stream, from, to string, count int64) *goredis.XMessageSliceCmd
-
-// next returns how many entries to read now: as many as are likely to fill the
-// page.
-func (r *reader) next() int {
-	n := firstRead
-	if len(r.messages) > 0 {
-		n = (pageBytes - r.bytes) * len(r.messages) / r.bytes
-	}
-	return max(1, min(n, mostRead, r.limit-len(r.messages)))
-}
-
-// take takes the message of an entry. What another program has added is taken as it
-// is, where its position is possible.
-func (r *reader) take(e goredis.XMessage) {
-	position, ok := r.broker.keeper.position(e.ID)
-	if !ok {
-		return
-	}
-	text, _ := e.Values["m"].(string)
-	m, whole := broker.ParseFields(r.channel, []byte(text))
-	if !whole {
-		m = broker.Message{Channel: r.channel, Data: []byte(text)}.Normal()
-	}
-	m.Position, m.Prev = position, position.Previous()
-	r.messages = append(r.messages, m)
-	r.bytes += len(text) + roughlyEach
-}
+// PublishFunction implements [broker.Scripter]: for FUNCTION LOAD, and then
+//
+//	FCALL pregon_publish 1 CHANNEL MESSAGE
+func (b *Broker) PublishFunction() string { return script.Library(b.opts.Prefix) }

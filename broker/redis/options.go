@@ -1,18 +1,15 @@
 package redis
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
 	"slices"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
-
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/redis/internal/acl"
+	"github.com/pregon/pregon/broker/redis/internal/topology"
 	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
@@ -125,39 +122,30 @@ func (o Options) logger() *slog.Logger {
 	return l
 }
 
-// client returns what go-redis is told for publishing and for links alike: speak
-// RESP2, send nothing but what we ask for, try everything once.
-func (o Options) client(dial wire.DialFunc) *goredis.Options {
-	settings := &goredis.Options{
-		Network:               o.Network,
-		Addr:                  o.Addr,
-		Dialer:                dial,
-		Username:              o.Username,
-		Password:              o.Password,
-		DB:                    o.DB,
-		Protocol:              2,
-		DisableIdentity:       true,
-		MaxRetries:            -1,
-		DialerRetries:         1,
-		DialTimeout:           o.DialTimeout,
-		ReadTimeout:           o.Timeout,
-		WriteTimeout:          o.Timeout,
-		PoolTimeout:           o.Timeout,
-		PipelinePoolSize:      -1,
-		ContextTimeoutEnabled: true,
-		MaintNotificationsConfig: &maintnotifications.Config{
-			Mode: maintnotifications.ModeDisabled,
-		},
+// settings are those of all connections to the server.
+func (o Options) settings() wire.Settings {
+	s := wire.Settings{
+		Network: o.Network, Addr: o.Addr,
+		Username: o.Username, Password: o.Password, DB: o.DB,
+		DialTimeout: o.DialTimeout, Timeout: o.Timeout,
 	}
 	if o.Master != "" {
-		settings.OnConnect = demandMaster
+		s.Greet = topology.DemandMaster
 	}
-	return settings
+	return s
 }
 
-// dial connects to addr, and with secure shakes hands, within DialTimeout.
-func (o Options) dial(ctx context.Context, addr string, secure *tls.Config) (*wire.Conn, error) {
-	return wire.Dial(ctx, o.Network, addr, secure, o.DialTimeout)
+// master is where the server is.
+func (o Options) master() topology.Master {
+	if o.Master == "" {
+		return topology.Fixed{Settings: o.settings(), TLS: o.TLS}
+	}
+	return topology.NewSentinels(topology.SentinelOptions{
+		Name: o.Master, Addrs: append([]string{o.Addr}, o.Sentinels...),
+		Server: o.settings(), ServerTLS: o.TLS,
+		Username: o.SentinelUsername, Password: o.SentinelPassword, TLS: o.SentinelTLS,
+		Interval: o.Heartbeat,
+	})
 }
 
 // use returns what the user of an ACL is for.

@@ -3,16 +3,12 @@ package redis
 import (
 	"context"
 	"fmt"
-	"net"
-	"strings"
-	"sync"
 	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/broker/redis/internal/reply"
-	"github.com/pregon/pregon/broker/redis/internal/wire"
+	"github.com/pregon/pregon/broker/redis/internal/route"
 )
 
 func init() { goredis.SetLogger(silence{}) }
@@ -26,22 +22,12 @@ func (silence) Printf(context.Context, string, ...any) {}
 // Feeds from it. It implements [broker.Broker], [broker.BatchPublisher] and
 // [broker.Historian].
 type Broker struct {
-	opts   Options
-	client *goredis.Client
-
-	batcher   *batcher
-	keeper    *keeper    // nil without history
-	sentinels *sentinels // nil without Options.Master
-
-	dials    atomic.Int64 // for the pool
+	opts     Options
+	shard    *shard // see route
 	rejected atomic.Uint64
 
 	closing context.Context // ends what is running when the Broker is closed
 	close   context.CancelFunc
-
-	mu      sync.Mutex
-	feeds   map[*Feed]struct{}
-	running sync.WaitGroup // dials, and the watch of the Sentinels
 }
 
 // New returns a Broker. It checks the options and does not wait for Redis. The
@@ -51,79 +37,47 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{opts: o, feeds: map[*Feed]struct{}{}}
+	b := &Broker{opts: o}
 	b.closing, b.close = context.WithCancel(context.Background())
-	settings := o.client(b.dial)
-	if settings.OnConnect == nil {
-		settings.OnConnect = greet
-	}
-	b.client = goredis.NewClient(settings)
-	if !o.History.IsZero() {
-		b.keeper = newKeeper(b)
-	}
-	b.batcher = newBatcher(o.Timeout, b.closing.Done(), b.send)
-	if o.Master != "" {
-		b.sentinels = newSentinels(o)
-		b.running.Go(func() { b.sentinels.watch(b.closing) })
-	}
+	b.shard = newShard(o, b.closing, b.reject)
 	return b, nil
 }
 
-// greet makes Redis answer once before a connection is used. What a server says
-// of itself on a new connection (too many clients, a password is needed) is then
-// known before a publication was written, not in doubt after it. A replica would take
-// publications that its master's subscribers never hear; whether it is one need not be
-// allowed to be asked.
-func greet(ctx context.Context, c *goredis.Conn) error {
-	err := demandMaster(ctx, c)
-	if reply.IsReply(err) && (strings.HasPrefix(err.Error(), "NOPERM") || strings.HasPrefix(err.Error(), "ERR unknown command")) {
-		return c.Ping(ctx).Err()
-	}
-	return err
-}
-
-// dial makes a connection for the pool.
-func (b *Broker) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	b.mu.Lock()
-	if b.closed() {
-		b.mu.Unlock()
-		return nil, broker.ErrClosed
-	}
-	b.running.Add(1)
-	b.mu.Unlock()
-	b.dials.Add(1)
-	defer b.running.Done()
-
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(b.closing, cancel)
-	defer stop()
-	c, err := b.connect(ctx)
-	if err != nil {
-		return wire.Unreachable{Err: fmt.Errorf("%w", err)}, nil // go-redis unwraps once
-	}
-	return c.Pooled(), nil
-}
-
-// connect makes a connection for the pool or for a link.
-func (b *Broker) connect(ctx context.Context) (*wire.Conn, error) {
-	if b.sentinels != nil {
-		return b.sentinels.connect(ctx)
-	}
-	return b.opts.dial(ctx, b.opts.Addr, b.opts.TLS)
-}
+// route returns the shard of a channel. There is one; of a cluster, each range of slots
+// is another.
+func (b *Broker) route(channel string) *shard { return b.shard }
 
 func (b *Broker) closed() bool { return b.closing.Err() != nil }
 
-// Feed implements broker.Broker; the result is a [*Feed].
-func (b *Broker) Feed(context.Context) (broker.Feed, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed() {
-		return nil, fmt.Errorf("redis: feed: %w", broker.ErrClosed)
+// Publish implements broker.Broker. It returns as soon as a deadline of ctx has
+// passed. A cancellation is noticed while it waits for others or for a
+// connection.
+func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	result := b.PublishBatch(ctx, []broker.Message{m})[0]
+	return result.Receipt, result.Err
+}
+
+// PublishBatch implements [broker.BatchPublisher] with pipelines of a few hundred
+// messages. Where one fails for a reason that concerns others, those behind it are not
+// tried.
+func (b *Broker) PublishBatch(ctx context.Context, messages []broker.Message) []broker.Result {
+	results, aborted := make([]broker.Result, 0, len(messages)), false
+	for s, some := range route.Runs(messages, func(m broker.Message) *shard { return b.route(m.Channel) }) {
+		if aborted {
+			results = s.pipeline.NotTried(results, some)
+		} else {
+			results, aborted = s.pipeline.Publish(ctx, results, some)
+		}
 	}
-	f := newFeed(b)
-	b.feeds[f] = struct{}{}
+	return results
+}
+
+// Feed implements broker.Broker.
+func (b *Broker) Feed(context.Context) (broker.Feed, error) {
+	f, err := b.shard.feed()
+	if err != nil {
+		return nil, fmt.Errorf("redis: feed: %w", err)
+	}
 	return f, nil
 }
 
@@ -137,36 +91,10 @@ func (b *Broker) reject() {
 // Rejected implements [broker.Verifier].
 func (b *Broker) Rejected() uint64 { return b.rejected.Load() }
 
-// doubt has all Feeds report that messages may be missing.
-func (b *Broker) doubt() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for f := range b.feeds {
-		f.doubt()
-	}
-}
-
-func (b *Broker) forget(f *Feed) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.feeds, f)
-}
-
 // Close implements broker.Broker. A publication that is under way ends with an
 // unknown outcome.
 func (b *Broker) Close() error {
-	b.mu.Lock()
 	b.close()
-	open := make([]*Feed, 0, len(b.feeds))
-	for f := range b.feeds {
-		open = append(open, f)
-	}
-	b.mu.Unlock()
-	for _, f := range open {
-		f.Close()
-	}
-	b.client.Close() // twice is harmless
-	b.batcher.close()
-	b.running.Wait()
+	b.shard.close()
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/topology"
 )
 
 // Ports where a URL has none.
@@ -85,7 +86,7 @@ func parseTCP(u *url.URL, o *Options) (err error) {
 	if host == "" {
 		return urlError(u, "the host is missing")
 	}
-	if !isPort(port) {
+	if !topology.IsPort(port) {
 		return urlError(u, "the port is not between 1 and 65535")
 	}
 	if len(u.Path) > 1 {
@@ -112,24 +113,11 @@ func parseSentinel(u *url.URL, o *Options) error {
 	o.Sentinels = strings.Split(query.Get(paramSentinels), ",")
 	for _, addr := range o.Sentinels {
 		host, port, err := net.SplitHostPort(addr)
-		if err != nil || !isHost(host) || !isPort(port) {
+		if err != nil || !topology.IsHost(host) || !topology.IsPort(port) {
 			return urlError(u, "the parameter sentinels is not host:port,host:port and so on")
 		}
 	}
 	return nil
-}
-
-// isHost reports whether text may be the name or number of a host: it is repeated
-// in errors.
-func isHost(text string) bool {
-	const name = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
-	const longest = 253
-	return text != "" && len(text) <= longest && strings.Trim(text, name+":%") == ""
-}
-
-func isPort(text string) bool {
-	n, err := strconv.ParseUint(text, 10, 16)
-	return err == nil && n > 0
 }
 
 // parseTLS sets TLS for the Sentinels, too: who could forge their answer would be

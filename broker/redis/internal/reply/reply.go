@@ -175,6 +175,22 @@ func IsReply(err error) bool {
 	return errors.As(err, &reply)
 }
 
+// IsEmbedded reports whether err is the answer to INFO of the embedded server of package
+// miniredis, which does not know the question.
+func IsEmbedded(err error) bool {
+	return err != nil && IsReply(err) && strings.HasPrefix(err.Error(), "section (")
+}
+
+// Field returns the value of a line "name:value" of what INFO says, or nothing.
+func Field(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
 // Contain, deferred, turns a panic of go-redis, which trusts the types of replies, into
 // [ErrBadReply].
 func Contain(err *error) {

@@ -1,9 +1,10 @@
 // Package wire makes the connections to Redis and to Sentinels, and follows what comes over
 // them.
 //
-// A [Conn] knows when it last heard something, refuses what go-redis cannot read safely,
-// and remembers why it was closed. Who dials it closes it, or hands it to go-redis, which
-// then does. No connection is ever made again by itself.
+// [Settings] make connections, and say how go-redis is to use them. A [Conn] knows when it
+// last heard something, refuses what go-redis cannot read safely, and remembers why it was
+// closed. The caller that dials it closes it, or hands it to go-redis, which then does. No
+// connection is ever made again by itself.
 package wire
 
 import (
@@ -20,16 +21,14 @@ import (
 // A DialFunc is what go-redis wants for making connections.
 type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Dial connects to addr, and with secure shakes hands, within timeout.
-func Dial(ctx context.Context, network, addr string, secure *tls.Config, timeout time.Duration) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// dial connects to addr, and with secure shakes hands.
+func dial(ctx context.Context, network, addr string, secure *tls.Config) (*Conn, error) {
 	var plain net.Dialer
-	dial := plain.DialContext
+	connect := plain.DialContext
 	if secure != nil {
-		dial = (&tls.Dialer{NetDialer: &plain, Config: secure}).DialContext
+		connect = (&tls.Dialer{NetDialer: &plain, Config: secure}).DialContext
 	}
-	c, err := dial(ctx, network, addr)
+	c, err := connect(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package redis
+package stream
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/redis/internal/reply"
-	"github.com/pregon/pregon/broker/redis/internal/script"
 )
 
 // markGroup is the consumer group of a channel's stream whose last-delivered id is
@@ -18,20 +17,16 @@ import (
 // and is moved to the end, which never goes back, by one command.
 const markGroup = "pregon:mark"
 
-// Mark implements [broker.Marker].
-func (b *Broker) Mark(ctx context.Context, channels ...string) (err error) {
-	defer func() { err = b.readError(err) }()
+// Mark is for [broker.Marker].
+func (s *Server) Mark(ctx context.Context, channels ...string) (err error) {
 	defer reply.Contain(&err)
-	if err := b.readable(channels...); err != nil {
-		return err
-	}
-	if err := b.keeper.meet(ctx); err != nil {
+	if err := s.Meet(ctx); err != nil {
 		return err
 	}
 	for some := range slices.Chunk(channels, mostRead) {
-		unmarked, err := b.moveMarks(ctx, some)
+		unmarked, err := s.moveMarks(ctx, some)
 		if err == nil {
-			err = b.makeMarks(ctx, unmarked)
+			err = s.makeMarks(ctx, unmarked)
 		}
 		if err != nil {
 			return err
@@ -42,9 +37,9 @@ func (b *Broker) Mark(ctx context.Context, channels ...string) (err error) {
 
 // moveMarks moves the marks of channels to the end, and returns those that have none
 // yet. The embedded server cannot move a group: it is taken away and made again.
-func (b *Broker) moveMarks(ctx context.Context, channels []string) (unmarked []string, err error) {
-	return b.eachStream(ctx, channels, "NOGROUP", func(pipe goredis.Pipeliner, stream string) goredis.Cmder {
-		if b.keeper.embedded.Load() {
+func (s *Server) moveMarks(ctx context.Context, channels []string) (unmarked []string, err error) {
+	return s.eachStream(ctx, channels, "NOGROUP", func(pipe goredis.Pipeliner, stream string) goredis.Cmder {
+		if s.embedded.Load() {
 			pipe.XGroupDestroy(ctx, stream, markGroup)
 			return pipe.XGroupCreate(ctx, stream, markGroup, "$")
 		}
@@ -53,8 +48,8 @@ func (b *Broker) moveMarks(ctx context.Context, channels []string) (unmarked []s
 }
 
 // makeMarks makes the marks of channels, unless another node has just done so.
-func (b *Broker) makeMarks(ctx context.Context, channels []string) error {
-	_, err := b.eachStream(ctx, channels, "BUSYGROUP", func(pipe goredis.Pipeliner, stream string) goredis.Cmder {
+func (s *Server) makeMarks(ctx context.Context, channels []string) error {
+	_, err := s.eachStream(ctx, channels, "BUSYGROUP", func(pipe goredis.Pipeliner, stream string) goredis.Cmder {
 		return pipe.XGroupCreate(ctx, stream, markGroup, "$")
 	})
 	return err
@@ -63,17 +58,17 @@ func (b *Broker) makeMarks(ctx context.Context, channels []string) error {
 // eachStream runs a command for the stream of each channel, all in one transaction or
 // pipeline, and returns the channels to which the answer was the error expected. That
 // a stream is not there is none.
-func (b *Broker) eachStream(ctx context.Context, channels []string, expected string, command func(goredis.Pipeliner, string) goredis.Cmder) (which []string, err error) {
+func (s *Server) eachStream(ctx context.Context, channels []string, expected string, command func(goredis.Pipeliner, string) goredis.Cmder) (which []string, err error) {
 	if len(channels) == 0 {
 		return nil, nil
 	}
-	pipe := b.client.Pipeline()
-	if b.keeper.embedded.Load() {
-		pipe = b.client.TxPipeline()
+	pipe := s.opts.Client.Pipeline()
+	if s.embedded.Load() {
+		pipe = s.opts.Client.TxPipeline()
 	}
 	replies := make([]goredis.Cmder, len(channels))
 	for i, c := range channels {
-		replies[i] = command(pipe, script.StreamKey(b.opts.Prefix, c))
+		replies[i] = command(pipe, s.key(c))
 	}
 	_, _ = pipe.Exec(ctx) // each has its own error
 	for i, r := range replies {
@@ -93,19 +88,15 @@ func isNoStream(text string) bool {
 	return strings.HasPrefix(text, "ERR no such key") || strings.Contains(text, "requires the key to exist")
 }
 
-// Marks implements [broker.Marker].
-func (b *Broker) Marks(ctx context.Context, channels ...string) (marks []broker.Position, err error) {
-	defer func() { err = b.readError(err) }()
+// Marks is for [broker.Marker].
+func (s *Server) Marks(ctx context.Context, channels ...string) (marks []broker.Position, err error) {
 	defer reply.Contain(&err)
-	if err := b.readable(channels...); err != nil {
-		return nil, err
-	}
 	marks = make([]broker.Position, 0, len(channels))
 	for some := range slices.Chunk(channels, mostRead) {
-		pipe := b.client.Pipeline()
+		pipe := s.opts.Client.Pipeline()
 		replies := make([]*goredis.XInfoGroupsCmd, len(some))
 		for i, c := range some {
-			replies[i] = pipe.XInfoGroups(ctx, script.StreamKey(b.opts.Prefix, c))
+			replies[i] = pipe.XInfoGroups(ctx, s.key(c))
 		}
 		_, _ = pipe.Exec(ctx) // each has its own error
 		for _, r := range replies {
@@ -131,5 +122,3 @@ func markOf(groups []goredis.XInfoGroup) broker.Position {
 	}
 	return p
 }
-
-var _ broker.Marker = (*Broker)(nil)

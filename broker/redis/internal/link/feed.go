@@ -1,28 +1,54 @@
-package redis
+package link
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/seal"
 	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
-// A Feed is one connection to Redis and the channels that it carries. It
+// Options are the settings of a Feed.
+type Options struct {
+	Settings wire.Settings                             // of its connections
+	Connect  func(context.Context) (*wire.Conn, error) // makes one, within DialTimeout
+	Prefix   string                                    // of every channel name on Redis
+
+	// Heartbeat is how long a connection may be silent before Redis is asked for a sign
+	// of life, and then how long that may take.
+	Heartbeat time.Duration
+
+	History History     // nil where none is kept
+	Reject  func()      // called for a message whose position is not believed
+	Closed  func(*Feed) // called when it is closed and nothing of it runs any more
+	Logger  *slog.Logger
+}
+
+// A History is what a Feed needs to know of one. Methods may be called concurrently.
+type History interface {
+	// Meet learns the secret of what will come over a new link.
+	Meet(ctx context.Context) error
+
+	Secrets() *seal.Secrets
+
+	// Note is told each position that is heard.
+	Note(broker.Position)
+}
+
+// A Feed is one connection to Redis at a time and the channels that it carries. It
 // implements [broker.Feed].
 //
 // On Redis a channel is called by its topic, which is the prefix and the name.
 type Feed struct {
-	opts   Options
-	queue  *broker.Queue
-	dial   func(context.Context) (*wire.Conn, error)
-	forget func(*Feed) // tells the Broker
-	keeper *keeper     // nil without history
-	reject func()      // tells the Broker of a message that is not believed
+	opts  Options
+	queue *broker.Queue
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -32,19 +58,16 @@ type Feed struct {
 	kept map[string]struct{} // topics that every new link restores
 	link *link               // the present one, or the next to be made
 
-	newest witness // of what was heard
+	newest seal.Witness // of what was heard
 }
 
-func newFeed(b *Broker) *Feed {
+// New opens a Feed. It does not wait for Redis. The caller closes it.
+func New(o Options) *Feed {
 	f := &Feed{
-		opts:   b.opts,
-		queue:  broker.NewQueue(),
-		dial:   b.connect,
-		forget: b.forget,
-		keeper: b.keeper,
-		reject: b.reject,
-		done:   make(chan struct{}),
-		kept:   map[string]struct{}{},
+		opts:  o,
+		queue: broker.NewQueue(),
+		done:  make(chan struct{}),
+		kept:  map[string]struct{}{},
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.link = newLink(f)
@@ -74,7 +97,7 @@ func (f *Feed) Add(ctx context.Context, channels ...string) error {
 }
 
 // add is one try of Add. It asks for another where a topic was in a command of
-// somebody else's that Redis refused: that may have been for the other topics.
+// another caller's that Redis refused: that may have been for the other topics.
 func (f *Feed) add(ctx context.Context, topics []string) (again bool, err error) {
 	l, err := f.current(ctx)
 	if err != nil {
@@ -120,7 +143,7 @@ func (f *Feed) Close() error {
 	f.cancel()
 	f.queue.Close(broker.ErrClosed)
 	<-f.done
-	f.forget(f)
+	f.opts.Closed(f)
 	return nil
 }
 
@@ -140,7 +163,7 @@ func (f *Feed) wait(ctx context.Context, l *link, cmd *command) error {
 	return cmd.err
 }
 
-// await waits for event, or for what makes waiting for it vain.
+// await waits for event, or for what makes waiting for it futile.
 func (f *Feed) await(ctx context.Context, l *link, event <-chan struct{}) error {
 	select {
 	case <-f.ctx.Done():
@@ -179,9 +202,9 @@ func (f *Feed) replace(l *link, err error) {
 	f.link = newLink(f)
 }
 
-// doubt reports all that the link carries as if it had been lost: some of what was
+// Doubt reports all that the link carries as if it had been lost: some of what was
 // ignored may have been authentic.
-func (f *Feed) doubt() {
+func (f *Feed) Doubt() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var channels []string
@@ -191,6 +214,21 @@ func (f *Feed) doubt() {
 		}
 	}
 	f.queue.Gap(broker.LinkLost, channels...)
+}
+
+// Witness is that of what f has heard last.
+func (f *Feed) Witness() seal.Witness {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.newest
+}
+
+// hear notes what is heard. The caller holds the lock.
+func (f *Feed) hear(channel string, s seal.Sealed) {
+	f.opts.History.Note(s.Position)
+	if seal.Testifies(channel) {
+		f.newest = seal.Witness{Channel: channel, Sealed: s, Seen: time.Now()}
+	}
 }
 
 // topics returns the channels as Redis calls them, each once.

@@ -1,4 +1,4 @@
-package redis
+package link
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/internal/pause"
 	"github.com/pregon/pregon/broker/redis/internal/reply"
 	"github.com/pregon/pregon/broker/redis/internal/seal"
 	"github.com/pregon/pregon/broker/redis/internal/wire"
@@ -36,8 +36,8 @@ type link struct {
 
 func newLink(f *Feed) *link {
 	l := &link{feed: f, up: make(chan struct{}), lost: make(chan struct{}), ledger: newLedger()}
-	if f.keeper != nil {
-		l.unsealer = seal.NewUnsealer(&f.keeper.secrets)
+	if f.opts.History != nil {
+		l.unsealer = seal.NewUnsealer(f.opts.History.Secrets())
 	}
 	return l
 }
@@ -48,14 +48,14 @@ func (l *link) alive() bool { return !isClosed(l.lost) }
 // DialTimeout.
 func (l *link) open(ctx context.Context) error {
 	opts := l.feed.opts
-	ctx, cancel := context.WithTimeout(ctx, opts.DialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, opts.Settings.DialTimeout)
 	defer cancel()
-	c, err := l.feed.dial(ctx)
+	c, err := opts.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	l.conn = c
-	settings := opts.client(wire.HandOver(c))
+	settings := opts.Settings.Client(wire.HandOver(c))
 	settings.PoolSize = 1 // it is never used
 	settings.WriteTimeout = opts.Heartbeat
 	l.client = goredis.NewClient(settings)
@@ -65,8 +65,8 @@ func (l *link) open(ctx context.Context) error {
 	if err = l.pubsub.Ping(ctx); err == nil {
 		_, err = l.next(ctx)
 	}
-	if err == nil && l.feed.keeper != nil {
-		err = l.feed.keeper.meet(ctx) // to know the secret of what will come
+	if err == nil && opts.History != nil {
+		err = opts.History.Meet(ctx) // to know the secret of what will come
 	}
 	if err != nil {
 		l.close()
@@ -154,7 +154,7 @@ func (l *link) deliver(m *goredis.Message) {
 	if l.unsealer != nil {
 		var claims, authentic bool
 		if proof, claims, authentic = l.unsealer.Unseal(m.Channel, m.Payload); claims && !authentic {
-			l.feed.reject()
+			l.feed.opts.Reject()
 			return
 		}
 	}
@@ -259,13 +259,13 @@ func (l *link) send(c *command) error {
 // gone without a word.
 func (l *link) watch(ctx context.Context) {
 	limit := l.feed.opts.Heartbeat
-	for sleep(ctx, limit-l.conn.Silence()) {
+	for pause.Sleep(ctx, limit-l.conn.Silence()) {
 		if l.conn.Silence() < limit {
 			continue
 		}
 		before := l.conn.Heard.Load()
 		l.ask()
-		if !sleep(ctx, limit) {
+		if !pause.Sleep(ctx, limit) {
 			return
 		}
 		if l.conn.Heard.Load() == before {
@@ -279,16 +279,4 @@ func (l *link) ask() {
 	l.feed.mu.Lock()
 	defer l.feed.mu.Unlock()
 	l.issue(opPing, []string{""})
-}
-
-// sleep waits for d and reports whether ctx is still good then.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
