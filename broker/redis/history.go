@@ -66,10 +66,9 @@ func (b *Broker) positions(channels []string, of func(*stream.Server, []string) 
 // that are on it, until it fails.
 func (b *Broker) eachHistory(channels []string, do func(*stream.Server, []string) error) error {
 	err := b.readable(channels)
-	for s, some := range route.Runs(channels, b.route) {
-		if err != nil {
-			break
-		}
+	for err == nil && len(channels) > 0 {
+		s, some, rest := route.Next(channels, b.route)
+		channels = rest
 		err = do(s.history, some)
 	}
 	return b.readError(err)

@@ -45,7 +45,7 @@ func New(o Options) (*Broker, error) {
 
 // route returns the shard of a channel. There is one; of a cluster, each range of slots
 // is another.
-func (b *Broker) route(channel string) *shard { return b.shard }
+func (b *Broker) route(string) *shard { return b.shard }
 
 func (b *Broker) closed() bool { return b.closing.Err() != nil }
 
@@ -62,7 +62,9 @@ func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt,
 // tried.
 func (b *Broker) PublishBatch(ctx context.Context, messages []broker.Message) []broker.Result {
 	results, aborted := make([]broker.Result, 0, len(messages)), false
-	for s, some := range route.Runs(messages, func(m broker.Message) *shard { return b.route(m.Channel) }) {
+	for len(messages) > 0 {
+		s, some, rest := route.Next(messages, func(m broker.Message) *shard { return b.route(m.Channel) })
+		messages = rest
 		if aborted {
 			results = s.pipeline.NotTried(results, some)
 		} else {

@@ -5,21 +5,13 @@
 // and with one shard it is all. The package knows nothing of shards, and keeps nothing.
 package route
 
-import "iter"
-
-// Runs yields items in their order, in the longest parts of which to says the same, each
-// with what it says. The parts are slices of items. Of no items there is no part.
-func Runs[T comparable, E any](items []E, to func(E) T) iter.Seq2[T, []E] {
-	return func(yield func(T, []E) bool) {
-		for begin := 0; begin < len(items); {
-			target, end := to(items[begin]), begin+1
-			for end < len(items) && to(items[end]) == target {
-				end++
-			}
-			if !yield(target, items[begin:end:end]) {
-				return
-			}
-			begin = end
-		}
+// Next returns the longest part at the beginning of items of which to says the same, what
+// it says, and what remains. Both are slices of items, of which there must be some.
+func Next[T comparable, E any](items []E, to func(E) T) (target T, part, rest []E) {
+	target = to(items[0])
+	n := 1
+	for n < len(items) && to(items[n]) == target {
+		n++
 	}
+	return target, items[:n:n], items[n:]
 }
