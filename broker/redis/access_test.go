@@ -76,18 +76,18 @@ func TestHistoryPermissions(t *testing.T) {
 // server refuses both channels of the first when it has both Adds.
 func TestDeniedNeighbour(t *testing.T) {
 	first := make(chan struct{})
-	server := startFake(t, func(args []string) string {
+	server := redistest.StartFake(t, func(args []string) string {
 		switch {
 		case slices.Contains(args, "forbidden"):
 			close(first)
-			return silent
+			return redistest.Silent
 		case slices.Equal(args, []string{"subscribe", "second"}):
-			return "-NOPERM no permission for a channel\r\n" + confirm(args)
+			return "-NOPERM no permission for a channel\r\n" + redistest.Confirm(args)
 		default:
-			return confirm(args)
+			return redistest.Confirm(args)
 		}
 	})
-	f := newFeed(t, newBroker(t, options(server.listener.Addr().String())))
+	f := newFeed(t, newBroker(t, options(server.Addr())))
 	var adds sync.WaitGroup
 	adds.Go(func() {
 		if err := f.Add(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
@@ -99,7 +99,7 @@ func TestDeniedNeighbour(t *testing.T) {
 		t.Errorf("the second: %v", err)
 	}
 	adds.Wait()
-	server.say(message("forbidden", "1") + message("shared", "2"))
+	server.Say(redistest.Published("forbidden", "1") + redistest.Published("shared", "2"))
 	hear(t, f, "shared", "2")
 }
 
@@ -222,10 +222,10 @@ func denied(t *testing.T, what string, err error) {
 // error.
 func TestEchoingServer(t *testing.T) {
 	for _, form := range []string{"-ERR unknown command with args: %s\r\n", "+%s\r\n", "%s\r\n"} {
-		server := startFake(t, func(args []string) string {
+		server := redistest.StartFake(t, func(args []string) string {
 			return strings.ReplaceAll(form, "%s", strings.Join(args, " "))
 		})
-		o := options(server.listener.Addr().String())
+		o := options(server.Addr())
 		o.Username, o.Password = "me", secret
 		b := newBroker(t, o)
 		_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})

@@ -40,8 +40,8 @@ func moody(args []string) string {
 // and each message is sent once.
 func TestPublishNeighbours(t *testing.T) {
 	const callers, each = 64, 50
-	server := startFake(t, moody)
-	b := newBroker(t, options(server.listener.Addr().String()))
+	server := redistest.StartFake(t, moody)
+	b := newBroker(t, options(server.Addr()))
 	var running sync.WaitGroup
 	for i := range callers {
 		running.Go(func() {
@@ -56,15 +56,15 @@ func TestPublishNeighbours(t *testing.T) {
 	}
 	running.Wait()
 	b.Close()
-	server.stop()
+	server.Stop()
 	seenOnce(t, server, callers*each)
 }
 
 // seenOnce fails the test unless the server was sent n messages, none twice.
-func seenOnce(t *testing.T, server *fake, n int) map[string]bool {
+func seenOnce(t *testing.T, server *redistest.Fake, n int) map[string]bool {
 	t.Helper()
 	seen := map[string]bool{}
-	for _, args := range server.commands("publish") {
+	for _, args := range server.Commands("publish") {
 		if len(args) < 3 {
 			continue // given up
 		}
@@ -88,8 +88,8 @@ func batchOf(channels ...string) (batch []broker.Message) {
 
 // In a batch, what is wrong with one message is no other's fault.
 func TestBatchOutcomes(t *testing.T) {
-	server := startFake(t, moody)
-	b := newBroker(t, options(server.listener.Addr().String()))
+	server := redistest.StartFake(t, moody)
+	b := newBroker(t, options(server.Addr()))
 	results := b.PublishBatch(guard(t), batchOf("accepted", "forbidden", "", "full", "accepted"))
 	for i, want := range []error{nil, broker.ErrDenied, nil, broker.ErrUnavailable, nil} {
 		if err := results[i].Err; i == 2 && err == nil || i != 2 && !errors.Is(err, want) {
@@ -97,36 +97,36 @@ func TestBatchOutcomes(t *testing.T) {
 		}
 	}
 	b.Close()
-	server.stop()
+	server.Stop()
 	seenOnce(t, server, 4)
 }
 
 // After an answer that makes no sense, or none at all, nothing that comes later is
 // taken for the answer to a message of the same pipeline.
 func TestBatchGarbage(t *testing.T) {
-	for _, garbage := range []string{"*0\r\n", "+OK\r\n", "*1\r\n:1\r\n", "!\r\n", hangUp, silent} {
-		server := startFake(t, func(args []string) string {
+	for _, garbage := range []string{"*0\r\n", "+OK\r\n", "*1\r\n:1\r\n", "!\r\n", redistest.HangUp, redistest.Silent} {
+		server := redistest.StartFake(t, func(args []string) string {
 			if args[1] == "garbage" {
 				return garbage
 			}
 			return ":1\r\n"
 		})
-		b := newBroker(t, impatient(server.listener.Addr().String()))
+		b := newBroker(t, impatient(server.Addr()))
 		results := b.PublishBatch(guard(t), batchOf("a", "garbage", "b", "c"))
 		// What is no RESP, or a reset, may take the answer before it along.
-		doubtful := garbage == hangUp || garbage == "!\r\n"
+		doubtful := garbage == redistest.HangUp || garbage == "!\r\n"
 		if err := results[0].Err; err != nil && (!doubtful || !errors.Is(err, broker.ErrUncertain)) {
 			t.Errorf("%q: before it: %v", garbage, err)
 		}
 		last := results[len(results)-1].Err
-		if err := results[1].Err; garbage != silent && !errors.Is(err, broker.ErrUncertain) || !errors.Is(last, broker.ErrUncertain) {
+		if err := results[1].Err; garbage != redistest.Silent && !errors.Is(err, broker.ErrUncertain) || !errors.Is(last, broker.ErrUncertain) {
 			t.Errorf("%q: errors %v and, at the end, %v", garbage, err, last)
 		}
-		if garbage != hangUp && garbage != silent {
+		if garbage != redistest.HangUp && garbage != redistest.Silent {
 			publish(t, b, "next", "on a new connection")
 		}
 		b.Close()
-		server.stop()
+		server.Stop()
 		seenOnce(t, server, -1)
 	}
 }
@@ -136,13 +136,13 @@ func TestBatchGarbage(t *testing.T) {
 func TestLongBatch(t *testing.T) {
 	const n, lost = 5000, 3000
 	var count atomic.Int32
-	server := startFake(t, func([]string) string {
+	server := redistest.StartFake(t, func([]string) string {
 		if count.Add(1) == n+lost {
-			return hangUp
+			return redistest.HangUp
 		}
 		return ":1\r\n"
 	})
-	b := newBroker(t, options(server.listener.Addr().String()))
+	b := newBroker(t, options(server.Addr()))
 	batch := make([]broker.Message, n)
 	for i := range batch {
 		batch[i] = broker.Message{Channel: "chat", Data: fmt.Append(nil, i)}
@@ -152,14 +152,14 @@ func TestLongBatch(t *testing.T) {
 			t.Fatalf("message %d: %v", i, r.Err)
 		}
 	}
-	for i, args := range server.commands("publish") {
+	for i, args := range server.Commands("publish") {
 		if args[2] != fmt.Sprint(i) {
 			t.Fatalf("%s was sent in place %d", args[2], i)
 		}
 	}
 	results := b.PublishBatch(guard(t), batch)
 	b.Close()
-	server.stop()
+	server.Stop()
 	for i, r := range results {
 		switch pipeline := i / 512; {
 		case pipeline < lost/512 && r.Err != nil:
@@ -170,17 +170,17 @@ func TestLongBatch(t *testing.T) {
 			t.Fatalf("message %d, in a pipeline behind: error %v, want one that matches ErrUnavailable", i, r.Err)
 		}
 	}
-	if sent := len(server.commands("publish")) - n; sent > (lost/512+1)*512 {
+	if sent := len(server.Commands("publish")) - n; sent > (lost/512+1)*512 {
 		t.Errorf("%d messages were sent, beyond the pipeline that was lost", sent)
 	}
 }
 
 // holding starts a fake that does not answer the first publication, "held", until
 // the test calls release, and has said so on the channel.
-func holding(t *testing.T) (server *fake, arrived chan struct{}, release func()) {
+func holding(t *testing.T) (server *redistest.Fake, arrived chan struct{}, release func()) {
 	arrived, free := make(chan struct{}), make(chan struct{})
 	release = sync.OnceFunc(func() { close(free) })
-	server = startFake(t, func(args []string) string {
+	server = redistest.StartFake(t, func(args []string) string {
 		if len(args) == 3 && args[2] == "held" {
 			close(arrived)
 			<-free
@@ -206,7 +206,7 @@ func hold(t *testing.T, b *redis.Broker, arrived chan struct{}) (outcome chan er
 // is not sent later.
 func TestPublishGivenUp(t *testing.T) {
 	server, arrived, release := holding(t)
-	b := newBroker(t, options(server.listener.Addr().String()))
+	b := newBroker(t, options(server.Addr()))
 	outcome := hold(t, b, arrived)
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
@@ -227,7 +227,7 @@ func TestPublishGivenUp(t *testing.T) {
 	}
 	publish(t, b, "chat", "after")
 	b.Close()
-	server.stop()
+	server.Stop()
 	if seen := seenOnce(t, server, 2); !seen["after"] {
 		t.Errorf("sent were %v", seen)
 	}
@@ -236,14 +236,14 @@ func TestPublishGivenUp(t *testing.T) {
 // A caller that gives up while its pipeline waits for a connection is told that
 // nothing was sent, and its neighbours in the pipeline are.
 func TestPublishGivenUpWithoutConnection(t *testing.T) {
-	server := startFake(t, func(args []string) string {
+	server := redistest.StartFake(t, func(args []string) string {
 		if len(args) != 3 {
 			return "-ERR wrong number of arguments for 'publish' command\r\n"
 		}
 		return ":1\r\n"
 	})
-	server.answerPing(silent) // so that no connection is ready
-	b := newBroker(t, options(server.listener.Addr().String()))
+	server.AnswerPing(redistest.Silent) // so that no connection is ready
+	b := newBroker(t, options(server.Addr()))
 	var callers sync.WaitGroup
 	for i := range 20 {
 		callers.Go(func() {
@@ -260,11 +260,11 @@ func TestPublishGivenUpWithoutConnection(t *testing.T) {
 		patient.Go(func() { publish(t, b, "chat", fmt.Sprint(i)) })
 	}
 	callers.Wait()
-	server.answerPing("+PONG\r\n")
-	server.say("+PONG\r\n")
+	server.AnswerPing("+PONG\r\n")
+	server.Say("+PONG\r\n")
 	patient.Wait()
 	b.Close()
-	server.stop()
+	server.Stop()
 	seenOnce(t, server, 5)
 }
 
@@ -272,7 +272,7 @@ func TestPublishGivenUpWithoutConnection(t *testing.T) {
 // is not published.
 func TestCloseWhilePublishing(t *testing.T) {
 	server, arrived, release := holding(t)
-	b := newBroker(t, options(server.listener.Addr().String()))
+	b := newBroker(t, options(server.Addr()))
 	outcome := hold(t, b, arrived)
 	var waiting sync.WaitGroup
 	for range 20 {
@@ -290,7 +290,7 @@ func TestCloseWhilePublishing(t *testing.T) {
 	}
 	waiting.Wait()
 	release()
-	server.stop()
+	server.Stop()
 	seenOnce(t, server, 1)
 }
 
@@ -298,7 +298,7 @@ func TestCloseWhilePublishing(t *testing.T) {
 func TestPublishCrowd(t *testing.T) {
 	const callers = 5000
 	server, arrived, release := holding(t)
-	b := newBroker(t, options(server.listener.Addr().String()))
+	b := newBroker(t, options(server.Addr()))
 	outcome := hold(t, b, arrived)
 	var crowd, there sync.WaitGroup
 	there.Add(callers)
@@ -312,7 +312,7 @@ func TestPublishCrowd(t *testing.T) {
 		t.Error(err)
 	}
 	b.Close()
-	server.stop()
+	server.Stop()
 	seenOnce(t, server, callers+1)
 }
 
@@ -322,13 +322,13 @@ func TestPublishCrowd(t *testing.T) {
 func TestPublishUnderStress(t *testing.T) {
 	const callers, each = 32, 60
 	var count atomic.Int32
-	server := startFake(t, func(args []string) string {
+	server := redistest.StartFake(t, func(args []string) string {
 		if count.Add(1)%97 == 0 {
-			return hangUp
+			return redistest.HangUp
 		}
 		return ":1\r\n"
 	})
-	b := newBroker(t, options(server.listener.Addr().String()))
+	b := newBroker(t, options(server.Addr()))
 	var mu sync.Mutex
 	outcomes := map[string]error{}
 	var running sync.WaitGroup
@@ -347,7 +347,7 @@ func TestPublishUnderStress(t *testing.T) {
 	}
 	running.Wait()
 	b.Close()
-	server.stop()
+	server.Stop()
 	seen := seenOnce(t, server, -1)
 	for text, err := range outcomes {
 		switch {

@@ -340,7 +340,7 @@ func TestEpochLateOnOldMaster(t *testing.T) {
 	watch := []*sentinel{startSentinel(t, before.Addr()), startSentinel(t, before.Addr())}
 	var nodes []*redis.Broker
 	for _, w := range watch {
-		o := keeping(w.addr())
+		o := keeping(w.Addr())
 		o.Master, o.Heartbeat = "main", 50*time.Millisecond
 		nodes = append(nodes, newBroker(t, o))
 	}

@@ -15,17 +15,17 @@ import (
 // Ten thousand channels are asked for in commands of at most a thousand names,
 // both at first and after the link was lost, and then each is told of its gap.
 func TestManyChannels(t *testing.T) {
-	server := startFake(t, confirm)
+	server := redistest.StartFake(t, redistest.Confirm)
 	channels := make([]string, 10_000)
 	for i := range channels {
 		channels[i] = fmt.Sprintf("channel-%d", i)
 	}
-	f := newFeed(t, newBroker(t, options(server.listener.Addr().String())), channels...)
-	server.cut()
+	f := newFeed(t, newBroker(t, options(server.Addr())), channels...)
+	server.Cut()
 	hearGap(t, f, channels...)
 
 	names := 0
-	for _, args := range server.commands("subscribe") {
+	for _, args := range server.Commands("subscribe") {
 		n := len(args) - 1
 		if n > 1000 {
 			t.Errorf("a command has %d names", n)
@@ -58,11 +58,11 @@ func TestClientKill(t *testing.T) {
 // A confirmation that nobody waits for means that something has subscribed again
 // behind the driver's back: the link does not count any more.
 func TestUnexpectedConfirmation(t *testing.T) {
-	server := startFake(t, confirm)
-	f := newFeed(t, newBroker(t, options(server.listener.Addr().String())), "chat")
-	server.say(confirm([]string{"subscribe", "chat"}))
+	server := redistest.StartFake(t, redistest.Confirm)
+	f := newFeed(t, newBroker(t, options(server.Addr())), "chat")
+	server.Say(redistest.Confirm([]string{"subscribe", "chat"}))
 	hearGap(t, f, "chat")
-	if n := len(server.commands("subscribe")); n != 2 {
+	if n := len(server.Commands("subscribe")); n != 2 {
 		t.Errorf("SUBSCRIBE was sent %d times, want twice", n)
 	}
 }
@@ -89,16 +89,16 @@ func TestHalfOpen(t *testing.T) {
 // A link on which nothing happens is asked for a sign of life again and again, and
 // is kept.
 func TestIdle(t *testing.T) {
-	server := startFake(t, confirm)
-	o := options(server.listener.Addr().String())
+	server := redistest.StartFake(t, redistest.Confirm)
+	o := options(server.Addr())
 	o.Heartbeat = 200 * time.Millisecond
 	f := newFeed(t, newBroker(t, o), "chat")
 	for range 6 {
-		await(t, server.pinged)
+		await(t, server.Pinged)
 	}
-	server.say(message("chat", "hello"))
+	server.Say(redistest.Published("chat", "hello"))
 	hear(t, f, "chat", "hello")
-	if n := len(server.commands("subscribe")); n != 1 {
+	if n := len(server.Commands("subscribe")); n != 1 {
 		t.Errorf("SUBSCRIBE was sent %d times, want once", n)
 	}
 }
@@ -121,11 +121,11 @@ func TestPause(t *testing.T) {
 // A Redis that is back and still loads its data is not back yet: nothing is sent
 // to it, and the channels are restored when it is ready.
 func TestLoading(t *testing.T) {
-	server := startFake(t, confirm)
-	b := newBroker(t, options(server.listener.Addr().String()))
+	server := redistest.StartFake(t, redistest.Confirm)
+	b := newBroker(t, options(server.Addr()))
 	f := newFeed(t, b, "chat")
-	server.answerPing("-LOADING Redis is loading the dataset in memory\r\n")
-	server.cut()
+	server.AnswerPing("-LOADING Redis is loading the dataset in memory\r\n")
+	server.Cut()
 	for range 3 {
 		if err := f.Add(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
 			t.Errorf("Add: error %v, want one that matches ErrUnavailable", err)
@@ -135,10 +135,10 @@ func TestLoading(t *testing.T) {
 			t.Errorf("Publish: error %v, want one that matches ErrUnavailable", err)
 		}
 	}
-	if n := len(server.commands("publish")); n != 0 {
+	if n := len(server.Commands("publish")); n != 0 {
 		t.Errorf("PUBLISH was sent %d times to a server that loads", n)
 	}
-	server.answerPing("+PONG\r\n")
+	server.AnswerPing("+PONG\r\n")
 	hearGap(t, f, "chat")
 }
 
@@ -167,12 +167,12 @@ func TestChangesWhileDown(t *testing.T) {
 // is asked for once.
 func TestConcurrentAdds(t *testing.T) {
 	asked, release := make(chan struct{}, 16), make(chan struct{})
-	server := startFake(t, func(args []string) string {
+	server := redistest.StartFake(t, func(args []string) string {
 		asked <- struct{}{}
 		<-release
-		return confirm(args)
+		return redistest.Confirm(args)
 	})
-	f := newFeed(t, newBroker(t, options(server.listener.Addr().String())))
+	f := newFeed(t, newBroker(t, options(server.Addr())))
 	var adds sync.WaitGroup
 	for range 16 {
 		adds.Go(func() {
@@ -189,7 +189,7 @@ func TestConcurrentAdds(t *testing.T) {
 	<-asked
 	close(release)
 	adds.Wait()
-	if n := len(server.commands("subscribe")); n != 1 {
+	if n := len(server.Commands("subscribe")); n != 1 {
 		t.Errorf("SUBSCRIBE was sent %d times, want once", n)
 	}
 }
@@ -235,11 +235,11 @@ func TestPrefix(t *testing.T) {
 
 // Replies that come in pieces are put together, wherever they were torn.
 func TestTornReplies(t *testing.T) {
-	server := startFake(t, confirm)
-	f := newFeed(t, newBroker(t, options(server.listener.Addr().String())), "chat")
+	server := redistest.StartFake(t, redistest.Confirm)
+	f := newFeed(t, newBroker(t, options(server.Addr())), "chat")
 	for _, text := range []string{"", "a", "\r\n", "$1\r\n", "*3\r\n", strings.Repeat("x", 300)} {
-		for _, b := range []byte(message("chat", text)) {
-			server.say(string([]byte{b}))
+		for _, b := range []byte(redistest.Published("chat", text)) {
+			server.Say(string([]byte{b}))
 		}
 		hear(t, f, "chat", text)
 	}

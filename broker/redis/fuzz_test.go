@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/redis/redistest"
 )
 
 // Whatever a server says instead of, or after, a proper handshake, no call panics
@@ -21,8 +22,8 @@ func FuzzReplies(f *testing.F) {
 		"*3\r\n$9\r\nsubscribe\r\n$4\r\nchat\r\n$1\r\n1\r\n", "*3\r\n$7\r\nmessage\r\n$-1\r\n$-1\r\n",
 		"*3\r\n$7\r\nmessage\r\n$4\r\nchat\r\n*1\r\n:1\r\n", "*4\r\n$8\r\npmessage\r\n:1\r\n:1\r\n:1\r\n",
 		">3\r\n$7\r\nmessage\r\n$4\r\nchat\r\n$1\r\na\r\n", "%1\r\n*0\r\n+a\r\n", "|1\r\n+a\r\n+b\r\n+c\r\n", "=3\r\na:b\r\n", "_\r\n", "(1\r\n",
-		confirm([]string{"subscribe", "chat"}) + message("chat", "hello"),
-		confirm([]string{"subscribe", "other"}), confirm([]string{"unsubscribe", "chat"}), "*2\r\n$4\r\npong\r\n$0\r\n\r\n",
+		redistest.Confirm([]string{"subscribe", "chat"}) + redistest.Published("chat", "hello"),
+		redistest.Confirm([]string{"subscribe", "other"}), redistest.Confirm([]string{"unsubscribe", "chat"}), "*2\r\n$4\r\npong\r\n$0\r\n\r\n",
 	} {
 		f.Add(replies, false)
 		f.Add(replies, true)

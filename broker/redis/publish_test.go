@@ -32,16 +32,16 @@ func TestPublishOutcome(t *testing.T) {
 		{"wrong password", "-WRONGPASS invalid username-password pair\r\n", broker.ErrDenied},
 		{"no permission", "-NOPERM this user has no permissions to run the 'publish' command\r\n", broker.ErrDenied},
 		{"some other error", "-ERR upstream failure\r\n", broker.ErrUncertain},
-		{"cut after the command", hangUp, broker.ErrUncertain},
+		{"cut after the command", redistest.HangUp, broker.ErrUncertain},
 		{"cut in the answer", ":", broker.ErrUncertain},
-		{"no answer", silent, broker.ErrUncertain},
+		{"no answer", redistest.Silent, broker.ErrUncertain},
 		{"nonsense", "HTTP/1.1 400 Bad Request\r\n\r\n", broker.ErrUncertain},
 		{"an answer of the wrong kind", "*0\r\n", broker.ErrUncertain},
 		{"nil", "$-1\r\n", broker.ErrUncertain},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := startFake(t, func([]string) string { return c.answer })
-			b := newBroker(t, impatient(server.listener.Addr().String()))
+			server := redistest.StartFake(t, func([]string) string { return c.answer })
+			b := newBroker(t, impatient(server.Addr()))
 			ctx := guard(t)
 			_, err := b.Publish(ctx, broker.Message{Channel: "chat", Data: []byte("hello")})
 			if !errors.Is(err, c.want) {
@@ -51,8 +51,8 @@ func TestPublishOutcome(t *testing.T) {
 				t.Error("it took until the context ended")
 			}
 			b.Close()
-			server.stop()
-			if n := len(server.commands("publish")); n != 1 {
+			server.Stop()
+			if n := len(server.Commands("publish")); n != 1 {
 				t.Errorf("the command was sent %d times, want once", n)
 			}
 		})
@@ -62,8 +62,8 @@ func TestPublishOutcome(t *testing.T) {
 // A deadline of the caller counts, and an answer that did not come by then leaves
 // the outcome unknown.
 func TestPublishDeadline(t *testing.T) {
-	server := startFake(t, func([]string) string { return silent })
-	o := options(server.listener.Addr().String())
+	server := redistest.StartFake(t, func([]string) string { return redistest.Silent })
+	o := options(server.Addr())
 	o.Timeout = time.Hour
 	b := newBroker(t, o)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

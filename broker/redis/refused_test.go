@@ -57,13 +57,13 @@ func TestHistoryRefused(t *testing.T) {
 
 // A Redis that is too old is refused with a sentence that says so.
 func TestOldRedis(t *testing.T) {
-	server := startFake(t, func(args []string) string {
+	server := redistest.StartFake(t, func(args []string) string {
 		if args[0] == "info" {
-			return bulk("redis_version:6.2.14\r\nrun_id:abc\r\n")
+			return redistest.Bulk("redis_version:6.2.14\r\nrun_id:abc\r\n")
 		}
 		return "*0\r\n"
 	})
-	b := newBroker(t, keeping(server.listener.Addr().String()))
+	b := newBroker(t, keeping(server.Addr()))
 	_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
 	if !errors.Is(err, broker.ErrDenied) || !strings.Contains(err.Error(), "history needs Redis 7 or newer, this is 6") {
 		t.Errorf("error %v", err)
@@ -75,28 +75,28 @@ func TestOldRedis(t *testing.T) {
 // published is not published, and says so.
 func TestHistoryBatchOrder(t *testing.T) {
 	var first, late bool
-	server := startFake(t, func(args []string) string {
+	server := redistest.StartFake(t, func(args []string) string {
 		switch args[0] {
 		case "info":
-			return bulk("redis_version:7.2.0\r\nrun_id:abc\r\n")
+			return redistest.Bulk("redis_version:7.2.0\r\nrun_id:abc\r\n")
 		case "config":
 			return "*0\r\n"
 		case "eval":
-			return bulk("abc/def 1700000000000000 0 ABCDEFGHIJKLMNOPQRSTUVWXYZ 1000 600000")
+			return redistest.Bulk("abc/def 1700000000000000 0 ABCDEFGHIJKLMNOPQRSTUVWXYZ 1000 600000")
 		case "script":
-			return bulk("0123456789")
+			return redistest.Bulk("0123456789")
 		case "evalsha":
 			data := args[len(args)-1]
 			if data == "d0" && !first || data == "d1" && !late {
 				first, late = first || data == "d0", late || data == "d1"
 				return "-NOSCRIPT No matching script. Please use EVAL.\r\n"
 			}
-			return "*2\r\n" + bulk("1700000000000000-1") + ":0\r\n"
+			return "*2\r\n" + redistest.Bulk("1700000000000000-1") + ":0\r\n"
 		default:
 			return ":1\r\n"
 		}
 	})
-	b := newBroker(t, keeping(server.listener.Addr().String()))
+	b := newBroker(t, keeping(server.Addr()))
 	results := b.PublishBatch(guard(t), batchOf("a", "b", "a", "c"))
 	if err := results[0].Err; !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUncertain) {
 		t.Errorf("overtaken: error %v, want one that matches ErrUnavailable", err)
@@ -107,9 +107,9 @@ func TestHistoryBatchOrder(t *testing.T) {
 		}
 	}
 	b.Close()
-	server.stop()
+	server.Stop()
 	sent := map[string]int{}
-	for _, args := range server.commands("evalsha") {
+	for _, args := range server.Commands("evalsha") {
 		sent[args[len(args)-1]]++
 	}
 	for data, want := range map[string]int{"d0": 1, "d1": 2, "d2": 1, "d3": 1} {

@@ -115,11 +115,11 @@ func TestSentinelAnswers(t *testing.T) {
 				var addr string
 				switch kind {
 				case right:
-					addr = startSentinel(t, server.Addr()).addr()
+					addr = startSentinel(t, server.Addr()).Addr()
 				case wrong:
-					addr = startSentinel(t, other.Addr()).addr()
+					addr = startSentinel(t, other.Addr()).Addr()
 				case ignorant:
-					addr = startSentinel(t, "").addr()
+					addr = startSentinel(t, "").Addr()
 				case dead:
 					addr = unused(t)
 				case silent:
@@ -159,7 +159,7 @@ func TestSentinelAnswers(t *testing.T) {
 func TestSentinelMoved(t *testing.T) {
 	old, fresh := redistest.Start(t), redistest.Start(t)
 	sentinel := startSentinel(t, old.Addr())
-	o := options(sentinel.addr())
+	o := options(sentinel.Addr())
 	o.Master, o.Heartbeat = "main", time.Second
 	b, publisher := newBroker(t, o), newBroker(t, o)
 	f := newFeed(t, b, "chat")
@@ -184,7 +184,7 @@ func TestSentinelMoved(t *testing.T) {
 // A server that answers that it is a replica, in the middle of a batch, gets
 // nothing more, and no publication is sent twice: the next goes to the new master.
 func TestSentinelReadOnly(t *testing.T) {
-	demoted := startFake(t, func(args []string) string {
+	demoted := redistest.StartFake(t, func(args []string) string {
 		switch {
 		case args[0] == "role":
 			return role("master")
@@ -194,10 +194,10 @@ func TestSentinelReadOnly(t *testing.T) {
 			return ":1\r\n"
 		}
 	})
-	demoted.hasRole = true
+	demoted.HasRole = true
 	fresh := redistest.Start(t)
-	sentinel := startSentinel(t, demoted.listener.Addr().String())
-	o := options(sentinel.addr())
+	sentinel := startSentinel(t, demoted.Addr())
+	o := options(sentinel.Addr())
 	o.Master = "main"
 	b := newBroker(t, o)
 	publish(t, b, "chat", "before")
@@ -214,8 +214,8 @@ func TestSentinelReadOnly(t *testing.T) {
 		t.Errorf("the new master was not published to once:\n%s", stats)
 	}
 	b.Close()
-	demoted.stop()
-	if n := len(demoted.commands("publish")); n != 3 {
+	demoted.Stop()
+	if n := len(demoted.Commands("publish")); n != 3 {
 		t.Errorf("PUBLISH was sent %d times to the old master, want 3 times", n)
 	}
 }
@@ -223,14 +223,14 @@ func TestSentinelReadOnly(t *testing.T) {
 // A server that says of itself that it is a replica is neither published to nor
 // subscribed on, whatever the Sentinels say.
 func TestSentinelNamesReplica(t *testing.T) {
-	server := startFake(t, func(args []string) string {
+	server := redistest.StartFake(t, func(args []string) string {
 		if args[0] == "role" {
 			return role("slave")
 		}
-		return confirm(args)
+		return redistest.Confirm(args)
 	})
-	server.hasRole = true
-	o := options(startSentinel(t, server.listener.Addr().String()).addr())
+	server.HasRole = true
+	o := options(startSentinel(t, server.Addr()).Addr())
 	o.Master = "main"
 	b := newBroker(t, o)
 	_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
@@ -245,8 +245,8 @@ func TestSentinelNamesReplica(t *testing.T) {
 		t.Errorf("Add: error %v, want one that matches ErrUnavailable and says why", err)
 	}
 	b.Close()
-	server.stop()
-	if n := len(server.commands("publish")) + len(server.commands("subscribe")); n != 0 {
+	server.Stop()
+	if n := len(server.Commands("publish")) + len(server.Commands("subscribe")); n != 0 {
 		t.Errorf("%d commands were sent to the replica", n)
 	}
 }
@@ -256,15 +256,15 @@ func TestSentinelNamesReplica(t *testing.T) {
 func TestSentinelPasswords(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "hunter2")
 	sentinel := startSentinel(t, server.Addr())
-	b := open(t, "redis://:hunter2@"+sentinel.addr()+"/1?master=main")
+	b := open(t, "redis://:hunter2@"+sentinel.Addr()+"/1?master=main")
 	publish(t, b, "chat", "hello")
-	if n := len(sentinel.commands("auth")) + len(sentinel.commands("select")); n != 0 {
+	if n := len(sentinel.Commands("auth")) + len(sentinel.Commands("select")); n != 0 {
 		t.Error("the Sentinel was told what is for the server")
 	}
-	o := options(sentinel.addr())
+	o := options(sentinel.Addr())
 	o.Master, o.Password, o.SentinelPassword = "main", "hunter2", "hunter3"
 	publish(t, newBroker(t, o), "chat", "hello")
-	if auth := sentinel.commands("auth"); len(auth) == 0 || auth[0][1] != "hunter3" {
+	if auth := sentinel.Commands("auth"); len(auth) == 0 || auth[0][1] != "hunter3" {
 		t.Error("the Sentinel was not told its password")
 	}
 }
@@ -289,8 +289,8 @@ func TestSentinelPermissions(t *testing.T) {
 
 // A Sentinel that wants a password is an error that says so.
 func TestSentinelRefuses(t *testing.T) {
-	sentinel := startFake(t, func([]string) string { return "-NOAUTH Authentication required.\r\n" })
-	o := options(sentinel.listener.Addr().String())
+	sentinel := redistest.StartFake(t, func([]string) string { return "-NOAUTH Authentication required.\r\n" })
+	o := options(sentinel.Addr())
 	o.Master = "main"
 	_, err := newBroker(t, o).Publish(guard(t), broker.Message{Channel: "chat"})
 	if !errors.Is(err, broker.ErrDenied) || !strings.Contains(err.Error(), "Sentinel "+o.Addr+": the server says NOAUTH") {
@@ -310,7 +310,7 @@ func TestSentinelTLS(t *testing.T) {
 	}
 	server := tlsFront(t, web.TLS.Certificates, redistest.Start(t).Addr())
 	sentinel := startSentinel(t, server)
-	secure := tlsFront(t, web.TLS.Certificates, sentinel.addr())
+	secure := tlsFront(t, web.TLS.Certificates, sentinel.Addr())
 
 	b := open(t, "rediss://"+secure+"?master=main&ca="+ca)
 	f := newFeed(t, b, "chat")
@@ -318,11 +318,11 @@ func TestSentinelTLS(t *testing.T) {
 	hear(t, f, "chat", "hello")
 
 	plain := startSentinel(t, server)
-	_, err := open(t, "rediss://"+plain.addr()+"?master=main&ca="+ca).Publish(guard(t), broker.Message{Channel: "chat"})
+	_, err := open(t, "rediss://"+plain.Addr()+"?master=main&ca="+ca).Publish(guard(t), broker.Message{Channel: "chat"})
 	if !errors.Is(err, broker.ErrDenied) && !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("plain text: error %v, want one that matches ErrDenied or ErrUnavailable", err)
 	}
-	if n := len(plain.commands("sentinel")); n != 0 {
+	if n := len(plain.Commands("sentinel")); n != 0 {
 		t.Errorf("a Sentinel was asked %d times in plain text", n)
 	}
 }
@@ -330,7 +330,7 @@ func TestSentinelTLS(t *testing.T) {
 // Diagnose says how many Sentinels agree, and warns where some do not.
 func TestSentinelDiagnose(t *testing.T) {
 	server := redistest.Start(t)
-	all := []string{startSentinel(t, server.Addr()).addr(), startSentinel(t, server.Addr()).addr(), startSentinel(t, server.Addr()).addr()}
+	all := []string{startSentinel(t, server.Addr()).Addr(), startSentinel(t, server.Addr()).Addr(), startSentinel(t, server.Addr()).Addr()}
 	for _, c := range []struct {
 		sentinels []string
 		severity  broker.Severity
@@ -376,7 +376,7 @@ func watched(t *testing.T, link string) redis.Options {
 
 // A sentinel is a fake Sentinel, which names what the test says.
 type sentinel struct {
-	*fake
+	*redistest.Fake
 	master atomic.Pointer[string]
 }
 
@@ -386,7 +386,7 @@ func startSentinel(t *testing.T, addr string) *sentinel {
 	t.Helper()
 	s := &sentinel{}
 	s.name(addr)
-	s.fake = startFake(t, func(args []string) string {
+	s.Fake = redistest.StartFake(t, func(args []string) string {
 		if args[0] != "sentinel" {
 			return "+OK\r\n"
 		}
@@ -394,7 +394,7 @@ func startSentinel(t *testing.T, addr string) *sentinel {
 		if err != nil {
 			return "*-1\r\n"
 		}
-		return "*2\r\n" + bulk(host) + bulk(port)
+		return "*2\r\n" + redistest.Bulk(host) + redistest.Bulk(port)
 	})
 	return s
 }
@@ -402,10 +402,8 @@ func startSentinel(t *testing.T, addr string) *sentinel {
 // name makes addr the master.
 func (s *sentinel) name(addr string) { s.master.Store(&addr) }
 
-func (s *sentinel) addr() string { return s.listener.Addr().String() }
-
 // role is the answer to ROLE.
-func role(name string) string { return "*3\r\n" + bulk(name) + ":0\r\n*0\r\n" }
+func role(name string) string { return "*3\r\n" + redistest.Bulk(name) + ":0\r\n*0\r\n" }
 
 // unused returns an address at which nobody listens.
 func unused(t *testing.T) string {

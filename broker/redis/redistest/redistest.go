@@ -6,9 +6,10 @@
 //
 // A [Server] is a real redis-server process: it can be killed, paused and started
 // again. A [Proxy] stands between a client and a server and breaks the network.
-// [Sentinels] watch over a server with a replica.
+// [Sentinels] watch over a server with a replica. A [Fake] is no Redis: it answers what the
+// test says, and needs no program.
 //
-// The package needs the program redis-server on PATH (Debian and Ubuntu:
+// All others need the program redis-server on PATH (Debian and Ubuntu:
 // apt-get install redis-server; macOS: brew install redis). Where it is missing,
 // tests are skipped with that sentence, and fail if the environment variable CI
 // is set.

@@ -32,8 +32,11 @@ func dial(ctx context.Context, network, addr string, secure *tls.Config) (*Conn,
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: c, Addr: addr, opened: time.Now()}, nil
+	return NewConn(c, addr), nil
 }
+
+// NewConn returns c, which is to addr, as a Conn that owns it.
+func NewConn(c net.Conn, addr string) *Conn { return &Conn{Conn: c, Addr: addr, opened: time.Now()} }
 
 // A Conn is a connection that knows when it last heard something and hands on
 // only what go-redis can read safely.
