@@ -30,11 +30,15 @@ type Historian interface {
 	History(ctx context.Context, channel string, q Query) (Page, error)
 
 	// Newest returns the position of the newest message of each channel, in
-	// the order of channels, zero where there is none, and keeps what there is
-	// from expiring as a whole for another Retention.Age: a channel that is
-	// asked for now and then goes on in its epoch. Any number of channels costs
-	// about one round trip.
+	// the order of channels, zero where there is none. Any number of channels
+	// costs about one round trip.
 	Newest(ctx context.Context, channels ...string) ([]Position, error)
+
+	// Keep keeps what there is of each channel from expiring as a whole for
+	// another Retention.Age: a channel that is kept now and then goes on in its
+	// epoch. Single messages expire as before, and a channel of which nothing is
+	// kept stays as it is. Any number of channels costs about one round trip.
+	Keep(ctx context.Context, channels ...string) error
 }
 
 // Retention says how much of a channel a Historian keeps at least, as far as that

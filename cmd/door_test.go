@@ -19,7 +19,7 @@ import (
 // to do something with a channel.
 var throughTheDoor = []string{
 	"broker.PublishAll", "broker.HistoryOf",
-	"Broker.Publish", "Broker.Feed", "BatchPublisher.PublishBatch", "Historian.History", "Historian.Newest",
+	"Broker.Publish", "Broker.Feed", "BatchPublisher.PublishBatch", "Historian.History", "Historian.Newest", "Historian.Keep",
 	"Marker.Mark", "Marker.Marks", "Clearer.Clear",
 	"Hub.Join", "Hub.Watch", "Hub.Mark", "Hub.Subscribers",
 }
@@ -38,7 +38,7 @@ func TestOneDoor(t *testing.T) {
 	}
 	// The test itself: it does see such a use where there is one.
 	seen := usedBy(t, "server/node", exports)
-	for _, name := range []string{"broker.PublishAll", "broker.HistoryOf", "Broker.Publish", "Historian.History", "Historian.Newest", "Clearer.Clear", "Hub.Join", "Hub.Watch", "Hub.Mark", "Hub.Subscribers"} {
+	for _, name := range []string{"broker.PublishAll", "broker.HistoryOf", "Broker.Publish", "Historian.History", "Historian.Newest", "Historian.Keep", "Clearer.Clear", "Hub.Join", "Hub.Watch", "Hub.Mark", "Hub.Subscribers"} {
 		if !seen[name] {
 			t.Errorf("server/node does not use %s: the test does not see it, or it is to be taken off the list", name)
 		}

@@ -43,6 +43,9 @@ func (p *past) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	}
 	p.seq[m.Channel]++
 	m.Position = broker.Position{Epoch: epoch, Seq: p.seq[m.Channel]}
+	if m.Position.Seq > 1 { // the first number, so that nothing relies on 0
+		m.Prev = broker.Position{Epoch: epoch, Seq: p.seq[m.Channel] - 1}
+	}
 	kept := append(p.kept[m.Channel], m.Normal())
 	p.kept[m.Channel] = kept[max(0, len(kept)-p.keep):]
 	_, err := p.Broker.Publish(ctx, m)
@@ -73,7 +76,7 @@ func (p *past) History(_ context.Context, channel string, q broker.Query) (broke
 			return 1
 		})
 		kept = kept[i:]
-		page.Complete = q.After.Seq == p.seq[channel] || len(kept) > 0 && q.After.Next(kept[0].Position)
+		page.Complete = q.After.Seq == p.seq[channel] || len(kept) > 0 && kept[0].Follows(q.After)
 	}
 	if q.After.Compare(broker.Position{Epoch: epoch, Seq: p.seq[channel]}) > 0 {
 		kept = nil // nothing is behind the future
@@ -93,6 +96,12 @@ func (p *past) Newest(_ context.Context, channels ...string) ([]broker.Position,
 		}
 	}
 	return newest, p.failure
+}
+
+func (p *past) Keep(context.Context, ...string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failure
 }
 
 // forget deletes the messages of a channel as time does: positions go on.
@@ -126,7 +135,7 @@ func (f pastFeed) Next() (broker.Message, error) {
 	defer f.past.mu.Unlock()
 	for _, kept := range f.past.kept[m.Channel] {
 		if len(m.Data) > 0 && &kept.Data[0] == &m.Data[0] { // the very same
-			m.Position = kept.Position
+			m.Position, m.Prev = kept.Position, kept.Prev
 		}
 	}
 	return m, err

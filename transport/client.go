@@ -37,7 +37,7 @@ type Client interface {
 	History(ctx context.Context, channel string, q broker.Query) (broker.Page, error)
 
 	// Newest returns the position of the newest message of a channel, zero where there
-	// is none, and keeps the channel's epoch as [broker.Historian].Newest does.
+	// is none, and keeps the channel's epoch as [broker.Historian].Keep does.
 	Newest(ctx context.Context, channel string) (broker.Position, error)
 
 	// Mark returns the position behind which another program has last published a message

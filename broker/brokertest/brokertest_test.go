@@ -1,8 +1,6 @@
 package brokertest_test
 
 import (
-	"maps"
-	"slices"
 	"testing"
 
 	"github.com/pregon/pregon/broker"
@@ -17,18 +15,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestCorrectDriver(t *testing.T) {
 	brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
 		backend := NewBackend()
-		return func(*testing.T) broker.Broker { return backend.Open() }
-	}, brokertest.WithCut(func(_ *testing.T, node broker.Broker) { node.(*Loop).cut() }),
-		brokertest.WithUnreachable(func(*testing.T) broker.Broker { return away{NewBackend().Open()} }))
+		return func(*testing.T) broker.Broker { return &hardship{Broker: backend.Open()} }
+	}, hardships(func(b broker.Broker) broker.Broker { return b })...)
 }
 
-// cut leaves the Feeds of l as a link does that was lost and restored.
-func (l *Loop) cut() {
-	l.backend.mu.Lock()
-	defer l.backend.mu.Unlock()
-	for f := range l.backend.feeds {
-		if f.loop == l {
-			f.queue.Gap(broker.LinkLost, slices.Collect(maps.Keys(f.channels))...)
-		}
+// hardships are the options for nodes that are a hardship, which broken breaks.
+func hardships(broken func(broker.Broker) broker.Broker) []brokertest.Option {
+	return []brokertest.Option{
+		brokertest.WithCut(func(_ *testing.T, node broker.Broker) {
+			if h := hardshipOf(node); h != nil {
+				h.lose(20)
+			}
+		}),
+		brokertest.WithUnreachable(func(*testing.T) broker.Broker { return broken(away{NewBackend().Open()}) }),
+		brokertest.WithDown(func(_ *testing.T, node broker.Broker) (up func()) { return hardshipOf(node).goDown() }),
+		brokertest.WithDenied(func(*testing.T) (broker.Broker, string) {
+			return broken(&hardship{Broker: NewBackend().Open(), forbidden: "forbidden"}), "forbidden"
+		}),
 	}
 }

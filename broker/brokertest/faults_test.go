@@ -27,14 +27,14 @@ var faults = []struct {
 	{"never-removes", []string{"RemovedIsSilent", "Contexts", "ManyChannels", "Histories"}, onFeed(neverRemoves)},
 	{"deaf-when-added-again", []string{"RemovedIsSilent", "Histories"}, onFeed(deafWhenAddedAgain)},
 	{"adds-300-at-most", []string{"ManyChannels"}, onFeed(addsFew)},
-	{"adds-until-error", []string{"EmptyName"}, onFeed(addsUntilError)},
+	{"adds-until-error", []string{"EmptyName", "Denied"}, onFeed(addsUntilError)},
 	{"add-ends-with-context", []string{"Contexts"}, onFeed(endsWithContext)},
 	{"refuses-to-remove-unknown", []string{"AddAgain", "ConcurrentUse"}, onFeed(refusesUnknown)},
 	{"binary-is-text", []string{"Payloads"}, onMessage(func(m *broker.Message) { m.Binary = false })},
 	{"cuts-at-NUL", []string{"Payloads"}, onMessage(func(m *broker.Message) { m.Data, _, _ = bytes.Cut(m.Data, []byte{0}) })},
 	{"opens-strange-envelopes", []string{"Payloads"}, onMessage(func(m *broker.Message) { *m = broker.ParseWire(m.Channel, m.Data) })},
 	{"reuses-memory", []string{"Payloads"}, onFeed(reusesMemory)},
-	{"swallows-gaps", []string{"Overrun", "LinkLost"}, onFeed(swallowsGaps)},
+	{"swallows-gaps", []string{"Overrun", "LinkLost", "Down"}, onFeed(swallowsGaps)},
 	{"nameless-gaps", []string{"Overrun", "LinkLost"}, onFeed(namelessGaps)},
 	{"one-reader-stops-all", []string{"Overrun"}, oneReaderStopsAll},
 	{"close-leaves-Next", []string{"CloseFeed"}, onFeed(closeLeavesNext)},
@@ -47,6 +47,14 @@ var faults = []struct {
 	{"folds-case", []string{"ChannelNames"}, foldsCase},
 	{"patterns", []string{"OtherChannels"}, patterns},
 	{"failed-connection-is-uncertain", []string{"Unreachable"}, failedIsUncertain},
+	{"away-is-denied", []string{"Down"}, onPublishError(broker.ErrUnavailable, broker.ErrDenied)},
+	{"away-is-accepted", []string{"Down"}, onPublishError(broker.ErrUnavailable, nil)},
+	{"failed-add-adds-later", []string{"Down"}, onFeed(addsLater)},
+	{"deaf-since-away", []string{"Down"}, onFeed(deafSinceGap)},
+	{"denied-is-away", []string{"Denied"}, onPublishError(broker.ErrDenied, broker.ErrUnavailable)},
+	{"denied-fails-batch", []string{"Denied"}, batchFailsTogether},
+	{"delivers-claims", []string{"NoHistory"}, onMessage(func(m *broker.Message) { m.Position = broker.Position{Epoch: 7, Seq: 1} })},
+	{"delivers-keys", []string{"NoHistory"}, onMessage(func(m *broker.Message) { m.Key = "key" })},
 	{"ignores-contexts", []string{"Contexts"}, ignoresContexts},
 	{"batch-backwards", []string{"Batch"}, batchBackwards},
 	{"batch-loses-last", []string{"Batch"}, batchLosesLast},
@@ -65,27 +73,65 @@ func runFaulty(t *testing.T) {
 		}
 		brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
 			backend := NewBackend()
-			return func(*testing.T) broker.Broker { return f.corrupt(backend.Open()) }
-		}, brokertest.WithCut(func(_ *testing.T, node broker.Broker) {
-			if broken, ok := node.(interface{ Unwrap() broker.Broker }); ok {
-				node = broken.Unwrap()
-			}
-			if loop, ok := node.(*Loop); ok {
-				loop.cut()
-			}
-		}), brokertest.WithUnreachable(func(*testing.T) broker.Broker { return f.corrupt(away{NewBackend().Open()}) }))
+			return func(*testing.T) broker.Broker { return f.corrupt(&hardship{Broker: backend.Open()}) }
+		}, hardships(f.corrupt)...)
 	}
 	for _, f := range historyFaults {
 		if f.name != *fault {
 			continue
 		}
-		brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
-			bus := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: time.Hour})
-			return func(*testing.T) broker.Broker { return breakHistory(bus.Broker(), f.corrupt) }
-		}, brokertest.HistoryOnly(), brokertest.WithBriefHistory(func(*testing.T) func(*testing.T) broker.Broker {
-			bus := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: 200 * time.Millisecond})
-			return func(*testing.T) broker.Broker { return breakHistory(bus.Broker(), f.corrupt) }
-		}))
+		runHistory(t, func(b broker.Broker) broker.Broker { return breakHistory(b, f.corrupt) })
+	}
+}
+
+// runHistory runs the cases of a history on nodes that broken breaks.
+func runHistory(t *testing.T, broken func(broker.Broker) broker.Broker) {
+	nodes := func(age time.Duration) func(*testing.T) func(*testing.T) broker.Broker {
+		return func(*testing.T) func(*testing.T) broker.Broker {
+			bus := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: age})
+			made := &marks{at: map[string]broker.Position{}}
+			return func(*testing.T) broker.Broker { return broken(&hardship{Broker: bus.Broker(), marks: made}) }
+		}
+	}
+	brokertest.Run(t, nodes(time.Hour), brokertest.HistoryOnly(), brokertest.WithBriefHistory(nodes(200*time.Millisecond)),
+		brokertest.WithCut(func(_ *testing.T, node broker.Broker) { hardshipOf(node).lose(20) }),
+		brokertest.WithForget(forgetIn))
+}
+
+// forgetIn forgets a channel behind the back of a driver that has memory's history.
+func forgetIn(t *testing.T, node broker.Broker, channel string) {
+	if err := hardshipOf(node).Clear(t.Context(), channel); err != nil {
+		t.Error(err)
+	}
+}
+
+// A correct history passes every case.
+func TestCorrectHistory(t *testing.T) {
+	runHistory(t, func(b broker.Broker) broker.Broker { return b })
+}
+
+// Each case is there for a fault that it finds.
+func TestEveryCaseHasAFault(t *testing.T) {
+	found := map[string]bool{}
+	for _, f := range faults {
+		for _, c := range f.cases {
+			found[c] = true
+		}
+	}
+	for _, f := range historyFaults {
+		for _, c := range f.cases {
+			found[c] = true
+		}
+	}
+	names := brokertest.CaseNames()
+	for _, c := range names {
+		if !found[c] {
+			t.Errorf("no fault is found by %s", c)
+		}
+		delete(found, c)
+	}
+	for c := range found {
+		t.Errorf("there is no case %s", c)
 	}
 }
 

@@ -19,6 +19,11 @@ func (n *names) put(channels ...string) {
 	}
 }
 
+func (n *names) list() (all []string) {
+	n.Range(func(name, _ any) bool { all = append(all, name.(string)); return true })
+	return all
+}
+
 func (n *names) has(channel string) bool { _, ok := n.Load(channel); return ok }
 
 func losesFirst(f *brokenFeed) {

@@ -17,7 +17,7 @@ var historyFaults = []struct {
 	cases   []string
 	corrupt func(*brokenHistory)
 }{
-	{"skips-one", []string{"HistoryOrder", "HistoryResume"}, onPage(func(_ broker.Query, p *broker.Page) {
+	{"skips-one", []string{"HistoryOrder", "HistoryResume", "HistoryFill"}, onPage(func(_ broker.Query, p *broker.Page) {
 		if len(p.Messages) > 2 {
 			p.Messages = slices.Delete(p.Messages, 1, 2)
 		}
@@ -82,9 +82,59 @@ var historyFaults = []struct {
 			}
 		}
 	}},
-	{"newest-prolongs-nothing", []string{"HistoryProlonged"}, func(b *brokenHistory) {
-		b.instead = func(channels ...string) []broker.Position { return make([]broker.Position, len(channels)) }
+	{"keep-prolongs-nothing", []string{"HistoryProlonged", "HistoryCalls"}, func(b *brokenHistory) {
+		b.keep = func(context.Context, ...string) error { return nil }
 	}},
+	{"marks-nothing", []string{"HistoryMarks"}, func(b *brokenHistory) {
+		b.mark = func(context.Context, ...string) error { return nil }
+	}},
+	{"marks-follow", []string{"HistoryMarks"}, func(b *brokenHistory) { // each new message
+		b.marks = func(ctx context.Context, channels ...string) ([]broker.Position, error) {
+			at, err := b.inner.(broker.Marker).Marks(ctx, channels...)
+			newest, _ := b.kept.Newest(ctx, channels...)
+			for i, p := range at {
+				if !p.IsZero() {
+					at[i] = newest[i]
+				}
+			}
+			return at, err
+		}
+	}},
+	{"marks-once", []string{"HistoryMarks"}, func(b *brokenHistory) {
+		b.mark = func(ctx context.Context, channels ...string) error {
+			for _, c := range channels {
+				if !markedOnce.has(c) {
+					markedOnce.put(c)
+					_ = b.inner.(broker.Marker).Mark(ctx, c)
+				}
+			}
+			return nil
+		}
+	}},
+	{"keeps-late", []string{"HistoryFirst"}, keepsLate},
+	{"keeps-keys", []string{"HistoryFirst"}, onPage(func(_ broker.Query, p *broker.Page) {
+		for i := range p.Messages {
+			p.Messages[i].Key = "key"
+		}
+	})},
+	{"one-epoch", []string{"HistoryForgotten", "HistoryAges", "HistoryClear"}, oneEpoch},
+	{"remembers-what-is-lost", []string{"HistoryForgotten"}, func(b *brokenHistory) {
+		seen := map[string]broker.Position{}
+		b.instead = func(channels ...string) []broker.Position {
+			newest, _ := b.kept.Newest(context.Background(), channels...)
+			for i, c := range channels {
+				if newest[i].IsZero() {
+					newest[i] = seen[c]
+				}
+				seen[c] = newest[i]
+			}
+			return newest
+		}
+		b.published = func(channel string, r broker.Receipt) { seen[channel] = r.Position }
+	}},
+	{"complete-where-empty", []string{"HistoryForgotten", "HistoryAges", "HistoryUnknown"}, onPage(func(_ broker.Query, p *broker.Page) {
+		p.Complete = p.Complete || len(p.Messages) == 0
+	})},
 	{"clears-nothing", []string{"HistoryClear"}, func(b *brokenHistory) {
 		b.clear = func(context.Context, string) error { return nil }
 	}},
@@ -120,25 +170,34 @@ var historyFaults = []struct {
 // keysSeen are the keys of the fault keys-for-100ms, with the time of their first use.
 var keysSeen sync.Map
 
+// markedOnce are the channels that the fault marks-once has marked.
+var markedOnce names
+
 // cleared are the channels that the fault clears-by-hiding was asked to clear.
 var cleared sync.Map
 
 // A brokenHistory is the embedded one but for the functions that are set.
 type brokenHistory struct {
 	broker.Broker
+	inner   broker.Broker // that was broken, whatever Broker is since
 	kept    broker.Historian
 	query   func(*broker.Query)
 	page    func(broker.Query, *broker.Page)
 	publish func(*broker.Message)
-	newest  func([]broker.Position)
-	instead func(channels ...string) []broker.Position // of Newest
-	clear   func(ctx context.Context, channel string) error
-	asked   string // the channel that was read last
+
+	published func(channel string, r broker.Receipt)
+	newest    func([]broker.Position)
+	instead   func(channels ...string) []broker.Position // of Newest
+	keep      func(ctx context.Context, channels ...string) error
+	mark      func(ctx context.Context, channels ...string) error
+	marks     func(ctx context.Context, channels ...string) ([]broker.Position, error)
+	clear     func(ctx context.Context, channel string) error
+	asked     string // the channel that was read last
 }
 
 func breakHistory(b broker.Broker, corrupt func(*brokenHistory)) broker.Broker {
 	h, _ := broker.HistoryOf(b)
-	broken := &brokenHistory{Broker: b, kept: h}
+	broken := &brokenHistory{Broker: b, inner: b, kept: h}
 	corrupt(broken)
 	return broken
 }
@@ -151,7 +210,34 @@ func (b *brokenHistory) Publish(ctx context.Context, m broker.Message) (broker.R
 	if b.publish != nil {
 		b.publish(&m)
 	}
-	return b.Broker.Publish(ctx, m)
+	r, err := b.Broker.Publish(ctx, m)
+	if b.published != nil {
+		b.published(m.Channel, r)
+	}
+	return r, err
+}
+
+func (b *brokenHistory) Mark(ctx context.Context, channels ...string) error {
+	if b.mark != nil {
+		return b.mark(ctx, channels...)
+	}
+	return b.inner.(broker.Marker).Mark(ctx, channels...)
+}
+
+func (b *brokenHistory) Marks(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	if b.marks != nil {
+		return b.marks(ctx, channels...)
+	}
+	return b.inner.(broker.Marker).Marks(ctx, channels...)
+}
+
+func (b *brokenHistory) Unwrap() broker.Broker { return b.inner }
+
+func (b *brokenHistory) Keep(ctx context.Context, channels ...string) error {
+	if b.keep != nil {
+		return b.keep(ctx, channels...)
+	}
+	return b.kept.Keep(ctx, channels...)
 }
 
 func (b *brokenHistory) Retention() broker.Retention { return b.kept.Retention() }
@@ -184,4 +270,73 @@ func (b *brokenHistory) Clear(ctx context.Context, channel string) error {
 		return b.clear(ctx, channel)
 	}
 	return b.Broker.(broker.Clearer).Clear(ctx, channel)
+}
+
+// keptAt is when messages were published, for the fault keeps-late.
+var keptAt sync.Map
+
+// keepsLate has what was published in the history 20 ms later only.
+func keepsLate(b *brokenHistory) {
+	b.publish = func(m *broker.Message) { keptAt.Store(string(m.Data), time.Now()) }
+	b.page = func(_ broker.Query, p *broker.Page) {
+		p.Messages = slices.DeleteFunc(p.Messages, func(m broker.Message) bool {
+			at, _ := keptAt.Load(string(m.Data))
+			return time.Since(at.(time.Time)) < 20*time.Millisecond
+		})
+	}
+}
+
+// oneEpoch begins no new epoch, whatever is lost.
+func oneEpoch(b *brokenHistory) {
+	const epoch = 7
+	flat := &flatEpochs{b.Broker, b.kept, epoch}
+	b.Broker, b.kept = flat, flat
+}
+
+type flatEpochs struct {
+	broker.Broker
+	kept  broker.Historian
+	epoch uint64
+}
+
+func (f *flatEpochs) flat(p broker.Position) broker.Position {
+	if !p.IsZero() {
+		p.Epoch = f.epoch
+	}
+	return p
+}
+
+func (f *flatEpochs) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	r, err := f.Broker.Publish(ctx, m)
+	r.Position = f.flat(r.Position)
+	return r, err
+}
+
+func (f *flatEpochs) Retention() broker.Retention { return f.kept.Retention() }
+
+func (f *flatEpochs) History(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
+	if newest, err := f.kept.Newest(ctx, channel); err == nil && q.After.Epoch == f.epoch {
+		q.After.Epoch = newest[0].Epoch
+	}
+	page, err := f.kept.History(ctx, channel, q)
+	for i, m := range page.Messages {
+		page.Messages[i].Position, page.Messages[i].Prev = f.flat(m.Position), f.flat(m.Prev)
+	}
+	return page, err
+}
+
+func (f *flatEpochs) Newest(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	newest, err := f.kept.Newest(ctx, channels...)
+	for i, p := range newest {
+		newest[i] = f.flat(p)
+	}
+	return newest, err
+}
+
+func (f *flatEpochs) Keep(ctx context.Context, channels ...string) error {
+	return f.kept.Keep(ctx, channels...)
+}
+
+func (f *flatEpochs) Clear(ctx context.Context, channel string) error {
+	return f.Broker.(broker.Clearer).Clear(ctx, channel)
 }

@@ -35,19 +35,29 @@ type tb interface {
 // are for any.
 type fixture struct {
 	tb
-	open func() broker.Broker
-	cut  func(node broker.Broker)
+	open   func() broker.Broker
+	cut    func(node broker.Broker)
+	down   func(node broker.Broker) (up func())
+	denied func() (node broker.Broker, denied string)
+	forget func(node broker.Broker, channel string)
+	age    func(node broker.Broker, channel string) // nil where time has to pass
 }
 
 // node opens one more node.
 func (f *fixture) node() broker.Broker {
 	f.Helper()
 	b := f.open()
+	f.own(b)
+	return b
+}
+
+// own has a node closed at the end.
+func (f *fixture) own(b broker.Broker) {
+	f.Helper()
 	if b == nil {
 		f.Fatalf("the driver opened no node")
 	}
 	f.Cleanup(func() { f.closes("Broker.Close", b.Close) })
-	return b
 }
 
 // feed opens a Feed on node with channels.

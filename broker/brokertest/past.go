@@ -2,11 +2,9 @@ package brokertest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -281,47 +279,6 @@ func testHistoryPayloads(f *fixture) {
 			i++
 		}
 	}
-}
-
-func testHistoryKeys(f *fixture) {
-	nodes := []past{f.past(), f.past()}
-	r := f.read(f.feed(nodes[0].node, "c", "d"))
-	say := func(p past, channel, text, key string) (broker.Receipt, error) {
-		ctx, cancel := context.WithTimeout(f.Context(), guard)
-		defer cancel()
-		return p.node.Publish(ctx, broker.Message{Channel: channel, Data: []byte(text), Key: key})
-	}
-	for round := range scaled(20) {
-		key := fmt.Sprint("key ", round)
-		const callers = 16
-		var (
-			mu    sync.Mutex
-			first int
-			at    = map[broker.Position]bool{}
-		)
-		f.begin(callers, func(i int) error {
-			receipt, err := say(nodes[i%2], "c", key, key)
-			mu.Lock()
-			defer mu.Unlock()
-			at[receipt.Position] = true
-			if !receipt.Repeated {
-				first++
-			}
-			return err
-		})()
-		if first != 1 || len(at) != 1 {
-			f.Fatalf("of %d publications with one key %d were the first, at %d positions", callers, first, len(at))
-		}
-		receipt, err := say(nodes[0], "d", key, key)
-		if err != nil || receipt.Repeated {
-			f.Fatalf("the same key in another channel: %+v, %v", receipt, err)
-		}
-		r.hear(said{"c", key}, said{"d", key})
-	}
-	if _, err := say(nodes[0], "c", "x", strings.Repeat("k", broker.MaxKey+1)); !errors.Is(err, broker.ErrKey) {
-		f.Fatalf("a key that is too long: error %v, want one that matches ErrKey", err)
-	}
-	r.hear(f.say(nodes[1].node, "c", "end"))
 }
 
 // What was accepted while the link was away is in the history, behind what was

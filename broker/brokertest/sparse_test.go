@@ -121,6 +121,10 @@ func (s *sparse) Newest(ctx context.Context, channels ...string) ([]broker.Posit
 	return newest, err
 }
 
+func (s *sparse) Keep(ctx context.Context, channels ...string) error {
+	return s.kept.Keep(ctx, channels...)
+}
+
 func (s *sparse) Clear(ctx context.Context, channel string) error {
 	return s.Broker.(broker.Clearer).Clear(ctx, channel)
 }

@@ -28,5 +28,9 @@ func TestConformanceWithHistory(t *testing.T) {
 	}, brokertest.WithBriefHistory(func(*testing.T) func(*testing.T) broker.Broker {
 		bus := memory.NewBusWithHistory(broker.Retention{Messages: 1000, Age: 500 * time.Millisecond})
 		return func(*testing.T) broker.Broker { return bus.Broker() }
+	}), brokertest.WithForget(func(t *testing.T, node broker.Broker, channel string) { // it loses nothing by itself but by its bound
+		if err := node.(broker.Clearer).Clear(t.Context(), channel); err != nil {
+			t.Error(err)
+		}
 	}))
 }

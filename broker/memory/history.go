@@ -49,10 +49,9 @@ func (n *node) History(ctx context.Context, channel string, q broker.Query) (bro
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	p := a.use(channel, now)
 	a.sweep(now)
 	q.Limit = max(q.Limit, 1)
-	return p.page(q), nil
+	return a.pasts[channel].page(q), nil
 }
 
 // Newest implements broker.Historian.
@@ -65,9 +64,24 @@ func (n *node) Newest(ctx context.Context, channels ...string) ([]broker.Positio
 	defer a.mu.Unlock()
 	newest := make([]broker.Position, len(channels))
 	for i, c := range channels {
-		newest[i] = a.use(c, time.Now()).newest()
+		newest[i] = a.pasts[c].newest()
 	}
 	return newest, nil
+}
+
+// Keep implements broker.Historian.
+func (n *node) Keep(ctx context.Context, channels ...string) error {
+	a, err := n.readable(ctx, channels...)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	for _, c := range channels {
+		a.use(c, now)
+	}
+	return nil
 }
 
 // Clear implements [broker.Clearer]. All Feeds of the Bus that carry the channel report

@@ -62,8 +62,8 @@ func TestHistoryAges(t *testing.T) {
 	})
 }
 
-// Asking for the newest position keeps a channel's epoch.
-func TestNewestKeeps(t *testing.T) {
+// A channel that is kept goes on in its epoch, also when it has no message any more.
+func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
 		defer b.Close()
@@ -77,6 +77,9 @@ func TestNewestKeeps(t *testing.T) {
 			last = r.Position
 			for range 5 {
 				time.Sleep(time.Minute)
+				if err := h.Keep(t.Context(), "c"); err != nil {
+					t.Fatal(err)
+				}
 				if newest, err := h.Newest(t.Context(), "c"); err != nil || newest[0] != last {
 					t.Fatal(newest, err)
 				}
@@ -140,6 +143,9 @@ func TestNoHistory(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := h.Newest(t.Context(), "c"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	if err := h.Keep(t.Context(), "c"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)
 	}
 	if err := b.(broker.Clearer).Clear(t.Context(), "c"); !errors.Is(err, errors.ErrUnsupported) {

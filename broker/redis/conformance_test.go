@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,9 +24,18 @@ func TestConformanceWithHistory(t *testing.T) { conforms(t, "?history=5m&history
 
 func conforms(t *testing.T, parameters string) {
 	var server *redistest.Server
+	start := func(t *testing.T) (user string) {
+		users := filepath.Join(t.TempDir(), "users") // outlives the server
+		if err := os.WriteFile(users, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		server = redistest.Start(t, "--aclfile", users)
+		user = narrow(t, server, parameters)
+		server.MustDo("ACL", "SAVE")
+		return user
+	}
 	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
-		server = redistest.Start(t)
-		user := narrow(t, server, parameters)
+		user := start(t)
 		return func(t *testing.T) broker.Broker { return open(t, user) }
 	}, brokertest.WithCut(func(t *testing.T, _ broker.Broker) {
 		server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
@@ -32,6 +43,17 @@ func conforms(t *testing.T, parameters string) {
 		o := options(redistest.Start(t).Addr())
 		o.History = broker.Retention{Messages: 1000, Age: 500 * time.Millisecond}
 		return func(t *testing.T) broker.Broker { return newBroker(t, o) }
+	}), brokertest.WithDown(func(*testing.T, broker.Broker) (up func()) {
+		server.Kill()
+		return server.Restart
+	}), brokertest.WithDenied(func(t *testing.T) (broker.Broker, string) {
+		user := start(t)
+		server.MustDo("ACL", "SETUSER", "pregon", "resetchannels", "&__pregon*", "&chat", "&new")
+		return open(t, user), "forbidden"
+	}), brokertest.WithForget(func(t *testing.T, _ broker.Broker, channel string) {
+		if n := server.MustDo("DEL", "__pregon:h:"+channel); n != "1" {
+			t.Errorf("DEL of a stream: %s", n)
+		}
 	}), brokertest.WithUnreachable(func(t *testing.T) broker.Broker {
 		return open(t, "redis://127.0.0.1:1"+parameters)
 	}))

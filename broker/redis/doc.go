@@ -105,8 +105,9 @@
 // replaces a stream that another program has spoilt are there two writes.
 //
 // Streams are trimmed to about History.Messages, never to less, and expire between
-// Age and two Ages after the last message; asking for [Broker.Newest] puts that
-// off, too. A channel whose node is killed between its first message and the
+// Age and two Ages after the last message; [Broker.Keep] puts that
+// off, too. [Broker.Clear] deletes the stream; a master that takes over and has not
+// heard of that may have it still. A channel whose node is killed between its first message and the
 // command that follows it keeps its stream until it is published to again.
 //
 // A new epoch begins where a stream was not there, and where Redis was started

@@ -13,7 +13,10 @@ import (
 	"github.com/pregon/pregon/broker/redis/internal/stream"
 )
 
-var _ broker.Marker = (*Broker)(nil)
+var (
+	_ broker.Marker  = (*Broker)(nil)
+	_ broker.Clearer = (*Broker)(nil)
+)
 
 // Retention implements broker.Historian.
 func (b *Broker) Retention() broker.Retention { return b.opts.History }
@@ -32,6 +35,27 @@ func (b *Broker) Newest(ctx context.Context, channels ...string) ([]broker.Posit
 	return b.positions(channels, func(s *stream.Server, some []string) ([]broker.Position, error) {
 		return s.Newest(ctx, some...)
 	})
+}
+
+// Keep implements broker.Historian.
+func (b *Broker) Keep(ctx context.Context, channels ...string) error {
+	return b.eachHistory(channels, func(s *stream.Server, some []string) error {
+		return s.Keep(ctx, some...)
+	})
+}
+
+// Clear implements [broker.Clearer]. Feeds of b report it at once. Those of other nodes do
+// not hear of it: their readers see it in Newest, or by the epoch of the next message.
+func (b *Broker) Clear(ctx context.Context, channel string) error {
+	cleared := false
+	err := b.eachHistory([]string{channel}, func(s *stream.Server, _ []string) (err error) {
+		cleared, err = s.Clear(ctx, channel)
+		return err
+	})
+	if cleared {
+		b.route(channel).cleared(channel)
+	}
+	return err
 }
 
 // Mark implements [broker.Marker].

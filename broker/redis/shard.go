@@ -117,6 +117,15 @@ func (s *shard) doubt() {
 	}
 }
 
+// cleared has all Feeds that carry a channel report that its history was cleared.
+func (s *shard) cleared(channel string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f := range s.feeds {
+		f.Cleared(channel)
+	}
+}
+
 // heard are the witnesses of what the Feeds have heard.
 func (s *shard) heard() []seal.Witness {
 	s.mu.Lock()

@@ -39,6 +39,9 @@ func (c *Client) Newest(ctx context.Context, channel string) (broker.Position, e
 	if err := c.readable(channel); err != nil {
 		return broker.Position{}, err
 	}
+	if err := c.node.past.Keep(ctx, channel); err != nil {
+		return broker.Position{}, err
+	}
 	newest, err := c.node.past.Newest(ctx, channel)
 	switch {
 	case err != nil:

@@ -50,7 +50,7 @@ func (n *Node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	}
 	for f := range n.backend.feeds {
 		if f.channels[m.Channel] {
-			f.queue.Push(m.Normal())
+			f.queue.Push(broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normal())
 		}
 	}
 	return broker.Receipt{}, nil

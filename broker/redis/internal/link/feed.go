@@ -216,6 +216,19 @@ func (f *Feed) Doubt() {
 	f.queue.Gap(broker.LinkLost, channels...)
 }
 
+// Cleared reports that the history of a channel was cleared, where the link carries it. What
+// was heard last of that is no witness any more.
+func (f *Feed) Cleared(channel string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.link.subs[f.opts.Prefix+channel]; s != nil && s.confirmed {
+		f.queue.Gap(broker.Cleared, channel)
+	}
+	if f.newest.Channel == channel {
+		f.newest = seal.Witness{}
+	}
+}
+
 // Witness is that of what f has heard last.
 func (f *Feed) Witness() seal.Witness {
 	f.mu.Lock()

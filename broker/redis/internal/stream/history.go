@@ -29,7 +29,6 @@ func (s *Server) Newest(ctx context.Context, channels ...string) (newest []broke
 		replies := make([]*goredis.XMessageSliceCmd, len(some))
 		for i, c := range some {
 			replies[i] = pipe.XRevRangeN(ctx, s.key(c), s.epochs.end(), "-", 1)
-			pipe.Do(ctx, "pexpire", s.key(c), s.lifetime())
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, err
@@ -43,4 +42,31 @@ func (s *Server) Newest(ctx context.Context, channels ...string) (newest []broke
 		}
 	}
 	return newest, nil
+}
+
+// Keep is for [broker.Historian].
+func (s *Server) Keep(ctx context.Context, channels ...string) (err error) {
+	defer reply.Contain(&err)
+	for some := range slices.Chunk(channels, mostRead) {
+		pipe := s.opts.Client.Pipeline()
+		for _, c := range some {
+			pipe.Do(ctx, "pexpire", s.key(c), s.lifetime())
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Clear is for [broker.Clearer]. It reports whether there was anything to clear. The stream
+// has all that is kept of the channel, its mark included; the markers of keys mean nothing
+// without it. The next publication finds no stream, and begins an epoch.
+func (s *Server) Clear(ctx context.Context, channel string) (cleared bool, err error) {
+	defer reply.Contain(&err)
+	n, err := s.opts.Client.Unlink(ctx, s.key(channel)).Result()
+	if w := s.accepted.Load(); err == nil && w != nil && w.Channel == channel {
+		s.accepted.CompareAndSwap(w, nil) // that it is missing is no loss
+	}
+	return n > 0, err
 }

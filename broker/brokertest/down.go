@@ -1,0 +1,144 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// testDown takes the backend away from a node that has a Feed, and gives it back. What
+// could not be added meanwhile is not heard then, though it is published to.
+func testDown(f *fixture) {
+	node := f.node()
+	feed := f.feed(node, "chat")
+	r := f.read(feed)
+	r.hear(f.say(node, "chat", "before"))
+	up := f.down(node)
+	f.awayCalls(node, feed)
+	up()
+
+	streams := f.stream(node, []string{"new", "chat"}, []string{"new", "chat"})
+	heard := r.untilMended([]string{"chat"})
+	_, ends := streams.stop(f)
+	heard = r.untilEnds(heard, ends[1:])
+	for _, e := range heard {
+		if e.err == nil && e.m.Channel != "chat" {
+			f.Fatalf("heard %q, which was added while the backend was away, and without success", e.m.Channel)
+		}
+	}
+	f.add(feed, "new")
+	r.hear(f.say(node, "new", "added now"), f.say(node, "chat", "end"))
+}
+
+// awayCalls makes all calls while the backend is away. One that had its connection
+// open may have sent a publication, and a driver may need such a call to notice.
+func (f *fixture) awayCalls(node broker.Broker, feed broker.Feed) {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.Context(), guard)
+	defer cancel()
+	for began, unavailable := time.Now(), 0; unavailable < 3; {
+		_, err := node.Publish(ctx, broker.Message{Channel: "chat", Data: []byte("away")})
+		switch {
+		case errors.Is(err, broker.ErrUncertain), err == nil && time.Since(began) < time.Second:
+		case errors.Is(err, broker.ErrUnavailable):
+			unavailable++
+		default:
+			f.Fatalf("Publish while the backend is away: error %v, want one that matches ErrUnavailable or ErrUncertain", err)
+		}
+		if time.Since(began) > guard {
+			f.Fatalf("the backend was away for %v, and Publish has not said so", guard)
+		}
+	}
+	for range 2 {
+		if err := feed.Add(ctx, "new"); !errors.Is(err, broker.ErrUnavailable) {
+			f.Fatalf("Add while the backend is away: error %v, want one that matches ErrUnavailable", err)
+		}
+	}
+	if h, ok := broker.HistoryOf(node); ok {
+		for what, read := range readings(h) {
+			if err := read(ctx, "chat"); !errors.Is(err, broker.ErrUnavailable) {
+				f.Errorf("%s while the backend is away: error %v, want one that matches ErrUnavailable", what, err)
+			}
+		}
+	}
+}
+
+// readings are the calls that a Historian has, each with what it says.
+func readings(h broker.Historian) map[string]func(ctx context.Context, channel string) error {
+	return map[string]func(ctx context.Context, channel string) error{
+		"History": func(ctx context.Context, channel string) error {
+			_, err := h.History(ctx, channel, broker.Query{Limit: 1})
+			return err
+		},
+		"Newest": func(ctx context.Context, channel string) error {
+			_, err := h.Newest(ctx, "one", channel)
+			return err
+		},
+		"Keep": func(ctx context.Context, channel string) error { return h.Keep(ctx, "one", channel) },
+	}
+}
+
+// testDenied uses a channel that is not allowed among others that are.
+func testDenied(f *fixture) {
+	node, denied := f.denied()
+	f.own(node)
+	ctx, cancel := context.WithTimeout(f.Context(), guard)
+	defer cancel()
+	feed := f.feed(node, "chat")
+	r := f.read(feed)
+	refused := func(what string, err error) {
+		f.Helper()
+		if !errors.Is(err, broker.ErrDenied) || errors.Is(err, broker.ErrUncertain) || errors.Is(err, broker.ErrUnavailable) {
+			f.Errorf("%s a channel that is not allowed: error %v, want one that matches ErrDenied only", what, err)
+		}
+	}
+	_, err := node.Publish(ctx, broker.Message{Channel: denied, Data: []byte("x")})
+	refused("Publish to", err)
+	refused("Add of", feed.Add(ctx, denied))
+	refused("Add of", feed.Add(ctx, "new", denied))
+	f.say(node, "new", "to a channel that was not added")
+	batch := []broker.Message{
+		{Channel: "chat", Data: []byte("1")}, {Channel: denied, Data: []byte("2")}, {Channel: "chat", Data: []byte("3")},
+	}
+	for i, result := range broker.PublishAll(ctx, node, batch) {
+		if batch[i].Channel == denied {
+			refused("PublishAll to", result.Err)
+		} else if result.Err != nil {
+			f.Errorf("a message of a batch beside one that is not allowed: %v", result.Err)
+		}
+	}
+	r.hear(said{"chat", "1"}, said{"chat", "3"}, f.say(node, "chat", "end"))
+}
+
+// testUnreachable is about nodes whose backend is not there: nothing can have been
+// sent.
+func testUnreachable(f *fixture) {
+	node := f.node()
+	ctx, cancel := context.WithTimeout(f.Context(), guard)
+	defer cancel()
+	unavailable := func(what string, err error) {
+		f.Helper()
+		if !errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrUncertain) {
+			f.Errorf("%s without a backend: error %v, want one that matches ErrUnavailable only", what, err)
+		}
+	}
+	m := broker.Message{Channel: "chat", Data: []byte("x")}
+	_, err := node.Publish(ctx, m)
+	unavailable("Publish", err)
+	for _, result := range broker.PublishAll(ctx, node, []broker.Message{m, m}) {
+		unavailable("PublishAll", result.Err)
+	}
+	feed, err := node.Feed(ctx)
+	if err != nil {
+		f.Fatalf("Feed does not wait for the backend: %v", err)
+	}
+	f.Cleanup(func() { f.closes("Feed.Close", feed.Close) })
+	unavailable("Add", feed.Add(ctx, "chat"))
+	if h, ok := broker.HistoryOf(node); ok {
+		for what, read := range readings(h) {
+			unavailable(what, read(ctx, "chat"))
+		}
+	}
+}
