@@ -27,15 +27,24 @@ type mute struct{ lines }
 func (*mute) Gap(transport.Gap) []byte               { return nil }
 func (*mute) Subscribed(transport.Subscribed) []byte { return nil }
 
-// withHistory runs test with a hub on a ledger, in a bubble of its own time.
+// withHistory runs test with a hub on a ledger, in a bubble of its own time: once with
+// numbers that begin at 0 and have no holes, and once with others.
 func withHistory(t *testing.T, o hub.Options, test func(t *testing.T, l *ledger, h *hub.Hub)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		l := newLedger()
-		h := newHub(t, l, o)
-		defer h.Close()
-		test(t, l, h)
-	})
+	for _, holes := range []uint64{0, 6} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLedger()
+			l.holes = holes
+			h := newHub(t, l, o)
+			defer h.Close()
+			defer func() {
+				if t.Failed() {
+					t.Logf("with %d numbers left out after each", holes)
+				}
+			}()
+			test(t, l, h)
+		})
+	}
 }
 
 // joinFrom joins the channel c where start says.

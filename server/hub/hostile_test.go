@@ -67,7 +67,7 @@ func madeUp(t *testing.T, steps []string, positions []broker.Position) (failure 
 			if honest := l.next("c"); p.Seq < near && p.Compare(honest) >= 0 || lost && p.Before(honest) {
 				continue
 			}
-			l.feed.Push(broker.Message{Channel: "c", Data: []byte("forged"), Position: p})
+			l.feed.Push(broker.Message{Channel: "c", Data: []byte("forged"), Position: p, Prev: p.Previous()})
 		case "renew":
 			l.feed.Gap(broker.LinkLost, "c")
 			synctest.Wait()

@@ -13,7 +13,8 @@ import (
 type ledger struct {
 	mu    sync.Mutex
 	epoch uint64
-	seq   map[string]uint64
+	seq   map[string]uint64 // how many messages of the epoch were numbered
+	holes uint64            // numbers that are left out after each, and ahead of the first
 	kept  map[string][]broker.Message
 	feed  *broker.Queue
 	down  error // what reading the history returns
@@ -27,8 +28,7 @@ func newLedger() *ledger {
 func (l *ledger) say(channel, text string, heard bool) broker.Position {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m := broker.Message{Channel: channel, Data: []byte(text), Position: broker.Position{Epoch: l.epoch, Seq: l.seq[channel]}}
-	l.seq[channel]++
+	m := l.number(broker.Message{Channel: channel, Data: []byte(text)})
 	l.kept[channel] = append(l.kept[channel], m)
 	if heard {
 		l.feed.Push(m)
@@ -36,11 +36,27 @@ func (l *ledger) say(channel, text string, heard bool) broker.Position {
 	return m.Position
 }
 
+// number gives m its place. The caller holds the lock.
+func (l *ledger) number(m broker.Message) broker.Message {
+	n := l.seq[m.Channel]
+	l.seq[m.Channel]++
+	m.Position = l.position(n)
+	if n > 0 {
+		m.Prev = l.position(n - 1)
+	}
+	return m
+}
+
+// position returns that of message n, from 0.
+func (l *ledger) position(n uint64) broker.Position {
+	return broker.Position{Epoch: l.epoch, Seq: l.holes + n*(l.holes+1)}
+}
+
 // next returns the position of the next message.
 func (l *ledger) next(channel string) broker.Position {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return broker.Position{Epoch: l.epoch, Seq: l.seq[channel]}
+	return l.position(l.seq[channel])
 }
 
 // skip uses up a position without a message.
@@ -89,8 +105,7 @@ func (l *ledger) fail(err error) { l.mu.Lock(); defer l.mu.Unlock(); l.down = er
 func (l *ledger) Publish(_ context.Context, m broker.Message) (broker.Receipt, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m.Position = broker.Position{Epoch: l.epoch, Seq: l.seq[m.Channel]}
-	l.seq[m.Channel]++
+	m = l.number(m)
 	l.feed.Push(m)
 	return broker.Receipt{Position: m.Position}, nil
 }
@@ -120,6 +135,12 @@ func (l *ledger) Newest(_ context.Context, channels ...string) ([]broker.Positio
 	return newest, l.down
 }
 
+func (l *ledger) Keep(context.Context, ...string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.down
+}
+
 func (l *ledger) History(_ context.Context, channel string, q broker.Query) (broker.Page, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,7 +158,7 @@ func (l *ledger) History(_ context.Context, channel string, q broker.Query) (bro
 	var p broker.Page
 	from := 0
 	for i, m := range kept {
-		if m.Position == q.After || i == 0 && q.After.Next(m.Position) {
+		if m.Position == q.After || i == 0 && m.Follows(q.After) {
 			p.Complete = true
 		}
 		if m.Position.Compare(q.After) <= 0 {

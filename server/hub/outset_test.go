@@ -137,8 +137,7 @@ func TestHeardElsewhere(t *testing.T) {
 					l.say("c", "before", true)
 					l.begin()
 				}
-				next := l.next("c")
-				heard := broker.Position{Epoch: next.Epoch, Seq: next.Seq + 1}
+				heard := l.position(1)
 				client := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: c.since(heard)})
 				defer client.leave()
 				synctest.Wait()
@@ -157,8 +156,8 @@ func TestHeardElsewhere(t *testing.T) {
 // either, one that this node still hears of a master before.
 func TestHeardElsewhereBehindAnother(t *testing.T) {
 	withHistory(t, hub.Options{}, func(t *testing.T, l *ledger, h *hub.Hub) {
-		next := l.next("c")
-		heard := broker.Position{Epoch: next.Epoch + 1, Seq: 1}
+		heard := l.position(1)
+		heard.Epoch++
 		client := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: heard})
 		defer client.leave()
 		synctest.Wait()

@@ -78,7 +78,11 @@ func (h *Hub) gap(gap *broker.GapError) {
 			t.Gap(transport.Gap{Channel: channel, Reason: gap.Reason})
 		}
 	}
-	if len(lost) > 0 {
+	switch {
+	case len(lost) == 0:
+	case gap.Unfillable:
+		h.filler.LostForGood(gap.Reason, lost...)
+	default:
 		h.filler.Lost(gap.Reason, lost...)
 	}
 }

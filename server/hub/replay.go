@@ -155,7 +155,7 @@ func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool
 	})
 	from := o
 	if err == nil && len(page.Messages) > 0 {
-		from = origin{at: backfill.Ahead(page.Messages[0].Position)}
+		from = origin{at: backfill.AheadOf(page.Messages[0])}
 	}
 	switch {
 	case !begin(from):

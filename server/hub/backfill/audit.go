@@ -35,7 +35,7 @@ func (f *Filler) audit() {
 // its way, which the fill will see. Where the broker refuses, it finds out which one: one
 // channel without permission must not keep the others from being compared.
 func (f *Filler) compare(channels []*Channel) (differ []*Channel, err error) {
-	newest, err := f.Newest(f.ctx, names(channels)...)
+	newest, err := f.prolong(f.ctx, names(channels)...)
 	switch {
 	case err == nil:
 		for i, p := range newest {

@@ -112,15 +112,15 @@ func (c *Channel) claim() bool {
 }
 
 // lost notes that the feed may have lost messages, and reports whether the caller is to begin a
-// fill. What is lost beside the history is told where the channel is known to have had some,
-// and otherwise once its marks were read.
-func (c *Channel) lost(reason broker.GapReason) bool {
+// fill. What is lost beside the history is told where it is lost for good, or the channel is
+// known to have had some, and otherwise once its marks were read.
+func (c *Channel) lost(reason broker.GapReason, forGood bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.begun {
 		return false
 	}
-	if c.marked {
+	if forGood || c.marked {
 		c.heard++
 		c.lose(reason)
 	}

@@ -91,7 +91,7 @@ func (f *Filler) Begin(ctx context.Context, channels ...*Channel) error {
 	if len(channels) == 0 {
 		return nil
 	}
-	newest, err := f.Newest(ctx, names(channels)...)
+	newest, err := f.prolong(ctx, names(channels)...)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,17 @@ func (f *Filler) Begin(ctx context.Context, channels ...*Channel) error {
 // history. Reason is told where it cannot be read, and for what is in no history. Lost does not
 // wait.
 func (f *Filler) Lost(reason broker.GapReason, channels ...*Channel) {
-	f.fillAll(slices.DeleteFunc(slices.Clone(channels), func(c *Channel) bool { return !c.lost(reason) }), reason)
+	f.lost(reason, false, channels)
+}
+
+// LostForGood is Lost for messages that are known to be missing, and to be in no history: that
+// is told.
+func (f *Filler) LostForGood(reason broker.GapReason, channels ...*Channel) {
+	f.lost(reason, true, channels)
+}
+
+func (f *Filler) lost(reason broker.GapReason, forGood bool, channels []*Channel) {
+	f.fillAll(slices.DeleteFunc(slices.Clone(channels), func(c *Channel) bool { return !c.lost(reason, forGood) }), reason)
 }
 
 // Recheck compares channels with their histories, as somebody has read there what was not
@@ -136,6 +146,17 @@ func (f *Filler) Newest(ctx context.Context, channels ...string) ([]broker.Posit
 		err = errShort
 	}
 	return newest, err
+}
+
+// prolong keeps the histories of channels from expiring, and then returns the newest position of
+// each.
+func (f *Filler) prolong(ctx context.Context, channels ...string) ([]broker.Position, error) {
+	keeping, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if err := f.history.Keep(keeping, channels...); err != nil {
+		return nil, err
+	}
+	return f.Newest(ctx, channels...)
 }
 
 // History reads one page of a channel's history, once.

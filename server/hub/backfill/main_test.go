@@ -27,6 +27,7 @@ type archive struct {
 	mu      sync.Mutex
 	epoch   uint64
 	seq     map[string]uint64
+	holes   uint64 // numbers that are left out after each message, and ahead of the first
 	kept    map[string][]broker.Message
 	marks   map[string]broker.Position
 	down    error // what reading returns
@@ -44,10 +45,19 @@ func newArchive() *archive {
 func (a *archive) keep(channel, text string) broker.Message {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	m := broker.Message{Channel: channel, Data: []byte(text), Position: broker.Position{Epoch: a.epoch, Seq: a.seq[channel]}}
+	n := a.seq[channel]
 	a.seq[channel]++
+	m := broker.Message{Channel: channel, Data: []byte(text), Position: a.position(n)}
+	if n > 0 {
+		m.Prev = a.position(n - 1)
+	}
 	a.kept[channel] = append(a.kept[channel], m)
 	return m
+}
+
+// position returns that of message n, from 0.
+func (a *archive) position(n uint64) broker.Position {
+	return broker.Position{Epoch: a.epoch, Seq: a.holes + n*(a.holes+1)}
 }
 
 // trim drops all but the newest n messages.
@@ -123,6 +133,12 @@ func (a *archive) Newest(ctx context.Context, channels ...string) (newest []brok
 	return newest, err
 }
 
+func (a *archive) Keep(context.Context, ...string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.down
+}
+
 func (a *archive) newest(channel string) broker.Position {
 	if kept := a.kept[channel]; len(kept) > 0 {
 		return kept[len(kept)-1].Position
@@ -133,7 +149,7 @@ func (a *archive) newest(channel string) broker.Position {
 func (a *archive) History(ctx context.Context, channel string, q broker.Query) (page broker.Page, err error) {
 	err = a.enter(ctx, func() {
 		for i, m := range a.kept[channel] {
-			if m.Position == q.After || i == 0 && q.After.Next(m.Position) {
+			if m.Position == q.After || i == 0 && m.Follows(q.After) {
 				page.Complete = true
 			}
 			if m.Position.Compare(q.After) > 0 {

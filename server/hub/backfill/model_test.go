@@ -24,12 +24,13 @@ func TestModel(t *testing.T) {
 		gentle := rapid.Bool().Draw(r, "gentle") // nothing happens that must be told
 		names := []string{"hear", "hear", "lose", "lost", "read", "read", "deliver", "slow", "early", "sleep"}
 		if !gentle {
-			names = append(names, "outsider", "outsider lost", "trim",
+			names = append(names, "outsider", "outsider lost", "lost for good", "trim",
 				rapid.SampledFrom([]string{"renew", "claim"}).Draw(r, "also")) // what waits when an epoch ends is not known to be false
 		}
+		holes := rapid.SampledFrom([]uint64{0, 6}).Draw(r, "numbers left out")
 		steps := rapid.SliceOfN(rapid.SampledFrom(names), 1, 40).Draw(r, "steps")
 		var failures []string
-		synctest.Test(t, func(t *testing.T) { failures = play(t, steps, gentle) })
+		synctest.Test(t, func(t *testing.T) { failures = play(t, steps, holes, gentle) })
 		if len(failures) > 0 {
 			r.Fatal(strings.Join(failures, "\n"))
 		}
@@ -44,10 +45,12 @@ type run struct {
 	channel *backfill.Channel
 	feed    chan func() // what the reader of the feed does, in order
 	outside int         // outsiders so far
+	forGood bool        // some were lost for good
 }
 
-func play(t *testing.T, steps []string, gentle bool) (failures []string) {
+func play(t *testing.T, steps []string, holes uint64, gentle bool) (failures []string) {
 	a := newArchive()
+	a.holes = holes
 	r := &run{archive: a, feed: make(chan func(), len(steps)), witness: &witness{truth: map[broker.Position]int{}, delivered: map[broker.Position]bool{}}}
 	r.filler, r.channel = follow(a, r.witness)
 	defer r.filler.Close()
@@ -95,6 +98,9 @@ func (r *run) step(name string) {
 	case "outsider lost":
 		r.outside++
 		r.feed <- func() { r.filler.Lost(broker.LinkLost, r.channel) }
+	case "lost for good":
+		r.forGood = true
+		r.feed <- func() { r.filler.LostForGood(broker.Overrun, r.channel) }
 	case "lost":
 		r.feed <- func() { r.filler.Lost(broker.LinkLost, r.channel) }
 	case "claim":
@@ -151,6 +157,9 @@ func (r *run) check(gentle bool) []string {
 	}
 	if gentle && w.gaps > 0 {
 		w.fail("%d gaps where nothing is missing", w.gaps)
+	}
+	if r.forGood && w.gaps == 0 {
+		w.fail("what was lost for good was not told")
 	}
 	if w.outsider > 0 && w.outsider < r.outside && !w.outsiderGap {
 		w.fail("outsiders behind %d were lost and not told", w.outsider)

@@ -8,11 +8,22 @@ import (
 )
 
 // Follows reports whether m comes behind last with nothing in between. Last may be the place
-// ahead of an epoch's first message (see [Ahead]). Drivers number from 0; the first message of
-// one that numbers from 1 follows, too.
+// ahead of m (see [AheadOf]).
 func Follows(last broker.Position, m broker.Message) bool {
-	return last.Next(m.Position) || last.IsZero() && m.Position.Seq <= 1 ||
-		last.Seq == math.MaxUint64 && m.Position == Behind(last)
+	return m.Follows(last) || last == AheadOf(m)
+}
+
+// AheadOf returns the place behind which m is the next message: that of the message before it,
+// as far as that is known, or a place ahead of m where there is none.
+func AheadOf(m broker.Message) broker.Position {
+	switch m.Prev {
+	case broker.Position{}:
+		return Ahead(broker.Position{Epoch: m.Position.Epoch})
+	case broker.PrevUnknown:
+		return Ahead(m.Position)
+	default:
+		return m.Prev
+	}
 }
 
 // Behind returns the position next to p in the order of Position.Compare, and p where it is the
@@ -53,7 +64,7 @@ func After(last broker.Position) broker.Position {
 // no message before it, or its reader was told.
 func Misses(last broker.Position, anew bool, page broker.Page) bool {
 	first := len(page.Messages) > 0
-	begins := !first || page.Messages[0].Position.Seq == 0
+	begins := !first || page.Messages[0].Prev.IsZero()
 	return !page.Complete && !(anew && begins) && !(first && Follows(last, page.Messages[0]))
 }
 
