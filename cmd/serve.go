@@ -97,6 +97,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	defer runtime.KeepAlive(tuneGC())
+	defer background(ctx, tidy)()
 	// A server outlives those who read what it prints.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
