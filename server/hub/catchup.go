@@ -90,8 +90,12 @@ func (c *catchup) spill() {
 }
 
 // hasHeard reports whether c's client says that it has heard the message at p.
-func (c *catchup) hasHeard(p broker.Position) bool {
-	return p.Epoch == c.heard.Epoch && p.Seq <= c.heard.Seq && !c.heard.IsZero()
+func (c *catchup) hasHeard(p broker.Position) bool { return isHeard(c.heard, p) }
+
+// isHeard reports whether a client that says it has heard its epoch up to a position has heard
+// the message at p.
+func isHeard(upTo, p broker.Position) bool {
+	return p.Epoch == upTo.Epoch && p.Seq <= upTo.Seq && !upTo.IsZero()
 }
 
 // rest returns the frames that were not sent before: those beyond the cut, and

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
+	"github.com/pregon/pregon/server/hub/internal/shared"
 )
 
 // Errors of Join.
@@ -75,6 +76,10 @@ type Hub struct {
 	health  *heartbeat
 	counts  counts
 	filler  *backfill.Filler // nil where there is no history
+
+	// What clients that come back together read of the history:
+	verdicts shared.Reads[place, verdict]
+	pages    shared.Reads[pageQuery, *page]
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

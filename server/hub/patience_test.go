@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,14 +120,18 @@ func TestNothingIsReadForTheGone(t *testing.T) {
 		l := &gated{ledger: newLedger(), gate: make(chan struct{}), after: map[broker.Position]int{}}
 		h := newHub(t, l, quiet)
 		defer h.Close()
-		first, second := l.say("c", "0", false), l.say("c", "1", false)
+		l.say("c", "0", false)
+		unread := l.say("c", "1", false)
 		var staying, going []*client
-		for range turns {
-			staying = append(staying, joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first}))
+		for i := range turns { // what is read of one channel would be read once for all
+			name := strconv.Itoa(i)
+			from := l.say(name, "0", false)
+			l.say(name, "1", false)
+			staying = append(staying, joinAt(t, h, &lines{}, sockets, name, transport.Start{Since: true, After: from}))
 		}
 		synctest.Wait()
 		for range turns {
-			going = append(going, joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: second}))
+			going = append(going, joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: unread}))
 		}
 		synctest.Wait()
 		for _, c := range going {
@@ -134,8 +139,8 @@ func TestNothingIsReadForTheGone(t *testing.T) {
 		}
 		synctest.Wait()
 		close(l.gate)
-		for _, c := range staying {
-			if got, want := c.read(t, 2), "subscribed c true\nc 1\n"; got != want {
+		for i, c := range staying {
+			if got, want := c.read(t, 2), fmt.Sprintf("subscribed %d true\n%d 1\n", i, i); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 			c.leave()
@@ -143,7 +148,7 @@ func TestNothingIsReadForTheGone(t *testing.T) {
 		synctest.Wait()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if n := l.after[second]; n > 0 {
+		if n := l.after[unread]; n > 0 {
 			t.Errorf("%d readings for clients that have gone", n)
 		}
 	})

@@ -9,18 +9,6 @@ import (
 	"github.com/pregon/pregon/server/hub/internal/backoff"
 )
 
-// readPatiently reads one page for c.
-func (h *Hub) readPatiently(c *catchup, q broker.Query) (page broker.Page, err error) {
-	err = h.filler.Patiently(c.stopped, func() (err error) {
-		page, err = h.filler.History(c.channel(), q)
-		if err == nil && len(page.Messages) > 0 {
-			c.outside, err = c.group.topic.track.Overtake(c.outside)
-		}
-		return err
-	})
-	return page, err
-}
-
 // Mark returns where the newest mark of a channel is: a client that continues from
 // there or from before may have missed a message of another program's. It is zero
 // where there is none. While the node is still finding out what a lost link has cost,

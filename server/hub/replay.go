@@ -104,30 +104,38 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (v verdict, err err
 		return v, nil
 	}
 	h.awaitSettled(c) // not in a turn: the fill needs one
-	err = h.filler.Patiently(c.stopped, func() error {
-		newest, err := h.filler.Newest(h.ctx, c.channel())
-		if err != nil {
-			return err
-		}
-		page, err := h.filler.History(c.channel(), broker.Query{After: after, Limit: 1})
-		if err != nil {
-			return err
-		}
-		mark, err := h.filler.NewestMark(c.channel(), c.group.topic.track)
-		if err != nil {
-			return err
-		}
-		v.there = page.Complete
-		switch {
-		case after.Compare(newest[0]) <= 0:
-			v.heard = after
-		case after.Epoch == newest[0].Epoch:
-			v.heard = newest[0]
-		}
-		v.recovered = v.there && newest[0].Epoch == after.Epoch && after.Compare(mark) > 0
-		return nil
+	err = h.filler.Patiently(c.stopped, func() (err error) {
+		v, err = h.verdicts.Do(place{c.channel(), after}, c.stopped, h.filler.InTurn, func() (verdict, error) {
+			return h.judge(c.group.topic, after)
+		})
+		return err
 	})
 	return v, err
+}
+
+// judge reads the verdict of t behind a position, once.
+func (h *Hub) judge(t *topic, after broker.Position) (v verdict, err error) {
+	newest, err := h.filler.Newest(h.ctx, t.name)
+	if err != nil {
+		return v, err
+	}
+	page, err := h.filler.History(t.name, broker.Query{After: after, Limit: 1})
+	if err != nil {
+		return v, err
+	}
+	mark, err := h.filler.NewestMark(t.name, t.track)
+	if err != nil {
+		return v, err
+	}
+	v.there = page.Complete
+	switch {
+	case after.Compare(newest[0]) <= 0:
+		v.heard = after
+	case after.Epoch == newest[0].Epoch:
+		v.heard = newest[0]
+	}
+	v.recovered = v.there && newest[0].Epoch == after.Epoch && after.Compare(mark) > 0
+	return v, nil
 }
 
 // awaitSettled waits until it is known what a lost link has cost the channel of c, or c
@@ -147,15 +155,19 @@ func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool
 		}
 		return
 	}
-	page, err := broker.LastPage(n, func(q broker.Query) (broker.Page, error) {
+	last, err := broker.LastPage(n, func(q broker.Query) (broker.Page, error) {
 		if q.Before.IsZero() {
 			q.Before = backfill.Behind(o.at)
 		}
-		return h.readPatiently(c, q)
+		page, err := h.readPage(c, q)
+		if err != nil {
+			return broker.Page{}, err
+		}
+		return page.Page, nil
 	})
 	from := o
-	if err == nil && len(page.Messages) > 0 {
-		from = origin{at: backfill.AheadOf(page.Messages[0])}
+	if err == nil && len(last.Messages) > 0 {
+		from = origin{at: backfill.AheadOf(last.Messages[0])}
 	}
 	switch {
 	case !begin(from):
@@ -164,7 +176,7 @@ func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool
 		h.lose(c, o)
 		return
 	case from != o:
-		sent, ok := h.sendPage(c, from, page)
+		sent, ok := h.sendPage(c, from, &page{Page: last})
 		if !ok {
 			return
 		}
@@ -186,7 +198,7 @@ func (h *Hub) streamHistory(c *catchup, o origin) {
 		if c.session.Socket.AwaitEmpty(h.ctx) != nil {
 			return
 		}
-		page, err := h.readPatiently(c, broker.Query{After: o.after(), Limit: replayMessages})
+		page, err := h.readPage(c, broker.Query{After: o.after(), Limit: replayMessages})
 		if err != nil {
 			h.lose(c, o)
 			return
@@ -205,41 +217,16 @@ func (h *Hub) streamHistory(c *catchup, o origin) {
 
 // sendPage sends what was read behind o, and gaps wherever something is missing. It
 // returns how far that goes, and false where the client has gone or is to go.
-func (h *Hub) sendPage(c *catchup, o origin, page broker.Page) (next origin, ok bool) {
-	e, channel := c.session.Encoding, c.channel()
-	var frames []byte
-	ok = true
-	tell := func(g transport.Gap) {
-		told := e.Gap(g)
-		frames = append(frames, told...)
-		ok = ok && len(told) > 0
+func (h *Hub) sendPage(c *catchup, o origin, p *page) (next origin, ok bool) {
+	sent := p.encode(c.session.Encoding, c.channel(), o, c.heard)
+	if sent.lost {
+		h.filler.Recheck(transport.NotRetained, c.group.topic.track) // the others have not seen that
 	}
-	if o.misses(page) {
-		tell(backfill.GapBefore(channel, o.message(), page.Messages))
-		if o.anew = true; len(page.Messages) == 0 {
-			h.filler.Recheck(transport.NotRetained, c.group.topic.track) // the others have not seen that
-		}
-	}
-	for i, m := range page.Messages {
-		p := m.Position
-		if p.Compare(o.at) <= 0 {
-			continue // a driver that goes back
-		}
-		if c.hasHeard(p) {
-			o = origin{at: p}
-			continue
-		}
-		if !backfill.Follows(o.at, m) && (i > 0 || page.Complete) {
-			tell(backfill.GapBetween(channel, o.message(), p))
-		}
-		frames = append(frames, e.Message(m)...)
-		o = origin{at: p}
-	}
-	if !ok {
+	if sent.untold {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
-		return o, false
+		return sent.next, false
 	}
-	return o, len(frames) == 0 || c.send(h.ctx, frames, len(page.Messages))
+	return sent.next, len(sent.frames) == 0 || c.send(h.ctx, sent.frames, len(p.Messages))
 }
 
 // lose gives up reading for c: its client is told, and hears what is live.

@@ -99,7 +99,7 @@ func (f *fill) run() {
 
 // read reads and delivers one page when it is its turn. It reports whether there is more.
 func (f *fill) read() (more bool, err error) {
-	err = f.filler.inTurn(func() (err error) {
+	err = f.filler.InTurn(func() (err error) {
 		if err = f.settle(); err == nil {
 			more, err = f.page()
 		}

@@ -166,31 +166,23 @@ func (f *Filler) History(channel string, q broker.Query) (broker.Page, error) {
 	return f.history.History(ctx, channel, q)
 }
 
-// Patiently calls read, in its turn, until it succeeds, or for so long that nobody would wait
-// for longer. It returns broker.ErrClosed where gone says that nobody waits any more: nothing is
-// read for a client that has gone while it waited for its turn. Otherwise clients that come and
-// go faster than that would never be served.
+// Patiently calls read until it succeeds, or for so long that nobody would wait for longer, or
+// gone says that nobody waits any more.
 func (f *Filler) Patiently(gone func() bool, read func() error) error {
 	var pause backoff.Backoff
 	for began := time.Now(); ; {
-		left := false
-		err := f.inTurn(func() error {
-			if left = gone(); left {
-				return broker.ErrClosed
-			}
-			return read()
-		})
-		if err == nil || left || errors.Is(err, broker.ErrDenied) || time.Since(began) > patience || !pause.Wait(f.ctx) {
+		err := read()
+		if err == nil || gone() || errors.Is(err, broker.ErrDenied) || time.Since(began) > patience || !pause.Wait(f.ctx) {
 			return err
 		}
 	}
 }
 
-// inTurn reads the history when it is its turn, so that a bounded number of readings are under
+// InTurn reads the history when it is its turn, so that a bounded number of readings are under
 // way. It returns ErrClosed when the Filler closes. A turn ends with the reading: what waits
 // after a failure waits elsewhere, so that a channel whose history cannot be read keeps no other
 // waiting.
-func (f *Filler) inTurn(read func() error) error {
+func (f *Filler) InTurn(read func() error) error {
 	select {
 	case f.reads <- struct{}{}:
 	case <-f.ctx.Done():

@@ -1,0 +1,104 @@
+package hub
+
+import (
+	"sync"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/backfill"
+	"github.com/pregon/pregon/transport"
+)
+
+// A place is a position in a channel.
+type place struct {
+	channel string
+	at      broker.Position
+}
+
+// A pageQuery is what is read of a channel's history.
+type pageQuery struct {
+	channel string
+	query   broker.Query
+}
+
+// A page is a part of a history that clients which come back together are sent. They share
+// the reading of it and, as far as they read the same format, what it is encoded to.
+type page struct {
+	broker.Page
+
+	mu      sync.Mutex
+	encoded map[encodedFor]encodedPage
+}
+
+// An encodedFor is what the encoding of a page depends on.
+type encodedFor struct {
+	encoding transport.Encoding
+	from     origin
+	heard    broker.Position
+}
+
+// An encodedPage is a page as clients of one encoding read it from one origin on.
+type encodedPage struct {
+	frames []byte
+	next   origin // how far it goes
+	untold bool   // it has a gap that the encoding cannot express
+	lost   bool   // all that there was behind the origin is lost
+}
+
+// readPage reads one page for c, together with all who want the same at the moment.
+func (h *Hub) readPage(c *catchup, q broker.Query) (p *page, err error) {
+	err = h.filler.Patiently(c.stopped, func() (err error) {
+		p, err = h.pages.Do(pageQuery{c.channel(), q}, c.stopped, h.filler.InTurn, func() (*page, error) {
+			read, err := h.filler.History(c.channel(), q)
+			return &page{Page: read}, err
+		})
+		if err == nil && len(p.Messages) > 0 {
+			c.outside, err = c.group.topic.track.Overtake(c.outside)
+		}
+		return err
+	})
+	return p, err
+}
+
+// encode returns p, which was read behind from, as e has it, with gaps wherever something is
+// missing, and without what is heard.
+func (p *page) encode(e transport.Encoding, channel string, from origin, heard broker.Position) encodedPage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := encodedFor{e, from, heard}
+	encoded, ok := p.encoded[key]
+	if !ok {
+		encoded = p.encodeAnew(e, channel, from, heard)
+		if p.encoded == nil {
+			p.encoded = map[encodedFor]encodedPage{}
+		}
+		p.encoded[key] = encoded
+	}
+	return encoded
+}
+
+func (p *page) encodeAnew(e transport.Encoding, channel string, o origin, heard broker.Position) (encoded encodedPage) {
+	tell := func(g transport.Gap) {
+		told := e.Gap(g)
+		encoded.frames = append(encoded.frames, told...)
+		encoded.untold = encoded.untold || len(told) == 0
+	}
+	if o.misses(p.Page) {
+		tell(backfill.GapBefore(channel, o.message(), p.Messages))
+		o.anew, encoded.lost = true, len(p.Messages) == 0
+	}
+	for i, m := range p.Messages {
+		switch {
+		case m.Position.Compare(o.at) <= 0: // a driver that goes back
+			continue
+		case isHeard(heard, m.Position):
+			o = origin{at: m.Position}
+			continue
+		case !backfill.Follows(o.at, m) && (i > 0 || p.Complete):
+			tell(backfill.GapBetween(channel, o.message(), m.Position))
+		}
+		encoded.frames = append(encoded.frames, e.Message(m)...)
+		o = origin{at: m.Position}
+	}
+	encoded.next = o
+	return encoded
+}
