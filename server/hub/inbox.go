@@ -22,7 +22,7 @@ const (
 	gapped              // send frame to group, or end its members where it is nil
 	attach              // session is here
 	detach              // session has left
-	joined              // membership is here: keep what comes for it
+	joined              // the membership of catchup is here: keep what comes for it
 	live                // the broker has confirmed the channel of catchup: send frame, and let it hear
 	parted              // membership has left: send frame behind its last message
 	say                 // send frame to session

@@ -15,7 +15,6 @@ type joining struct {
 func (h *Hub) prepare(m *membership, sub transport.Subscription, err *error) joining {
 	c := newCatchup(m)
 	c.tell = sub.Answer
-	m.behind = c
 	return joining{catchup: c, start: sub.Start, begin: h.begin(c), err: err}
 }
 

@@ -43,7 +43,7 @@ func (o origin) misses(page broker.Page) bool { return backfill.Misses(o.at, o.a
 // very moment: everything behind that is kept. The function that it returns is called when
 // the broker has confirmed the channel, and says where the session begins.
 func (h *Hub) begin(c *catchup) (confirmed func() origin) {
-	join := func() { c.session.worker.post(entry{kind: joined, membership: c.membership}) }
+	join := func() { c.session.worker.post(entry{kind: joined, catchup: c}) }
 	k := c.group.topic.track
 	if k == nil {
 		join()

@@ -114,8 +114,8 @@ func (w *worker) do(e *entry) {
 		w.flush(e.group)
 		w.bar(e.group, e.frame)
 	case joined:
-		w.flush(e.membership.group)
-		w.join(e.membership)
+		w.flush(e.catchup.group)
+		w.join(e.catchup)
 	case live:
 		w.flush(e.catchup.group)
 		w.goLive(e.catchup, e.frame)
@@ -340,13 +340,15 @@ func (w *worker) detach(s *session) {
 	}
 }
 
-// join begins to keep what comes for m, unless it or its session has left before.
-func (w *worker) join(m *membership) {
+// join begins to keep what comes for c, unless it or its session has left before.
+func (w *worker) join(c *catchup) {
+	m := c.membership
 	if m.left || m.session.slot == gone || m.session.ending {
+		c.stop()
 		return
 	}
 	m.link()
-	m.lag(m.behind)
+	m.lag(c)
 }
 
 // part forgets m.
