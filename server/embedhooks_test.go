@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,5 +91,48 @@ func TestEmbedFigures(t *testing.T) {
 	}
 	if n.server.Subscribers("a") != 1 {
 		t.Error(n.server.Subscribers("a"))
+	}
+}
+
+// A client that OnSubscribe refuses is told so before it is connected, and cannot read the
+// past of the channel either. OnLeave is told when a client has gone.
+func TestEmbedOnSubscribe(t *testing.T) {
+	gone := make(chan string, 10)
+	n := start(t, server.Options{Broker: newPast(10), Hooks: server.Hooks{
+		OnSubscribe: func(_ context.Context, _ transport.Identity, channel string) error {
+			switch channel {
+			case "closed":
+				return errors.New("s3cret")
+			case "busy":
+				return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: 7, Detail: "Not now."}
+			}
+			return nil
+		},
+		OnLeave: func(_ transport.Identity, channel string) { gone <- channel },
+	}})
+	for path, says := range map[string]string{
+		"/ws/closed": "forbidden", "/ws?channel=a&channel=closed": "forbidden", "/sse/closed": "forbidden",
+		"/history/closed": "forbidden", "/history/closed?wait=1s": "forbidden",
+		"/ws/busy": "busy", "/sse/busy": ": 503 busy: Not now.", "/history/busy": "busy",
+	} {
+		if strings.HasPrefix(path, "/ws") {
+			if _, err := n.dial(path); err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%s: %v", path, err)
+			}
+		} else if _, body := n.raw(get("GET " + path)); !strings.Contains(body, says) || strings.Contains(body, "s3cret") {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	if channel := <-gone; channel != "a" || len(gone) > 0 {
+		t.Error(channel, "and others", len(gone))
+	}
+	c := n.ws("/ws?channel=a&channel=b")
+	if len(gone) > 0 {
+		t.Error(<-gone)
+	}
+	_ = c.Close()
+	left := []string{<-gone, <-gone}
+	if slices.Sort(left); left[0] != "a" || left[1] != "b" {
+		t.Error(left)
 	}
 }

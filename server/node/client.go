@@ -23,49 +23,73 @@ func (c *Client) Identity() transport.Identity { return c.identity }
 
 // Join implements transport.Client. The hub checks the names.
 func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
-	return c.node.hub.Join(ctx, s)
+	joined, err := c.node.hub.Join(ctx, s)
+	if err != nil || !c.node.options.listens() {
+		return joined, err
+	}
+	return &session{Session: joined, client: c, held: map[string]struct{}{}}, nil
 }
 
 // History implements transport.Client.
-func (c *Client) History(ctx context.Context, channel string, q broker.Query) (broker.Page, error) {
-	if err := c.readable(channel); err != nil {
-		return broker.Page{}, err
-	}
-	return c.node.past.History(ctx, channel, q)
+func (c *Client) History(ctx context.Context, channel string, q broker.Query) (page broker.Page, err error) {
+	err = c.read(ctx, channel, func() error {
+		page, err = c.node.past.History(ctx, channel, q)
+		return err
+	})
+	return page, err
 }
 
 // Newest implements transport.Client.
-func (c *Client) Newest(ctx context.Context, channel string) (broker.Position, error) {
+func (c *Client) Newest(ctx context.Context, channel string) (newest broker.Position, err error) {
+	err = c.read(ctx, channel, func() error {
+		if err := c.node.past.Keep(ctx, channel); err != nil {
+			return err
+		}
+		answers, err := c.node.past.Newest(ctx, channel)
+		switch {
+		case err != nil:
+			return err
+		case len(answers) != 1:
+			return fmt.Errorf("node: the broker has answered with %d positions for one channel", len(answers))
+		}
+		newest = answers[0]
+		return nil
+	})
+	return newest, err
+}
+
+// read calls look if the caller may read the channel's history.
+func (c *Client) read(ctx context.Context, channel string, look func() error) error {
 	if err := c.readable(channel); err != nil {
-		return broker.Position{}, err
+		return err
 	}
-	if err := c.node.past.Keep(ctx, channel); err != nil {
-		return broker.Position{}, err
+	if err := c.enter(ctx, channel); err != nil {
+		return err
 	}
-	newest, err := c.node.past.Newest(ctx, channel)
-	switch {
-	case err != nil:
-		return broker.Position{}, err
-	case len(newest) != 1:
-		return broker.Position{}, fmt.Errorf("node: the broker has answered with %d positions for one channel", len(newest))
-	}
-	return newest[0], nil
+	defer c.leave(channel)
+	return look()
 }
 
 // Mark implements transport.Client.
 func (c *Client) Mark(ctx context.Context, channel string) (broker.Position, error) {
-	if err := allowed(channel); err != nil {
+	if err := c.enter(ctx, channel); err != nil {
 		return broker.Position{}, err
 	}
+	defer c.leave(channel)
 	return c.node.hub.Mark(ctx, channel)
 }
 
 // Watch implements transport.Client.
 func (c *Client) Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error) {
-	if err := allowed(channel); err != nil {
+	if err := c.enter(ctx, channel); err != nil {
 		return nil, nil, err
 	}
-	return c.node.hub.Watch(ctx, channel)
+	news, unwatch, err := c.node.hub.Watch(ctx, channel)
+	if err != nil {
+		c.leave(channel)
+		return nil, nil, err
+	}
+	return news, func() { unwatch(); c.leave(channel) }, nil
 }
 
 // Clear implements transport.Client.

@@ -20,6 +20,16 @@ type Hooks struct {
 	// checked as what comes from outside. Of several messages that are published together
 	// each is asked for before the first is published.
 	OnPublish func(ctx context.Context, by transport.Identity, m broker.Message) (broker.Message, error)
+
+	// OnSubscribe is asked before a caller hears a channel or reads its past: for each
+	// subscription, and for each call that reads a history or waits for news. An error
+	// refuses it, as with OnPublish. It should answer alike for as long as a caller reads.
+	OnSubscribe func(ctx context.Context, by transport.Identity, channel string) error
+
+	// OnLeave is told once for each time that OnSubscribe returned nil, when that is
+	// over: when the client unsubscribes or has gone, when a call that reads returns,
+	// and where the broker has not confirmed the subscription.
+	OnLeave func(by transport.Identity, channel string)
 }
 
 // ErrRefused means that a hook has refused what a caller wanted. Errors that match it
@@ -45,4 +55,28 @@ func (n *Node) onPublish(ctx context.Context, by transport.Identity, m broker.Me
 	}
 	changed.Channel = m.Channel // what the publisher is told, and asked for, is about that
 	return changed, n.refusal(changed)
+}
+
+// listens reports whether hooks are to be asked or told of those who listen.
+func (h Hooks) listens() bool { return h.OnSubscribe != nil || h.OnLeave != nil }
+
+// enter returns why the caller may not hear or read a channel. Where it returns nil, leave
+// is to be called.
+func (c *Client) enter(ctx context.Context, channel string) error {
+	if err := allowed(channel); err != nil {
+		return err
+	}
+	if ask := c.node.options.OnSubscribe; ask != nil {
+		if err := ask(ctx, c.identity, channel); err != nil {
+			return refusedBy("OnSubscribe", err)
+		}
+	}
+	return nil
+}
+
+// leave says that the caller does not hear a channel any more.
+func (c *Client) leave(channel string) {
+	if tell := c.node.options.OnLeave; tell != nil {
+		tell(c.identity, channel)
+	}
 }

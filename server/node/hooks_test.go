@@ -3,12 +3,17 @@ package node_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
 )
 
 // hooked returns a Client of alice's on a node with hooks and a history.
@@ -104,5 +109,170 @@ func TestAllOrNone(t *testing.T) {
 	}
 	if page, err := c.History(t.Context(), "a", broker.Query{Limit: 10}); err != nil || len(page.Messages) != 5 {
 		t.Error(page, err)
+	}
+}
+
+// A guestbook is hooks that let nobody into the channel closed, and keep who is where.
+type guestbook struct {
+	mu   sync.Mutex
+	in   map[string]int
+	came int
+}
+
+func (g *guestbook) hooks() node.Hooks {
+	return node.Hooks{
+		OnSubscribe: func(_ context.Context, by transport.Identity, channel string) error {
+			if channel == "closed" {
+				return errNo
+			}
+			g.note(by.Subject+" "+channel, 1)
+			return nil
+		},
+		OnLeave: func(by transport.Identity, channel string) { g.note(by.Subject+" "+channel, -1) },
+	}
+}
+
+func (g *guestbook) note(who string, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.in == nil {
+		g.in = map[string]int{}
+	}
+	if g.in[who] += n; g.in[who] == 0 {
+		delete(g.in, who)
+	}
+	g.came += max(n, 0)
+}
+
+// is fails the test unless these are in, each once.
+func (g *guestbook) is(t *testing.T, want ...string) {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if got := slices.Sorted(maps.Keys(g.in)); !slices.Equal(got, want) {
+		t.Errorf("there are %v, want %v", g.in, want)
+	}
+	for who, n := range g.in {
+		if n != 1 {
+			t.Errorf("%s is there %d times", who, n)
+		}
+	}
+}
+
+// A mute is an Encoding and a Control that have nothing to say.
+type mute struct{}
+
+func (mute) Message(broker.Message) []byte      { return nil }
+func (mute) Gap(transport.Gap) []byte           { return nil }
+func (mute) Ping() []byte                       { return nil }
+func (mute) Close(transport.CloseReason) []byte { return nil }
+
+func join(t *testing.T, c *node.Client) transport.Session {
+	t.Helper()
+	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
+	s := sockets.New()
+	t.Cleanup(func() { _ = s.Close(); sockets.Wait() })
+	session, err := c.Join(t.Context(), transport.Subscriber{Socket: s, Encoding: mute{}, Control: mute{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+// OnSubscribe is asked for each subscription and refuses single ones. OnLeave is told once
+// for each that was let in: when the client unsubscribes, or leaves, or never got there.
+func TestOnSubscribe(t *testing.T) {
+	t.Parallel()
+	var g guestbook
+	c := hooked(t, g.hooks())
+	s := join(t, c)
+	errs := s.Subscribe(t.Context(), transport.Subscription{Channel: "a"}, transport.Subscription{Channel: "closed"},
+		transport.Subscription{Channel: "b"}, transport.Subscription{Channel: "__a"}, transport.Subscription{Channel: "a"})
+	for i, want := range []error{nil, errNo, nil, broker.ErrDenied, transport.ErrSubscribed} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("%d: %v, want %v", i, errs[i], want)
+		}
+	}
+	if !errors.Is(errs[1], node.ErrRefused) {
+		t.Error(errs[1])
+	}
+	g.is(t, "alice a", "alice b")
+	s.Unsubscribe("a", nil)
+	s.Unsubscribe("a", nil)
+	s.Unsubscribe("never", nil)
+	g.is(t, "alice b")
+	if err := s.Subscribe(t.Context(), transport.Subscription{Channel: "a"})[0]; err != nil {
+		t.Error(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Subscribe(ended, transport.Subscription{Channel: "too late"})[0]; err == nil {
+		t.Error("subscribed when there was no time")
+	}
+	g.is(t, "alice a", "alice b")
+	s.Leave()
+	s.Leave()
+	g.is(t)
+	if err := s.Subscribe(t.Context(), transport.Subscription{Channel: "a"})[0]; !errors.Is(err, transport.ErrLeft) {
+		t.Error(err)
+	}
+	g.is(t)
+}
+
+// Nobody reads the past of a channel, or waits for news of it, who may not hear it; and
+// whoever does leaves again.
+func TestOnSubscribeGuardsThePast(t *testing.T) {
+	t.Parallel()
+	var g guestbook
+	c := hooked(t, g.hooks())
+	for channel, want := range map[string]error{"closed": node.ErrRefused, "open": nil} {
+		_, history := c.History(t.Context(), channel, broker.Query{Limit: 1})
+		_, newest := c.Newest(t.Context(), channel)
+		_, mark := c.Mark(t.Context(), channel)
+		g.is(t)
+		_, stop, watch := c.Watch(t.Context(), channel)
+		for what, err := range map[string]error{"history": history, "newest": newest, "mark": mark, "watch": watch} {
+			if !errors.Is(err, want) {
+				t.Errorf("%s of %s: %v", what, channel, err)
+			}
+		}
+		if watch == nil {
+			g.is(t, "alice open")
+			stop()
+		}
+		g.is(t)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := c.Watch(ended, "open"); err == nil {
+		t.Error("watched when there was no time")
+	}
+	if g.is(t); g.came != 5 {
+		t.Errorf("asked and let in %d times", g.came)
+	}
+}
+
+// However sessions subscribe, unsubscribe and leave together, whoever came is told to
+// have left, once.
+func TestOnLeaveIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var g guestbook
+	c := hooked(t, g.hooks())
+	var all sync.WaitGroup
+	for range 20 {
+		s := join(t, c)
+		for range 3 {
+			all.Go(func() {
+				for range 20 {
+					s.Subscribe(t.Context(), transport.Subscription{Channel: "a"}, transport.Subscription{Channel: "b"})
+					s.Unsubscribe("a", nil)
+				}
+				s.Leave()
+			})
+		}
+	}
+	all.Wait()
+	if g.is(t); g.came == 0 {
+		t.Error("nobody came")
 	}
 }
