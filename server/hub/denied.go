@@ -23,7 +23,8 @@ func (h *Hub) denied(channels []string) {
 		if t.listen == nil {
 			h.counts.gaps.Add(1)
 			gap := transport.Gap{Channel: channel, Reason: broker.Denied}
-			fanOut(h.audience(t, true), barred, broker.Position{}, func(e transport.Encoding) []byte { return e.Gap(gap) })
+			t.notify()
+			fanOut(t.audience(), barred, broker.Position{}, func(e transport.Encoding) []byte { return e.Gap(gap) })
 		}
 	}
 }

@@ -85,6 +85,8 @@ type Hub struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
+	names sync.Map // topics by name for the reader: what it finds it finds without a lock
+
 	mu       sync.RWMutex
 	feed     broker.Feed // the present one; reconcile replaces it
 	topics   map[string]*topic

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
@@ -57,9 +58,10 @@ type inbox struct {
 	mu      sync.Mutex
 	room    sync.Cond
 	entries []entry
-	frames  int // messages that were not sent yet, whether taken or not
-	bytes   int // of them
 	closed  bool
+	frames  atomic.Int64  // messages that were not sent yet, whether taken or not
+	bytes   atomic.Int64  // of them
+	pushers atomic.Int64  // how many wait for room
 	arrived chan struct{} // holds one token where the worker may have something to do
 }
 
@@ -72,8 +74,12 @@ func newInbox() *inbox {
 // push appends what the broker sent, and waits while the inbox is full.
 func (b *inbox) push(e entry) {
 	b.mu.Lock()
-	for !b.closed && b.full(len(e.frame.bytes)) {
-		b.room.Wait()
+	if b.full(len(e.frame.bytes)) {
+		b.pushers.Add(1) // ahead of looking again: see sent
+		for !b.closed && b.full(len(e.frame.bytes)) {
+			b.room.Wait()
+		}
+		b.pushers.Add(-1)
 	}
 	b.append(e)
 	b.mu.Unlock()
@@ -81,7 +87,8 @@ func (b *inbox) push(e entry) {
 
 // full reports whether a frame of n bytes is too much. One frame always fits.
 func (b *inbox) full(n int) bool {
-	return max(len(b.entries), b.frames) >= inboxEntries || b.frames > 0 && b.bytes+n > inboxBytes
+	frames := int(b.frames.Load())
+	return max(len(b.entries), frames) >= inboxEntries || frames > 0 && int(b.bytes.Load())+n > inboxBytes
 }
 
 // post appends what concerns a session. It never waits: there are no more of
@@ -99,8 +106,8 @@ func (b *inbox) append(e entry) {
 	}
 	b.entries = append(b.entries, e)
 	if e.kind == message {
-		b.frames++
-		b.bytes += len(e.frame.bytes)
+		b.frames.Add(1)
+		b.bytes.Add(int64(len(e.frame.bytes)))
 	}
 	if len(b.entries) == 1 {
 		b.wake()
@@ -125,13 +132,16 @@ func (b *inbox) take(spare []entry) []entry {
 	return taken
 }
 
-// sent makes room: so many messages of so many bytes in all were sent.
+// sent makes room: so many messages of so many bytes in all were sent. Only where somebody
+// waits for room it takes the lock.
 func (b *inbox) sent(frames, bytes int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.frames -= frames
-	b.bytes -= bytes
-	b.room.Broadcast()
+	b.frames.Add(-int64(frames))
+	b.bytes.Add(-int64(bytes))
+	if b.pushers.Load() > 0 {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.room.Broadcast()
+	}
 }
 
 // close makes the inbox swallow everything, so that nobody waits for room. It

@@ -104,6 +104,7 @@ func (h *Hub) plan(now time.Time) (add, remove []*topic, again time.Duration) {
 		case !t.there && !t.stale: // it is removed, or nobody waited until it was confirmed
 			delete(h.changed, t)
 			delete(h.topics, t.name)
+			h.names.Delete(t.name)
 		case !t.there:
 			if due(t.later) {
 				remove = append(remove, t)

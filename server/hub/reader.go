@@ -90,32 +90,26 @@ func (h *Hub) gap(gap *broker.GapError) {
 // Deliver hands m to the workers that have subscribers for it. Like Gap it is called by
 // one goroutine at a time: it makes a topic a [backfill.Sink].
 func (t *topic) Deliver(m broker.Message) {
-	news := t.track == nil || !m.Position.IsZero() // what is in no history cannot be read by watchers
-	fanOut(t.hub.audience(t, news), message, m.Position, func(e transport.Encoding) []byte { return e.Message(m) })
+	if t.track == nil || !m.Position.IsZero() { // what is in no history cannot be read by watchers
+		t.notify()
+	}
+	fanOut(t.audience(), message, m.Position, func(e transport.Encoding) []byte { return e.Message(m) })
 }
 
 // Gap tells the subscribers of t.
 func (t *topic) Gap(gap transport.Gap) {
 	t.hub.counts.gaps.Add(1)
-	fanOut(t.hub.audience(t, true), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
+	t.notify()
+	fanOut(t.audience(), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
 }
 
-// known returns the topic of that name, nil for none.
+// known returns the topic of that name, nil for none. It takes no lock.
 func (h *Hub) known(channel string) *topic {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.topics[channel]
-}
-
-// audience returns who is to hear t, and tells its watchers where there are news for
-// them. The groups are not to be modified.
-func (h *Hub) audience(t *topic, news bool) []*group {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if news {
-		t.notify()
+	t, ok := h.names.Load(channel)
+	if !ok {
+		return nil
 	}
-	return t.groups
+	return t.(*topic)
 }
 
 // fanOut posts one entry a group and encodes once an encoding: the groups of one

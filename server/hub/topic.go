@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pregon/pregon/broker"
@@ -24,12 +25,13 @@ type topic struct {
 
 	confirmed *confirmation // of the newest attempt to have it there
 
-	groups []*group             // copied on write: the reader uses it without the lock
-	listen func(broker.Message) // for the hub's own topics
+	groups atomic.Pointer[[]*group] // copied on write under the hub's lock; read without it
+	listen func(broker.Message)     // for the hub's own topics
 
 	track *backfill.Channel // nil where there is no history; it delivers to the topic
 
 	watchers map[chan struct{}]struct{} // see Watch
+	watched  atomic.Bool                // there are some
 }
 
 // A confirmation is the broker's answer that sessions wait for. err is set before
@@ -72,6 +74,7 @@ func (h *Hub) topic(name string) *topic {
 			t.track = h.filler.Channel(name, t)
 		}
 		h.topics[name] = t
+		h.names.Store(name, t)
 	}
 	return t
 }
@@ -117,8 +120,9 @@ func (h *Hub) touch(t *topic) {
 // group returns a group of t's for w and e, a new one if need be, with one session
 // more. The caller holds the lock.
 func (t *topic) group(w *worker, e transport.Encoding) *group {
-	at := len(t.groups) // groups of one encoding stand together
-	for i, g := range t.groups {
+	groups := t.audience()
+	at := len(groups) // groups of one encoding stand together
+	for i, g := range groups {
 		if g.encoding != e {
 			continue
 		}
@@ -132,7 +136,7 @@ func (t *topic) group(w *worker, e transport.Encoding) *group {
 	if w.options.DropOldest {
 		g.dropped = e.Gap(transport.Gap{Channel: t.name, Reason: transport.SlowClient})
 	}
-	t.groups = slices.Insert(slices.Clone(t.groups), at, g)
+	t.setAudience(slices.Insert(slices.Clone(groups), at, g))
 	return g
 }
 
@@ -143,5 +147,16 @@ func (g *group) drop() {
 		return
 	}
 	t := g.topic
-	t.groups = slices.DeleteFunc(slices.Clone(t.groups), func(other *group) bool { return other == g })
+	t.setAudience(slices.DeleteFunc(slices.Clone(t.audience()), func(other *group) bool { return other == g }))
 }
+
+// audience returns who is to hear t. It is not to be modified.
+func (t *topic) audience() []*group {
+	if groups := t.groups.Load(); groups != nil {
+		return *groups
+	}
+	return nil
+}
+
+// setAudience is called with the hub's lock.
+func (t *topic) setAudience(groups []*group) { t.groups.Store(&groups) }

@@ -19,11 +19,13 @@ func (h *Hub) Watch(ctx context.Context, channel string) (news <-chan struct{}, 
 		t.watchers = map[chan struct{}]struct{}{}
 	}
 	t.watchers[signal] = struct{}{}
+	t.watched.Store(true)
 	h.mu.Unlock()
 	stop = func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		delete(t.watchers, signal)
+		t.watched.Store(len(t.watchers) > 0)
 		h.release(t)
 	}
 	if err := h.confirmed(ctx, []*topic{t})[0]; err != nil {
@@ -33,8 +35,13 @@ func (h *Hub) Watch(ctx context.Context, channel string) (news <-chan struct{}, 
 	return signal, stop, nil
 }
 
-// notify gives each watcher of t a token. The caller holds the lock for reading.
+// notify gives each watcher of t a token. Where there are none it takes no lock.
 func (t *topic) notify() {
+	if !t.watched.Load() {
+		return
+	}
+	t.hub.mu.RLock()
+	defer t.hub.mu.RUnlock()
 	for signal := range t.watchers {
 		select {
 		case signal <- struct{}{}:
