@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub/internal/backoff"
 )
 
 // confirmed returns when the feed carries topics over a link that stands, or with the
@@ -17,7 +17,7 @@ import (
 // has acquired the topics, so nobody removes them meanwhile.
 func (h *Hub) confirmed(ctx context.Context, topics []*topic) []error {
 	errs := make([]error, len(topics))
-	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+	for pause := (backoff.Backoff{}); ; {
 		for i, t := range topics {
 			if errs[i] == nil {
 				errs[i] = h.await(ctx, t)
@@ -35,7 +35,7 @@ func (h *Hub) confirmed(ctx context.Context, topics []*topic) []error {
 			return refuse(errs, ErrDraining)
 		case errors.Is(err, broker.ErrDenied) && len(asked) > 1:
 			return h.confirmedEach(ctx, topics, errs)
-		case errors.Is(err, broker.ErrDenied), !wait(ctx, jitter(backoff)):
+		case errors.Is(err, broker.ErrDenied), !pause.Wait(ctx):
 			return refuse(errs, fmt.Errorf("%w: %w", ErrNotConfirmed, err))
 		}
 	}
@@ -74,16 +74,6 @@ func refuse(errs []error, err error) []error {
 		}
 	}
 	return errs
-}
-
-// wait reports whether ctx is still there after d.
-func wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // await returns when the broker has confirmed t, or with the reason why it does not.

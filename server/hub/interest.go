@@ -12,9 +12,7 @@ import (
 )
 
 const (
-	attemptTimeout = 5 * time.Second // one call of Add or Remove
-	minBackoff     = backoff.Min     // between failed attempts
-	maxBackoff     = backoff.Max
+	attemptTimeout = 5 * time.Second  // one call of Add or Remove
 	retryAfter     = time.Second      // after which what has failed for one channel is tried again
 	retryDenied    = 30 * time.Second // likewise, where permission is missing
 	maxNames       = 1000             // that the broker is asked for at once
@@ -26,15 +24,14 @@ const (
 func (h *Hub) reconcile(feed broker.Feed) {
 	stop := h.read(feed)
 	defer func() { stop() }() // the newest one
-	backoff := minBackoff
+	var pause backoff.Backoff
 	for {
 		again, err := h.step(feed)
 		wake := h.wake
 		if err != nil {
-			again, wake = jitter(backoff), nil
-			backoff = min(2*backoff, maxBackoff)
+			again, wake = pause.Next(), nil
 		} else {
-			backoff = minBackoff
+			pause.Reset()
 		}
 		select {
 		case <-wake:
@@ -58,9 +55,6 @@ func after(d time.Duration) <-chan time.Time {
 	}
 	return time.After(d)
 }
-
-// jitter returns between a half and the whole of d.
-func jitter(d time.Duration) time.Duration { return backoff.Jitter(d) }
 
 // step brings the feed up to what is wanted now, as far as it can. It returns
 // when to look again for channels that are unused but not for long enough, or that
@@ -259,7 +253,7 @@ func (h *Hub) settle(topics []*topic, refused error) (holed []string) {
 func (h *Hub) reopen(cause error) broker.Feed {
 	h.log.Error("hub: the broker's feed has ended, opening another", "error", cause)
 	h.lostAll()
-	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+	for pause := (backoff.Backoff{}); ; {
 		feed, err := h.broker.Feed(h.ctx)
 		if err == nil {
 			h.mu.Lock()
@@ -267,10 +261,8 @@ func (h *Hub) reopen(cause error) broker.Feed {
 			h.mu.Unlock()
 			return feed
 		}
-		select {
-		case <-h.ctx.Done():
+		if !pause.Wait(h.ctx) {
 			return nil
-		case <-time.After(jitter(backoff)):
 		}
 	}
 }

@@ -18,7 +18,6 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
-	"github.com/pregon/pregon/transport"
 )
 
 var (
@@ -41,7 +40,7 @@ func TestPath(t *testing.T) {
 	ours, peer := unixPair(t)
 	s := sockets.New()
 	s.Attach(ours)
-	session, err := h.Join(context.Background(), transport.Subscriber{Socket: s, Encoding: &lines{}, Channels: []string{"c"}})
+	session, err := open(context.Background(), h, s, &lines{}, []string{"c"})
 	if err != nil {
 		t.Fatal(err)
 	}
