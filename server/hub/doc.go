@@ -15,7 +15,7 @@
 // that waits in its inbox, joins the frames of one channel and encoding into one
 // slice, and sends that slice to every subscriber: K messages for N subscribers
 // cost N system calls when they come faster than they can be sent one by one.
-// There is no queue and no goroutine a subscriber; see package socket.
+// There is no queue and no goroutine for each subscriber; see package socket.
 //
 // A worker sends in rounds: one write's worth of each group of at most 128 clients of
 // one channel. Every so many writes it looks into its inbox, and groups whose turn is
@@ -27,6 +27,46 @@
 //
 // Each session belongs to one worker for life. That alone keeps the order of
 // its messages. There is no order between channels.
+//
+// # Where to read
+//
+// A message from POST to a socket:
+//
+//	server/publish.go                 the request becomes a message
+//	server/node/client.go             what its caller may do
+//	broker/broker.go                  what a broker does with it; a driver brings it back
+//	server/hub/reader.go              from the feed to the channel, and on to its workers
+//	server/hub/backfill/channel.go    in its turn, where there is a history
+//	server/hub/inbox.go               what waits for a worker
+//	server/hub/worker.go              to each subscriber of the channel
+//	transport/socket/socket.go        to the kernel, or behind what waits
+//
+// A subscriber from upgrade to confirmation:
+//
+//	transport/ws/ws.go                the request, and the upgrade once all is confirmed
+//	transport/open.go                 all channels or none
+//	server/node/client.go             what its caller may do
+//	server/hub/session.go             a session, and its stay in a channel
+//	server/hub/joining.go             what comes is kept from now on; then the answer
+//	server/hub/confirm.go             waits for the broker
+//	server/hub/interest.go            asks the broker, for all who wait
+//	server/hub/catchup.go             what was kept, and from then on what is live
+//
+// One that continues, or wants the last messages, goes on in replay.go.
+//
+// # Locks
+//
+// A message takes at most four locks between the feed and a connection, which a test
+// counts:
+//
+//  1. the channel's, in package backfill, where there is a history: does it follow?
+//  2. the inbox's, of each worker that has subscribers, to push it;
+//  3. the inbox's, to take it with all else that waits;
+//  4. the socket's, for each subscriber, to write it with all else that was joined.
+//
+// None is held while the next is taken. The reader finds a channel and who
+// is to hear it without a lock: the groups of a channel are copied when a client comes
+// or goes. The hub's own lock, of those who come and go, is not on the path.
 //
 // # What profiles showed
 //
@@ -106,8 +146,7 @@
 //
 // All methods of a Hub may be called concurrently. A Hub owns the goroutines of
 // its reader, its reconciler, its heartbeat, its workers, and those that read a
-// history for a client, and Close waits for them and for the [backfill.Filler]. The only lock shared by joins and the reader
-// is held for map look-ups.
+// history for a client, and Close waits for them and for the [backfill.Filler].
 // Inboxes are bounded: where a worker falls behind, the reader waits for it, and
 // the broker's own queue fills until it reports a gap. A worker never waits for
 // a client.

@@ -18,6 +18,22 @@ func (h *Hub) prepare(m *membership, sub transport.Subscription, err *error) joi
 	return joining{catchup: c, start: sub.Start, begin: h.begin(c), err: err}
 }
 
+// begin tells the worker of c to keep what comes, and notes where the channel ends at that
+// very moment: everything behind that is kept. The function that it returns is called when
+// the broker has confirmed the channel, and says where the session begins.
+func (h *Hub) begin(c *catchup) (confirmed func() origin) {
+	join := func() { c.session.worker.post(entry{kind: joined, catchup: c}) }
+	k := c.group.topic.track
+	if k == nil {
+		join()
+		return func() origin { return origin{} }
+	}
+	if end := k.Enter(join); end.Known {
+		return func() origin { return origin{at: end.At, anew: end.Anew, moving: end.Moving} }
+	}
+	return func() origin { return origin{at: k.Start(), anew: k.Start().IsZero()} }
+}
+
 // end lets the client hear the channel, from where it asked, or where the channel is not
 // confirmed takes it out again.
 func (j joining) end(refused error) {

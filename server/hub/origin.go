@@ -38,19 +38,3 @@ func (o origin) after() broker.Position { return backfill.After(o.at) }
 // misses reports whether something is missing between o and page, which was read from
 // there.
 func (o origin) misses(page broker.Page) bool { return backfill.Misses(o.at, o.anew, page) }
-
-// begin tells the worker of c to keep what comes, and notes where the channel ends at that
-// very moment: everything behind that is kept. The function that it returns is called when
-// the broker has confirmed the channel, and says where the session begins.
-func (h *Hub) begin(c *catchup) (confirmed func() origin) {
-	join := func() { c.session.worker.post(entry{kind: joined, catchup: c}) }
-	k := c.group.topic.track
-	if k == nil {
-		join()
-		return func() origin { return origin{} }
-	}
-	if end := k.Enter(join); end.Known {
-		return func() origin { return origin{at: end.At, anew: end.Anew, moving: end.Moving} }
-	}
-	return func() origin { return origin{at: k.Start(), anew: k.Start().IsZero()} }
-}
