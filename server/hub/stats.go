@@ -71,7 +71,7 @@ func (h *Hub) Subscribers(channel string) int {
 		return 0
 	}
 	n := 0
-	for _, g := range t.groups {
+	for _, g := range t.audience() {
 		n += g.refs
 	}
 	return n
