@@ -1,6 +1,6 @@
 // Package loop is a driver that lives outside pregon's module: a broker whose
-// backend is a variable, opened as loop://. A driver of a real system differs in
-// what stands in the place of [Backend].
+// backend is a variable, opened as loop:// or, with a history, loop://?history=5m. A
+// driver of a real system differs in what stands in the place of [Backend].
 package loop
 
 import (
@@ -22,22 +22,40 @@ type Node struct {
 
 // A Backend is what the nodes share. It needs no closing.
 type Backend struct {
-	mu    sync.Mutex     // guards all fields of the three types
-	feeds map[*Feed]bool // the open ones
+	mu      sync.Mutex     // guards all fields of all types
+	feeds   map[*Feed]bool // the open ones
+	archive *archive       // nil where no history is kept
 }
 
 // NewBackend returns one without nodes.
 func NewBackend() *Backend { return &Backend{feeds: map[*Feed]bool{}} }
+
+// NewBackendWithHistory returns one that keeps the newest messages of each channel.
+func NewBackendWithHistory(keep broker.Retention) *Backend {
+	b := NewBackend()
+	b.archive = newArchive(keep)
+	return b
+}
 
 // Open opens one more node. The caller closes it.
 func (b *Backend) Open() *Node { return &Node{backend: b} }
 
 func init() {
 	broker.Register("loop", func(_ context.Context, u *url.URL) (broker.Broker, error) {
-		if *u != (url.URL{Scheme: "loop"}) {
-			return nil, fmt.Errorf("%w: loop: nothing may follow loop://", broker.ErrURL)
+		if (*u != url.URL{Scheme: "loop", RawQuery: u.RawQuery}) {
+			return nil, fmt.Errorf("%w: loop: nothing but parameters may follow loop://", broker.ErrURL)
 		}
-		return NewBackend().Open(), nil
+		if err := broker.CheckParams(u, broker.ParamHistory, broker.ParamHistorySize); err != nil {
+			return nil, err
+		}
+		keep, err := broker.ParseRetention(u)
+		if err != nil {
+			return nil, err
+		}
+		if keep.IsZero() {
+			return NewBackend().Open(), nil
+		}
+		return NewBackendWithHistory(keep).Open(), nil
 	})
 }
 
@@ -48,12 +66,24 @@ func (n *Node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	if err := check(ctx, n.closed, m.Channel); err != nil {
 		return broker.Receipt{}, fmt.Errorf("loop: publish: %w", err)
 	}
-	for f := range n.backend.feeds {
-		if f.channels[m.Channel] {
-			f.queue.Push(broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normal())
+	if len(m.Key) > broker.MaxKey {
+		return broker.Receipt{}, fmt.Errorf("loop: publish: %w", broker.ErrKey)
+	}
+	key := m.Key
+	m = broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normal() // and no position that a publisher claims
+	if a := n.backend.archive; a != nil {
+		m.Key = key
+		var repeated bool
+		if m, repeated = a.add(m); repeated {
+			return broker.Receipt{Position: m.Position, Repeated: true}, nil
 		}
 	}
-	return broker.Receipt{}, nil
+	for f := range n.backend.feeds {
+		if f.channels[m.Channel] {
+			f.queue.Push(m)
+		}
+	}
+	return broker.Receipt{Position: m.Position}, nil
 }
 
 // Feed implements broker.Broker.

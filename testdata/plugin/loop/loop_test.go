@@ -2,6 +2,7 @@ package loop_test
 
 import (
 	"testing"
+	"time"
 
 	"example.com/pregon-plugin/loop"
 	"github.com/pregon/pregon/broker"
@@ -14,4 +15,15 @@ func TestConformance(t *testing.T) {
 		backend := loop.NewBackend()
 		return func(*testing.T) broker.Broker { return backend.Open() }
 	})
+}
+
+// It does with a history, too, whose numbers have holes.
+func TestConformanceWithHistory(t *testing.T) {
+	start := func(age time.Duration) func(*testing.T) func(*testing.T) broker.Broker {
+		return func(*testing.T) func(*testing.T) broker.Broker {
+			backend := loop.NewBackendWithHistory(broker.Retention{Messages: 1000, Age: age})
+			return func(*testing.T) broker.Broker { return backend.Open() }
+		}
+	}
+	brokertest.Run(t, start(time.Hour), brokertest.HistoryOnly(), brokertest.WithBriefHistory(start(500*time.Millisecond)))
 }
