@@ -39,6 +39,9 @@ func (h *Hub) readAll(feed broker.Feed) error {
 		case errors.As(err, &gap) && gap.Reason == broker.Denied:
 			h.log.Error("hub: the broker does not allow channels any more", "channels", len(gap.Channels))
 			h.denied(gap.Channels)
+		case errors.As(err, &gap) && gap.Reason == broker.Cleared:
+			h.log.Info("hub: histories were cleared", "channels", len(gap.Channels))
+			h.gap(&broker.GapError{Channels: gap.Channels, Reason: transport.NotRetained}) // in the words of clients
 		case errors.As(err, &gap):
 			h.log.Warn("hub: messages may be missing", "channels", len(gap.Channels), "reason", gap.Reason, "history", h.history != nil)
 			h.gap(gap)
