@@ -38,7 +38,7 @@ var cases = []struct {
 	{name: "LinkLost", test: testLinkLost, needs: cutLink,
 		rule: "Where the link to the backend was lost, a gap names the channels, and the Feed goes on by itself."},
 	{name: "Down", test: testDown, needs: downBackend,
-		rule: "While the backend is away calls say so, and a Feed that carries a channel goes on by itself when it is back, with a gap."},
+		rule: "While the backend is away calls say so. When it is back a Feed goes on by itself, with a gap, and Add of a channel that it carries returns nil only then."},
 	{name: "Denied", test: testDenied, needs: deniedNode,
 		rule: "What the backend does not allow is ErrDenied and not uncertain, and harms no other channel and no other message of a batch."},
 	{name: "CloseFeed", test: testCloseFeed,

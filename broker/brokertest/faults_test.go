@@ -49,6 +49,7 @@ var faults = []struct {
 	{"failed-connection-is-uncertain", []string{"Unreachable"}, failedIsUncertain},
 	{"away-is-denied", []string{"Down"}, onPublishError(broker.ErrUnavailable, broker.ErrDenied)},
 	{"away-is-accepted", []string{"Down"}, onPublishError(broker.ErrUnavailable, nil)},
+	{"adds-without-asking", []string{"Down"}, onFeed(addsWithoutAsking)},
 	{"failed-add-adds-later", []string{"Down"}, onFeed(addsLater)},
 	{"deaf-since-away", []string{"Down"}, onFeed(deafSinceGap)},
 	{"denied-is-away", []string{"Denied"}, onPublishError(broker.ErrDenied, broker.ErrUnavailable)},

@@ -85,6 +85,24 @@ var historyFaults = []struct {
 	{"keep-prolongs-nothing", []string{"HistoryProlonged", "HistoryCalls"}, func(b *brokenHistory) {
 		b.keep = func(context.Context, ...string) error { return nil }
 	}},
+	{"gaps-for-good", []string{"HistoryFill"}, func(b *brokenHistory) {
+		b.Broker = onFeed(func(f *brokenFeed) {
+			f.next = func() (broker.Message, error) {
+				m, err := f.Feed.Next()
+				if gap, ok := err.(*broker.GapError); ok {
+					gap.Unfillable = true
+				}
+				return m, err
+			}
+		})(b.Broker)
+	}},
+	{"short-keys", []string{"HistoryKeys"}, func(b *brokenHistory) {
+		b.publish = func(m *broker.Message) {
+			if len(m.Key) == broker.MaxKey {
+				m.Key += "!"
+			}
+		}
+	}},
 	{"marks-nothing", []string{"HistoryMarks"}, func(b *brokenHistory) {
 		b.mark = func(context.Context, ...string) error { return nil }
 	}},

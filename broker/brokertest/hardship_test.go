@@ -103,6 +103,8 @@ type hardFeed struct {
 	added  names
 	losing bool // guarded by node.mu, as is what follows
 	left   int
+	mended bool            // the link is confirmed again, and no gap says so yet
+	later  *broker.Message // that came ahead of that gap
 }
 
 func (f *hardFeed) Add(ctx context.Context, channels ...string) error {
@@ -110,31 +112,48 @@ func (f *hardFeed) Add(ctx context.Context, channels ...string) error {
 		return err
 	}
 	f.added.put(channels...)
+	f.confirm()
 	return f.Feed.Add(ctx, channels...)
 }
 
+// confirm ends that f loses messages.
+func (f *hardFeed) confirm() {
+	f.node.mu.Lock()
+	defer f.node.mu.Unlock()
+	f.losing, f.mended = false, f.mended || f.losing
+}
+
 func (f *hardFeed) Next() (broker.Message, error) {
+	if m := f.later; m != nil {
+		f.later = nil
+		return *m, nil
+	}
 	for {
 		m, err := f.Feed.Next()
 		if err != nil {
 			return m, err
 		}
 		lost, told := f.loses()
+		if told && !lost {
+			f.later = &m
+		}
 		switch {
 		case told:
-			return m, &broker.GapError{Channels: f.added.list(), Reason: broker.LinkLost}
+			return broker.Message{}, &broker.GapError{Channels: f.added.list(), Reason: broker.LinkLost}
 		case !lost:
 			return m, nil
 		}
 	}
 }
 
-// loses reports whether the next message is lost, and whether that is told in its place.
+// loses reports whether the next message is lost, and whether a gap is told in its place
+// or ahead of it.
 func (f *hardFeed) loses() (lost, told bool) {
 	f.node.mu.Lock()
 	defer f.node.mu.Unlock()
 	if !f.losing {
-		return false, false
+		told, f.mended = f.mended, false
+		return false, told
 	}
 	f.left--
 	f.losing = f.left > 0

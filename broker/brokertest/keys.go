@@ -46,6 +46,13 @@ func testHistoryKeys(f *fixture) {
 		}
 		r.hear(said{"c", key}, said{"d", key})
 	}
+	longest := strings.Repeat("k", broker.MaxKey)
+	for i, repeated := range []bool{false, true} {
+		if receipt, err := say(nodes[i], "d", longest, longest); err != nil || receipt.Repeated != repeated {
+			f.Fatalf("the longest key that may be, for the %d. time: %+v, %v", i+1, receipt, err)
+		}
+	}
+	r.hear(said{"d", longest})
 	if _, err := say(nodes[0], "c", "x", strings.Repeat("k", broker.MaxKey+1)); !errors.Is(err, broker.ErrKey) {
 		f.Fatalf("a key that is too long: error %v, want one that matches ErrKey", err)
 	}

@@ -312,6 +312,9 @@ func testHistoryFill(f *fixture) {
 		}
 	}
 	for _, e := range heard {
+		if gap, ok := e.err.(*broker.GapError); ok && gap.Unfillable {
+			f.Fatalf("a gap is said to be unfillable, and what is missing is in the history")
+		}
 		if here := kept[said{e.m.Channel, string(e.m.Data)}]; e.err == nil && here != e.m.Position {
 			f.Fatalf("heard %q at %v, which the history has at %v", e.m.Data, e.m.Position, here)
 		}
