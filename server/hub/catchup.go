@@ -123,7 +123,7 @@ func (w *worker) fallBehind(m *membership, frames []frame) bool {
 	m.lag(c)
 	w.counts.caughtUp.Add(1)
 	from := origin{at: backfill.Ahead(frames[0].position)}
-	m.session.hub.spawn(func() { m.session.hub.streamHistory(c, from) })
+	m.session.hub.spawn(func() { m.session.hub.replay.streamHistory(c, from) })
 	return true
 }
 
@@ -200,7 +200,7 @@ func (w *worker) goLive(c *catchup, answer frame) {
 	w.say(m.session, answer.bytes)
 	if c.spilled {
 		from := origin{at: answer.position, anew: c.anew}
-		m.session.hub.spawn(func() { m.session.hub.streamHistory(c, from) })
+		m.session.hub.spawn(func() { m.session.hub.replay.streamHistory(c, from) })
 		return
 	}
 	if c.moving { // it is no member before that message has gone by

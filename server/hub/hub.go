@@ -12,7 +12,6 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
-	"github.com/pregon/pregon/server/hub/internal/shared"
 )
 
 // Errors of Join.
@@ -76,10 +75,7 @@ type Hub struct {
 	health  *heartbeat
 	counts  counts
 	filler  *backfill.Filler // nil where there is no history
-
-	// What clients that come back together read of the history:
-	verdicts shared.Reads[place, verdict]
-	pages    shared.Reads[pageQuery, *page]
+	replay  *replay
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -124,6 +120,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 		h.filler = backfill.New(backfill.Options{History: h.history, Marker: marker, Logger: h.log, Carried: h.carried})
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.replay = &replay{filler: h.filler, ctx: h.ctx}
 	for range h.options.Workers {
 		w := newWorker(h.options, &h.counts)
 		h.workers = append(h.workers, w)

@@ -46,10 +46,10 @@ func (j joining) end(refused error) {
 	}
 	o := j.begin()
 	if j.start != (transport.Start{}) {
-		h.spawn(func() { h.resume(c, j.start, o) })
+		h.spawn(func() { h.replay.resume(c, j.start, o) })
 		return
 	}
-	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Position: h.cursor(o)})
+	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Position: h.replay.cursor(o)})
 	if !ok {
 		return
 	}

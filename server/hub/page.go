@@ -45,10 +45,10 @@ type encodedPage struct {
 }
 
 // readPage reads one page for c, together with all who want the same at the moment.
-func (h *Hub) readPage(c *catchup, q broker.Query) (p *page, err error) {
-	err = h.filler.Patiently(c.stopped, func() (err error) {
-		p, err = h.pages.Do(pageQuery{c.channel(), q}, c.stopped, h.filler.InTurn, func() (*page, error) {
-			read, err := h.filler.History(c.channel(), q)
+func (r *replay) readPage(c *catchup, q broker.Query) (p *page, err error) {
+	err = r.filler.Patiently(c.stopped, func() (err error) {
+		p, err = r.pages.Do(pageQuery{c.channel(), q}, c.stopped, r.filler.InTurn, func() (*page, error) {
+			read, err := r.filler.History(c.channel(), q)
 			return &page{Page: read}, err
 		})
 		if err == nil && len(p.Messages) > 0 {

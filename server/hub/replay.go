@@ -7,6 +7,7 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
 	"github.com/pregon/pregon/server/hub/internal/backoff"
+	"github.com/pregon/pregon/server/hub/internal/shared"
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/socket"
 )
@@ -18,21 +19,32 @@ const replayMessages = 256
 // first.
 const outsetMessages = 1000
 
+// A replay feeds clients from the history that do not begin with what is live, or cannot keep
+// up with it. Each has a goroutine of its own, which reads at the client's pace until it is
+// level with the others. What several want at the same time is read once.
+type replay struct {
+	filler *backfill.Filler // nil where there is no history
+	ctx    context.Context  // ends with the hub
+
+	verdicts shared.Reads[place, verdict]
+	pages    shared.Reads[pageQuery, *page]
+}
+
 // resume begins c where its client asked. o is where the channel ended when the
 // subscription was confirmed, or before: what is behind that reaches the client in any
 // case.
-func (h *Hub) resume(c *catchup, start transport.Start, o origin) {
+func (r *replay) resume(c *catchup, start transport.Start, o origin) {
 	switch {
 	case !start.Since:
-		h.sendLast(c, start.Last, o, func(from origin) bool { return h.answer(c, h.cursor(from), false) })
+		r.sendLast(c, start.Last, o, func(from origin) bool { return r.answer(c, r.cursor(from), false) })
 	case start.After == transport.Outset:
 		// It is not recovered: nothing proves that no message has come and gone
 		// since, and the history with it.
-		if h.answer(c, transport.Outset, false) {
-			h.sendLast(c, outsetMessages, o, func(origin) bool { return true })
+		if r.answer(c, transport.Outset, false) {
+			r.sendLast(c, outsetMessages, o, func(origin) bool { return true })
 		}
 	default:
-		h.resumeSince(c, start.After, o)
+		r.resumeSince(c, start.After, o)
 	}
 }
 
@@ -42,8 +54,8 @@ func (h *Hub) resume(c *catchup, start transport.Start, o origin) {
 // this node, of a master that was replaced, and would hear it again. Where the server
 // does not know after's epoch, only messages of that epoch are: after may be from
 // elsewhere, and far ahead of all that this channel will have.
-func (h *Hub) resumeSince(c *catchup, after broker.Position, o origin) {
-	v, err := h.recoverable(c, after)
+func (r *replay) resumeSince(c *catchup, after broker.Position, o origin) {
+	v, err := r.recoverable(c, after)
 	switch {
 	case v.there:
 		o = origin{at: after}
@@ -53,17 +65,17 @@ func (h *Hub) resumeSince(c *catchup, after broker.Position, o origin) {
 		o.at = v.heard
 	}
 	switch {
-	case !h.answer(c, h.cursor(o), v.recovered):
+	case !r.answer(c, r.cursor(o), v.recovered):
 	case err != nil:
-		h.goLive(c, o)
-	case v.there, !h.caughtUp(c, o): // what is left of the epoch, and then the next
-		h.streamHistory(c, o)
+		r.goLive(c, o)
+	case v.there, !r.caughtUp(c, o): // what is left of the epoch, and then the next
+		r.streamHistory(c, o)
 	}
 }
 
 // cursor returns what a client is given for o, zero where there is no history.
-func (h *Hub) cursor(o origin) broker.Position {
-	if h.history == nil {
+func (r *replay) cursor(o origin) broker.Position {
+	if r.filler == nil {
 		return broker.Position{}
 	}
 	return o.cursor()
@@ -71,9 +83,9 @@ func (h *Hub) cursor(o origin) broker.Position {
 
 // answer tells c's client whether it is recovered, and behind which position
 // everything follows. It returns false where nothing more is to be sent.
-func (h *Hub) answer(c *catchup, at broker.Position, recovered bool) bool {
+func (r *replay) answer(c *catchup, at broker.Position, recovered bool) bool {
 	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
-	return ok && (len(told) == 0 || c.send(h.ctx, told, 0))
+	return ok && (len(told) == 0 || c.send(r.ctx, told, 0))
 }
 
 // said returns what c's client is told of s. Where it should be told and cannot be, it is
@@ -99,14 +111,14 @@ type verdict struct {
 
 // recoverable returns the verdict of c's channel behind a position. What an epoch ended
 // with may have been lost with its end, and what other programs publish is not kept.
-func (h *Hub) recoverable(c *catchup, after broker.Position) (v verdict, err error) {
-	if h.history == nil || after.IsZero() {
+func (r *replay) recoverable(c *catchup, after broker.Position) (v verdict, err error) {
+	if r.filler == nil || after.IsZero() {
 		return v, nil
 	}
-	h.awaitSettled(c) // not in a turn: the fill needs one
-	err = h.filler.Patiently(c.stopped, func() (err error) {
-		v, err = h.verdicts.Do(place{c.channel(), after}, c.stopped, h.filler.InTurn, func() (verdict, error) {
-			return h.judge(c.group.topic, after)
+	r.awaitSettled(c) // not in a turn: the fill needs one
+	err = r.filler.Patiently(c.stopped, func() (err error) {
+		v, err = r.verdicts.Do(place{c.channel(), after}, c.stopped, r.filler.InTurn, func() (verdict, error) {
+			return r.judge(c.group.topic, after)
 		})
 		return err
 	})
@@ -114,16 +126,16 @@ func (h *Hub) recoverable(c *catchup, after broker.Position) (v verdict, err err
 }
 
 // judge reads the verdict of t behind a position, once.
-func (h *Hub) judge(t *topic, after broker.Position) (v verdict, err error) {
-	newest, err := h.filler.Newest(h.ctx, t.name)
+func (r *replay) judge(t *topic, after broker.Position) (v verdict, err error) {
+	newest, err := r.filler.Newest(r.ctx, t.name)
 	if err != nil {
 		return v, err
 	}
-	page, err := h.filler.History(t.name, broker.Query{After: after, Limit: 1})
+	page, err := r.filler.History(t.name, broker.Query{After: after, Limit: 1})
 	if err != nil {
 		return v, err
 	}
-	mark, err := h.filler.NewestMark(t.name, t.track)
+	mark, err := r.filler.NewestMark(t.name, t.track)
 	if err != nil {
 		return v, err
 	}
@@ -140,18 +152,18 @@ func (h *Hub) judge(t *topic, after broker.Position) (v verdict, err error) {
 
 // awaitSettled waits until it is known what a lost link has cost the channel of c, or c
 // has gone.
-func (h *Hub) awaitSettled(c *catchup) {
+func (r *replay) awaitSettled(c *catchup) {
 	k := c.group.topic.track
-	for k.IsUnsettled() && !c.stopped() && backoff.Sleep(h.ctx, backoff.Jitter(backoff.Min)) {
+	for k.IsUnsettled() && !c.stopped() && backoff.Sleep(r.ctx, backoff.Jitter(backoff.Min)) {
 	}
 }
 
 // sendLast sends the newest n messages that there were at o, and goes on from there. Ahead
 // of them it calls begin with the place before the first, and stops where that returns false.
-func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool) {
-	if h.history == nil || o.at.IsZero() {
+func (r *replay) sendLast(c *catchup, n int, o origin, begin func(from origin) bool) {
+	if r.filler == nil || o.at.IsZero() {
 		if begin(o) {
-			h.streamHistory(c, o)
+			r.streamHistory(c, o)
 		}
 		return
 	}
@@ -159,7 +171,7 @@ func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool
 		if q.Before.IsZero() {
 			q.Before = backfill.Behind(o.at)
 		}
-		page, err := h.readPage(c, q)
+		page, err := r.readPage(c, q)
 		if err != nil {
 			return broker.Page{}, err
 		}
@@ -173,10 +185,10 @@ func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool
 	case !begin(from):
 		return
 	case err != nil:
-		h.lose(c, o)
+		r.lose(c, o)
 		return
 	case from != o:
-		sent, ok := h.sendPage(c, from, &page{Page: last})
+		sent, ok := r.sendPage(c, from, &page{Page: last})
 		if !ok {
 			return
 		}
@@ -184,32 +196,32 @@ func (h *Hub) sendLast(c *catchup, n int, o origin, begin func(from origin) bool
 			o = sent
 		}
 	}
-	h.streamHistory(c, o)
+	r.streamHistory(c, o)
 }
 
 // streamHistory sends what comes after o, at the pace of the client, until it is level
 // with the others or has gone.
-func (h *Hub) streamHistory(c *catchup, o origin) {
-	if h.history == nil {
-		h.goLive(c, o)
+func (r *replay) streamHistory(c *catchup, o origin) {
+	if r.filler == nil {
+		r.goLive(c, o)
 		return
 	}
 	for {
-		if c.session.Socket.AwaitEmpty(h.ctx) != nil {
+		if c.session.Socket.AwaitEmpty(r.ctx) != nil {
 			return
 		}
-		page, err := h.readPage(c, broker.Query{After: o.after(), Limit: replayMessages})
+		page, err := r.readPage(c, broker.Query{After: o.after(), Limit: replayMessages})
 		if err != nil {
-			h.lose(c, o)
+			r.lose(c, o)
 			return
 		}
-		next, ok := h.sendPage(c, o, page)
+		next, ok := r.sendPage(c, o, page)
 		if !ok {
 			return
 		}
 		more := page.More && next.at != o.at
 		o = next
-		if !more && h.caughtUp(c, o) {
+		if !more && r.caughtUp(c, o) {
 			return
 		}
 	}
@@ -217,46 +229,46 @@ func (h *Hub) streamHistory(c *catchup, o origin) {
 
 // sendPage sends what was read behind o, and gaps wherever something is missing. It
 // returns how far that goes, and false where the client has gone or is to go.
-func (h *Hub) sendPage(c *catchup, o origin, p *page) (next origin, ok bool) {
+func (r *replay) sendPage(c *catchup, o origin, p *page) (next origin, ok bool) {
 	sent := p.encode(c.session.Encoding, c.channel(), o, c.heard)
 	if sent.lost {
-		h.filler.Recheck(transport.NotRetained, c.group.topic.track) // the others have not seen that
+		r.filler.Recheck(transport.NotRetained, c.group.topic.track) // the others have not seen that
 	}
 	if sent.untold {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
 		return sent.next, false
 	}
-	return sent.next, len(sent.frames) == 0 || c.send(h.ctx, sent.frames, len(p.Messages))
+	return sent.next, len(sent.frames) == 0 || c.send(r.ctx, sent.frames, len(p.Messages))
 }
 
 // lose gives up reading for c: its client is told, and hears what is live.
-func (h *Hub) lose(c *catchup, o origin) {
-	if h.tellLoss(c, o) {
-		h.goLive(c, o)
+func (r *replay) lose(c *catchup, o origin) {
+	if r.tellLoss(c, o) {
+		r.goLive(c, o)
 	}
 }
 
 // goLive lets c's client hear what is live. What came meanwhile and was too much to be
 // kept for it is not read: it is told.
-func (h *Hub) goLive(c *catchup, o origin) {
-	for !h.caughtUp(c, o) && h.tellLoss(c, o) {
+func (r *replay) goLive(c *catchup, o origin) {
+	for !r.caughtUp(c, o) && r.tellLoss(c, o) {
 	}
 }
 
 // tellLoss tells c's client that messages may be missing, or ends it, and reports
 // whether it is still there.
-func (h *Hub) tellLoss(c *catchup, o origin) bool {
+func (r *replay) tellLoss(c *catchup, o origin) bool {
 	told := c.session.Encoding.Gap(transport.Gap{Channel: c.channel(), Reason: broker.LinkLost, From: o.message()})
 	if len(told) == 0 {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
 		return false
 	}
-	return c.send(h.ctx, told, 0)
+	return c.send(r.ctx, told, 0)
 }
 
 // caughtUp says that c was sent all that is behind o for now, and reports whether there
 // is nothing more to be read for it.
-func (h *Hub) caughtUp(c *catchup, o origin) bool {
+func (r *replay) caughtUp(c *catchup, o origin) bool {
 	c.anew = o.anew
 	if !c.session.worker.post(entry{kind: level, catchup: c, frame: frame{position: o.at}}) {
 		return true
@@ -264,7 +276,7 @@ func (h *Hub) caughtUp(c *catchup, o origin) bool {
 	select {
 	case done := <-c.answer:
 		return done
-	case <-h.ctx.Done():
+	case <-r.ctx.Done():
 		return true
 	}
 }
