@@ -211,3 +211,34 @@ func TestUnsubscribeWhileCatchingUp(t *testing.T) {
 		}
 	})
 }
+
+// A client that is being closed hears nothing of what it subscribes then.
+func TestSubscribeWhileClosing(t *testing.T) {
+	withHistory(t, hub.Options{EndRate: 1, PingInterval: time.Hour, PongTimeout: 2 * time.Hour}, func(t *testing.T, l *ledger, h *hub.Hub) {
+		l.say("c", "before", false)
+		ours, peer := net.Pipe()
+		s := sockets.New()
+		s.Attach(ours)
+		first := join(t, h, &mute{}, false, "c") // the first whose turn it is to be closed
+		defer first.leave()
+		session, err := open(t.Context(), h, s, &mute{}, []string{"c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Open()
+		c := &client{session, s, peer}
+		defer c.leave()
+		l.renew()
+		l.say("c", "1", true)
+		time.Sleep(500 * time.Millisecond) // of the bubble's: it is muted, and is to be closed after a second
+		if err := session.Subscribe(t.Context(), transport.Subscription{Channel: "d"})[0]; err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		l.say("d", "live", true)
+		synctest.Wait()
+		if got, want := c.read(t, 1), fmt.Sprintf("end %d\n", transport.CloseGap); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
