@@ -58,10 +58,8 @@ type number struct {
 
 func newLoad(c *chaos) *load {
 	l := &load{chaos: c, quit: make(chan struct{})}
-	for id := range chaosChannels * eachChannel {
-		p := l.add(id / eachChannel)
-		p.say = func(n int) error { return l.post(p, n) }
-		p.again = func(error) bool { return l.again }
+	for channel := range chaosChannels {
+		l.addPosting(channel)
 	}
 	l.pace(longForm(*chaosRate, 500))
 	l.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
@@ -76,6 +74,15 @@ func (l *load) add(channel int) *publisher {
 	p := &publisher{id: len(l.publishers), channel: channel}
 	l.publishers = append(l.publishers, p)
 	return p
+}
+
+// addPosting adds the publishers of a channel that use HTTP.
+func (l *load) addPosting(channel int) {
+	for range eachChannel {
+		p := l.add(channel)
+		p.say = func(n int) error { return l.post(p, n) }
+		p.again = func(error) bool { return l.again }
+	}
 }
 
 // pace has the publishers that there are make so many messages a second.

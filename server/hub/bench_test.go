@@ -13,36 +13,52 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
 )
 
-// audience joins n clients, whose connections somebody reads.
+// audience joins n clients to a channel.
 func audience(b testing.TB, h *hub.Hub, n int) {
+	e := &lines{}
+	for range n {
+		subscribe(b, alone(b, h, e), transport.Subscription{Channel: "c"})
+	}
+}
+
+// subscribe subscribes channels, none of which may be refused.
+func subscribe(b testing.TB, s transport.Session, channels ...transport.Subscription) {
+	for _, err := range s.Subscribe(context.Background(), channels...) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// alone is a session without channels, whose connection somebody reads.
+func alone(b testing.TB, h *hub.Hub, e answering) transport.Session {
 	l, err := net.Listen("unix", filepath.Join(b.TempDir(), "s"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = l.Close() })
-	e := &lines{}
-	for range n {
-		peer, err := net.Dial("unix", l.Addr().String())
-		if err != nil {
-			b.Fatal(err)
-		}
-		ours, err := l.Accept()
-		if err != nil {
-			b.Fatal(err)
-		}
-		done := make(chan struct{})
-		go func() { defer close(done); _, _ = io.Copy(io.Discard, peer) }()
-		s := sockets.New()
-		s.Attach(ours)
-		session, err := open(context.Background(), h, s, e, []string{"c"})
-		if err != nil {
-			b.Fatal(err)
-		}
-		s.Open()
-		b.Cleanup(func() { session.Leave(); _ = s.Close(); <-done; _ = peer.Close() })
+	defer l.Close()
+	peer, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
 	}
+	ours, err := l.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = io.Copy(io.Discard, peer) }()
+	s := sockets.New()
+	s.Attach(ours)
+	session, err := open(context.Background(), h, s, e, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.Open()
+	b.Cleanup(func() { session.Leave(); _ = s.Close(); <-done; _ = peer.Close() })
+	return session
 }
 
 // BenchmarkFanOut is the whole path of a message from the broker to the
