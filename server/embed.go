@@ -6,6 +6,7 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/local"
 )
 
 // Client returns what a caller within the program may do: it needs no HTTP, and refuses
@@ -20,6 +21,14 @@ type Hooks = node.Hooks
 // [transport.Client].Publish does for a stranger.
 func (s *Server) Publish(ctx context.Context, messages ...broker.Message) []broker.Result {
 	return s.node.Client(transport.Identity{}).Publish(ctx, messages...)
+}
+
+// Subscribe has the program hear channels as a client of that identity does: hooks are asked,
+// what waits is bounded by QueueBytes, and what becomes of a program that reads too slowly is
+// as for others, WriteTimeout included. It returns once the broker has confirmed all of the
+// channels. The caller closes the Subscription, which draining ends.
+func (s *Server) Subscribe(ctx context.Context, by transport.Identity, channels ...transport.Subscription) (*local.Subscription, error) {
+	return s.local.Open(ctx, s.node.Client(by), channels...)
 }
 
 // Subscribers returns how many clients of this node listen to a channel, or are about to.

@@ -113,3 +113,47 @@ func ExampleServer_Client() {
 	// hello <nil>
 	// true
 }
+
+// A program hears channels without HTTP, and goes on where it was.
+func ExampleServer_Subscribe() {
+	ctx := context.Background()
+	b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+	defer b.Close()
+	s, err := server.New(ctx, server.Options{Broker: b})
+	if err != nil {
+		panic(err)
+	}
+	defer s.Close()
+	me := transport.Identity{Subject: "billing"}
+	orders, err := s.Subscribe(ctx, me, transport.Subscription{Channel: "orders"})
+	if err != nil {
+		panic(err)
+	}
+	s.Publish(ctx, broker.Message{Channel: "orders", Data: []byte("first")})
+	heard, err := orders.Next(ctx)
+	fmt.Println(string(heard.Message.Data), err)
+	orders.Close()
+	s.Publish(ctx, broker.Message{Channel: "orders", Data: []byte("second")})
+
+	orders, err = s.Subscribe(ctx, me, transport.Subscription{
+		Channel: "orders", Start: transport.Start{Since: true, After: heard.Message.Position},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer orders.Close()
+	for range 2 {
+		switch e, err := orders.Next(ctx); {
+		case err != nil: // the subscription has ended: subscribe again behind the last position
+		case e.Subscribed != nil:
+			fmt.Println("recovered:", e.Subscribed.Recovered)
+		case e.Gap != nil: // messages may be missing here
+		default:
+			fmt.Println(string(e.Message.Data))
+		}
+	}
+	// Output:
+	// first <nil>
+	// recovered: true
+	// second
+}

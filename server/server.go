@@ -14,6 +14,7 @@ import (
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/local"
 	"github.com/pregon/pregon/transport/socket"
 )
 
@@ -126,6 +127,7 @@ type Server struct {
 	node       *node.Node // for all else
 	sockets    *socket.Group
 	transports map[string]transport.Transport
+	local      *local.Host // what the program itself hears
 	accepted   *connections
 	bodies     bodies
 	origins    origins
@@ -161,6 +163,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.sockets = socket.NewGroup(socket.Limits{
 		Bytes: o.QueueBytes, Messages: queueMessages, Stall: o.WriteTimeout, Linger: lingerTime,
 	})
+	s.local = local.NewHost(s.sockets)
 	if s.transports, err = s.makeTransports(o); err != nil {
 		return nil, err
 	}
@@ -204,6 +207,7 @@ func (s *Server) Close() error {
 	for _, t := range s.transports {
 		t.Wait()
 	}
+	s.local.Wait()
 	s.sockets.Wait()
 	return nil
 }
