@@ -15,26 +15,26 @@ import (
 // link may have been lost since, and the feed be restoring it. So the feed is asked again
 // for what it carries, which costs the broker nothing while the link stands. The caller
 // has acquired the topics, so nobody removes them meanwhile.
-func (h *Hub) confirmed(ctx context.Context, topics []*topic) []error {
+func (i *interest) confirmed(ctx context.Context, topics []*topic) []error {
 	errs := make([]error, len(topics))
 	for pause := (backoff.Backoff{}); ; {
-		for i, t := range topics {
-			if errs[i] == nil {
-				errs[i] = h.await(ctx, t)
+		for n, t := range topics {
+			if errs[n] == nil {
+				errs[n] = i.await(ctx, t)
 			}
 		}
 		asked := without(topics, errs)
 		if len(asked) == 0 {
 			return errs
 		}
-		err := h.current().Add(ctx, names(asked)...)
+		err := i.current().Add(ctx, names(asked)...)
 		switch {
 		case err == nil:
 			return errs
-		case h.ctx.Err() != nil:
+		case i.ctx.Err() != nil:
 			return refuse(errs, ErrDraining)
 		case errors.Is(err, broker.ErrDenied) && len(asked) > 1:
-			return h.confirmedEach(ctx, topics, errs)
+			return i.confirmedEach(ctx, topics, errs)
 		case errors.Is(err, broker.ErrDenied), !pause.Wait(ctx):
 			return refuse(errs, fmt.Errorf("%w: %w", ErrNotConfirmed, err))
 		}
@@ -43,10 +43,10 @@ func (h *Hub) confirmed(ctx context.Context, topics []*topic) []error {
 
 // confirmedEach is confirmed for each of topics that has no error yet: the broker
 // denies one of them.
-func (h *Hub) confirmedEach(ctx context.Context, topics []*topic, errs []error) []error {
-	for i := range topics {
-		if errs[i] == nil {
-			errs[i] = h.confirmed(ctx, topics[i:i+1])[0]
+func (i *interest) confirmedEach(ctx context.Context, topics []*topic, errs []error) []error {
+	for n := range topics {
+		if errs[n] == nil {
+			errs[n] = i.confirmed(ctx, topics[n:n+1])[0]
 		}
 	}
 	return errs
@@ -77,17 +77,17 @@ func refuse(errs []error, err error) []error {
 }
 
 // await returns when the broker has confirmed t, or with the reason why it does not.
-func (h *Hub) await(ctx context.Context, t *topic) error {
-	h.mu.RLock()
+func (i *interest) await(ctx context.Context, t *topic) error {
+	i.mu.RLock()
 	confirmed := t.confirmed
-	h.mu.RUnlock()
+	i.mu.RUnlock()
 	select {
 	case <-confirmed.done:
 		if confirmed.err != nil {
 			return fmt.Errorf("%w: %w", ErrNotConfirmed, confirmed.err)
 		}
 		return nil
-	case <-h.ctx.Done():
+	case <-i.ctx.Done():
 		return ErrDraining
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotConfirmed, ctx.Err())
@@ -95,8 +95,8 @@ func (h *Hub) await(ctx context.Context, t *topic) error {
 }
 
 // current returns the feed that carries the topics.
-func (h *Hub) current() broker.Feed {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.feed
+func (i *interest) current() broker.Feed {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.feed
 }

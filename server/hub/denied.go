@@ -8,20 +8,20 @@ import (
 // denied ends channels that the broker has allowed and does not allow any more. Their
 // subscribers are told in place. The reconciler asks for the channels once more, so
 // that a client that joins one waits for what the broker says then.
-func (h *Hub) denied(channels []string) {
+func (r *reader) denied(channels []string) {
 	for _, channel := range channels {
-		t := h.known(channel)
+		t := r.interest.known(channel)
 		if t == nil {
 			continue
 		}
-		h.mu.Lock()
-		h.absent(t)
-		h.mu.Unlock()
+		r.interest.mu.Lock()
+		r.interest.absent(t)
+		r.interest.mu.Unlock()
 		if t.track != nil {
 			t.track.Forget()
 		}
 		if t.listen == nil {
-			h.counts.gaps.Add(1)
+			r.counts.gaps.Add(1)
 			gap := transport.Gap{Channel: channel, Reason: broker.Denied}
 			t.notify()
 			fanOut(t.audience(), barred, broker.Position{}, func(e transport.Encoding) []byte { return e.Gap(gap) })

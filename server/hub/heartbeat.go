@@ -47,17 +47,13 @@ const maxExpected = 16
 // node's alone.
 func newHeartbeat(h *Hub) *heartbeat {
 	b := &heartbeat{hub: h, news: make(chan struct{}), settled: make(chan struct{})}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	b.topic = h.topic(heartbeatPrefix + rand.Text())
-	b.topic.listen, b.topic.track = b.hear, nil
-	h.acquire(b.topic)
+	b.topic = h.interest.listen(heartbeatPrefix+rand.Text(), b.hear)
 	return b
 }
 
 // run publishes until the hub closes, beginning when the channel is there.
 func (b *heartbeat) run() {
-	if b.hub.await(b.hub.ctx, b.topic) != nil {
+	if b.hub.interest.await(b.hub.ctx, b.topic) != nil {
 		return
 	}
 	tick := time.NewTicker(b.hub.options.Heartbeat)

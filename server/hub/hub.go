@@ -68,7 +68,6 @@ func setDefault[T int | time.Duration](v *T, d T) {
 // A Hub fans out the messages of one broker to the sessions of one node.
 type Hub struct {
 	broker  broker.Broker
-	history broker.Historian // nil where none is kept
 	options Options
 	log     *slog.Logger
 	workers []*worker
@@ -77,22 +76,17 @@ type Hub struct {
 	filler  *backfill.Filler // nil where there is no history
 	replay  *replay
 
+	interest *interest
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
-	names sync.Map // topics by name for the reader: what it finds it finds without a lock
-
 	mu       sync.RWMutex
-	feed     broker.Feed // the present one; reconcile replaces it
-	topics   map[string]*topic
-	changed  map[*topic]struct{} // wanted or not is to be compared with there or not
 	sessions int
 	joined   int // sessions ever; it spreads them over the workers
 	draining bool
 
-	wake  chan struct{} // tells the reconciler that changed has something
-	lost  chan error    // the reader's last word on a feed that ended by itself
 	empty chan struct{} // closed when draining and no session is left
 }
 
@@ -103,23 +97,16 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hub: open feed: %w", err)
 	}
-	h := &Hub{
-		broker:  b,
-		options: o.withDefaults(),
-		feed:    feed,
-		topics:  map[string]*topic{},
-		changed: map[*topic]struct{}{},
-		wake:    make(chan struct{}, 1),
-		lost:    make(chan error, 1),
-		empty:   make(chan struct{}),
-	}
+	h := &Hub{broker: b, options: o.withDefaults(), empty: make(chan struct{})}
 	h.log = h.options.Logger
-	h.history, _ = broker.HistoryOf(b)
-	if h.history != nil {
-		marker, _ := b.(broker.Marker)
-		h.filler = backfill.New(backfill.Options{History: h.history, Marker: marker, Logger: h.log, Carried: h.carried})
-	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.interest = newInterest(h.ctx, b, feed, h.options.Linger, h.log, &h.counts)
+	if history, keeps := broker.HistoryOf(b); keeps {
+		marker, _ := b.(broker.Marker)
+		h.filler = backfill.New(backfill.Options{History: history, Marker: marker, Logger: h.log, Carried: h.interest.carried})
+	}
+	reader := &reader{interest: h.interest, filler: h.filler, counts: &h.counts, log: h.log}
+	h.interest.filler, h.interest.hear, h.interest.tell = h.filler, reader.readAll, reader.gap
 	h.replay = &replay{filler: h.filler, ctx: h.ctx}
 	for range h.options.Workers {
 		w := newWorker(h.options, &h.counts)
@@ -127,7 +114,8 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 		h.tasks.Go(func() { w.run(h.ctx) })
 	}
 	h.health = newHeartbeat(h)
-	h.tasks.Go(func() { h.reconcile(feed) })
+	h.interest.failed = h.health.failed
+	h.tasks.Go(h.interest.reconcile)
 	h.tasks.Go(h.health.run)
 	return h, nil
 }
@@ -169,6 +157,12 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	case <-ctx.Done():
 	case <-h.ctx.Done():
 	}
+}
+
+func (h *Hub) isDraining() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.draining
 }
 
 // Close stops everything the Hub runs and waits for it. The Sockets of sessions

@@ -27,7 +27,7 @@ func (h *Hub) Mark(ctx context.Context, channel string) (mark broker.Position, e
 
 // track returns what follows the positions of a channel, nil where nobody listens to it.
 func (h *Hub) track(channel string) *backfill.Channel {
-	if t := h.known(channel); t != nil {
+	if t := h.interest.known(channel); t != nil {
 		return t.track
 	}
 	return nil

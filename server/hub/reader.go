@@ -2,49 +2,38 @@ package hub
 
 import (
 	"errors"
+	"log/slog"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
 	"github.com/pregon/pregon/transport"
 )
 
-// read starts the reader of feed. The function that it returns closes the feed
-// and waits for the reader.
-func (h *Hub) read(feed broker.Feed) (stop func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err := h.readAll(feed)
-		select {
-		case h.lost <- err:
-		case <-h.ctx.Done():
-		}
-	}()
-	return func() {
-		if err := feed.Close(); err != nil {
-			h.log.Warn("hub: close feed", "error", err)
-		}
-		<-done
-	}
+// A reader dispatches what the feed brings.
+type reader struct {
+	interest *interest
+	filler   *backfill.Filler // nil where there is no history
+	counts   *counts
+	log      *slog.Logger
 }
 
 // readAll dispatches what comes until the feed ends, and returns why it did.
-func (h *Hub) readAll(feed broker.Feed) error {
+func (r *reader) readAll(feed broker.Feed) error {
 	for {
 		m, err := feed.Next()
 		var gap *broker.GapError
 		switch {
 		case err == nil:
-			h.dispatch(m)
+			r.dispatch(m)
 		case errors.As(err, &gap) && gap.Reason == broker.Denied:
-			h.log.Error("hub: the broker does not allow channels any more", "channels", len(gap.Channels))
-			h.denied(gap.Channels)
+			r.log.Error("hub: the broker does not allow channels any more", "channels", len(gap.Channels))
+			r.denied(gap.Channels)
 		case errors.As(err, &gap) && gap.Reason == broker.Cleared:
-			h.log.Info("hub: histories were cleared", "channels", len(gap.Channels))
-			h.gap(&broker.GapError{Channels: gap.Channels, Reason: transport.NotRetained}) // in the words of clients
+			r.log.Info("hub: histories were cleared", "channels", len(gap.Channels))
+			r.gap(&broker.GapError{Channels: gap.Channels, Reason: transport.NotRetained}) // in the words of clients
 		case errors.As(err, &gap):
-			h.log.Warn("hub: messages may be missing", "channels", len(gap.Channels), "reason", gap.Reason, "history", h.history != nil)
-			h.gap(gap)
+			r.log.Warn("hub: messages may be missing", "channels", len(gap.Channels), "reason", gap.Reason, "history", r.filler != nil)
+			r.gap(gap)
 		default:
 			return err
 		}
@@ -52,27 +41,27 @@ func (h *Hub) readAll(feed broker.Feed) error {
 }
 
 // dispatch hands m on: straight to the subscribers, or in its place behind what is missing.
-func (h *Hub) dispatch(m broker.Message) {
-	t := h.known(m.Channel)
+func (r *reader) dispatch(m broker.Message) {
+	t := r.interest.known(m.Channel)
 	switch {
 	case t == nil: // nobody wants it any more
 	case t.listen != nil:
 		t.listen(m)
 	case t.track == nil:
-		h.counts.heard.Add(1)
+		r.counts.heard.Add(1)
 		t.Deliver(m)
 	default:
-		h.counts.heard.Add(1)
+		r.counts.heard.Add(1)
 		t.track.Hear(m)
 	}
 }
 
 // gap has what may be missing read from the history. Without one it tells the
 // subscribers of each channel concerned.
-func (h *Hub) gap(gap *broker.GapError) {
+func (r *reader) gap(gap *broker.GapError) {
 	var lost []*backfill.Channel
 	for _, channel := range gap.Channels {
-		t := h.known(channel)
+		t := r.interest.known(channel)
 		switch {
 		case t == nil:
 		case t.track != nil:
@@ -84,9 +73,9 @@ func (h *Hub) gap(gap *broker.GapError) {
 	switch {
 	case len(lost) == 0:
 	case gap.Unfillable:
-		h.filler.LostForGood(gap.Reason, lost...)
+		r.filler.LostForGood(gap.Reason, lost...)
 	default:
-		h.filler.Lost(gap.Reason, lost...)
+		r.filler.Lost(gap.Reason, lost...)
 	}
 }
 
@@ -101,18 +90,9 @@ func (t *topic) Deliver(m broker.Message) {
 
 // Gap tells the subscribers of t.
 func (t *topic) Gap(gap transport.Gap) {
-	t.hub.counts.gaps.Add(1)
+	t.interest.counts.gaps.Add(1)
 	t.notify()
 	fanOut(t.audience(), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
-}
-
-// known returns the topic of that name, nil for none. It takes no lock.
-func (h *Hub) known(channel string) *topic {
-	t, ok := h.names.Load(channel)
-	if !ok {
-		return nil
-	}
-	return t.(*topic)
 }
 
 // fanOut posts one entry a group and encodes once an encoding: the groups of one

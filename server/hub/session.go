@@ -70,7 +70,7 @@ func (s *session) Subscribe(ctx context.Context, subs ...transport.Subscription)
 		joinings = append(joinings, s.hub.prepare(m, sub, &errs[i]))
 		topics = append(topics, m.group.topic)
 	}
-	for i, err := range s.hub.confirmed(ctx, topics) {
+	for i, err := range s.hub.interest.confirmed(ctx, topics) {
 		*joinings[i].err = err
 		joinings[i].end(err)
 	}
@@ -93,9 +93,7 @@ func (s *session) enter(channel string) (*membership, error) {
 	case s.stays.of(channel) != nil:
 		return nil, transport.ErrSubscribed
 	}
-	t := h.topic(channel)
-	h.acquire(t)
-	m := &membership{session: s, group: t.group(s.worker, s.Encoding), index: gone}
+	m := &membership{session: s, group: h.interest.join(channel, s.worker, s.Encoding), index: gone}
 	s.stays.add(m)
 	return m, nil
 }
@@ -120,8 +118,7 @@ func (h *Hub) part(m *membership) bool {
 	if !m.session.stays.remove(m) {
 		return false
 	}
-	m.group.drop()
-	h.release(m.group.topic)
+	h.interest.leave(m.group)
 	return true
 }
 
@@ -151,8 +148,7 @@ func (h *Hub) leave(s *session) bool {
 	}
 	s.left = true
 	for m := range s.stays.all() {
-		m.group.drop()
-		h.release(m.group.topic)
+		h.interest.leave(m.group)
 	}
 	s.stays = stays{}
 	if h.sessions--; h.sessions == 0 && h.draining {

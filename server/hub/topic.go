@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,20 +11,20 @@ import (
 )
 
 // A topic is a channel that somebody on this node wants, or has wanted lately.
-// All of it is guarded by the hub's lock.
+// All of it is guarded by the lock of the interest.
 type topic struct {
-	hub    *Hub
-	name   string
-	refs   int       // sessions that want it
-	unused time.Time // since when refs is 0
-	there  bool      // the feed carries it
-	stale  bool      // it is not there any more, but the broker may still send it
-	holed  bool      // it was lost with a feed, and its subscribers are to be told
-	later  time.Time // before which the broker is not asked again, as it has just refused
+	interest *interest
+	name     string
+	refs     int       // sessions that want it
+	unused   time.Time // since when refs is 0
+	there    bool      // the feed carries it
+	stale    bool      // it is not there any more, but the broker may still send it
+	holed    bool      // it was lost with a feed, and its subscribers are to be told
+	later    time.Time // before which the broker is not asked again, as it has just refused
 
 	confirmed *confirmation // of the newest attempt to have it there
 
-	groups atomic.Pointer[[]*group] // copied on write under the hub's lock; read without it
+	groups atomic.Pointer[[]*group] // copied on write under the interest's lock; read without it
 	listen func(broker.Message)     // for the hub's own topics
 
 	track *backfill.Channel // nil where there is no history; it delivers to the topic
@@ -43,51 +42,83 @@ type confirmation struct {
 
 func newConfirmation() *confirmation { return &confirmation{done: make(chan struct{})} }
 
-// groupSize is the most sessions of a group. A worker looks into its inbox after so
-// many writes.
-const groupSize = 128
+// want makes one more of those within the hub that are no session want a channel.
+func (i *interest) want(name string) *topic {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	t := i.topic(name)
+	i.acquire(t)
+	return t
+}
 
-// A group is up to groupSize subscribers of one topic that use one encoding and
-// belong to one worker: the unit of fan-out.
-type group struct {
-	topic    *topic
-	worker   *worker
-	encoding transport.Encoding
-	refs     int    // sessions; guarded by the hub's lock
-	dropped  []byte // the gap in place of what is dropped; nil where nothing may be
+// listen wants a channel of the hub's own, which has no history.
+func (i *interest) listen(name string, hear func(broker.Message)) *topic {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	t := i.topic(name)
+	t.listen, t.track = hear, nil
+	i.acquire(t)
+	return t
+}
 
-	// The rest is the worker's own.
-	members []member
-	behind  []*catchup // those who do not hear what is live yet
-	frames  []frame    // that wait to be joined and sent
-	dirty   bool       // it is among the worker's groups with frames
+// unwant takes want back.
+func (i *interest) unwant(t *topic) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.release(t)
+}
+
+// join makes one more session want a channel, and returns the group that it is to be in.
+func (i *interest) join(name string, w *worker, e transport.Encoding) *group {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	t := i.topic(name)
+	i.acquire(t)
+	return t.group(w, e)
+}
+
+// leave takes join back.
+func (i *interest) leave(g *group) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	g.drop()
+	i.release(g.topic)
+}
+
+// known returns the topic of that name, nil for none. It takes no lock.
+func (i *interest) known(channel string) *topic {
+	t, ok := i.names.Load(channel)
+	if !ok {
+		return nil
+	}
+	return t.(*topic)
 }
 
 // topic returns the topic of that name, a new one if need be. The caller holds
 // the lock.
-func (h *Hub) topic(name string) *topic {
-	t, ok := h.topics[name]
+func (i *interest) topic(name string) *topic {
+	t, ok := i.topics[name]
 	if !ok {
 		name = strings.Clone(name) // it may be a part of a whole request
-		t = &topic{hub: h, name: name, confirmed: newConfirmation()}
-		if h.history != nil {
-			t.track = h.filler.Channel(name, t)
+		t = &topic{interest: i, name: name, confirmed: newConfirmation()}
+		if i.filler != nil {
+			t.track = i.filler.Channel(name, t)
 		}
-		h.topics[name] = t
-		h.names.Store(name, t)
+		i.topics[name] = t
+		i.names.Store(name, t)
 	}
 	return t
 }
 
 // acquire makes one more session want t. The caller holds the lock.
-func (h *Hub) acquire(t *topic) {
+func (i *interest) acquire(t *topic) {
 	t.refs++
 	if t.there {
 		return
 	}
 	t.await() // it may have been refused; permissions may have changed
 	t.later = time.Time{}
-	h.touch(t)
+	i.touch(t)
 }
 
 // await makes those who want t wait for the next answer. The caller holds the
@@ -101,62 +132,18 @@ func (t *topic) await() {
 }
 
 // release makes one session less want t. The caller holds the lock.
-func (h *Hub) release(t *topic) {
+func (i *interest) release(t *topic) {
 	if t.refs--; t.refs == 0 {
 		t.unused = time.Now()
-		h.touch(t)
+		i.touch(t)
 	}
 }
 
 // touch has the reconciler look at t. The caller holds the lock.
-func (h *Hub) touch(t *topic) {
-	h.changed[t] = struct{}{}
+func (i *interest) touch(t *topic) {
+	i.changed[t] = struct{}{}
 	select {
-	case h.wake <- struct{}{}:
+	case i.wake <- struct{}{}:
 	default:
 	}
 }
-
-// group returns a group of t's for w and e, a new one if need be, with one session
-// more. The caller holds the lock.
-func (t *topic) group(w *worker, e transport.Encoding) *group {
-	groups := t.audience()
-	at := len(groups) // groups of one encoding stand together
-	for i, g := range groups {
-		if g.encoding != e {
-			continue
-		}
-		if g.worker == w && g.refs < groupSize {
-			g.refs++
-			return g
-		}
-		at = i
-	}
-	g := &group{topic: t, worker: w, encoding: e, refs: 1}
-	if w.options.DropOldest {
-		g.dropped = e.Gap(transport.Gap{Channel: t.name, Reason: transport.SlowClient})
-	}
-	t.setAudience(slices.Insert(slices.Clone(groups), at, g))
-	return g
-}
-
-// drop takes one session out of g, and g out of its topic with the last one. The
-// caller holds the lock.
-func (g *group) drop() {
-	if g.refs--; g.refs > 0 {
-		return
-	}
-	t := g.topic
-	t.setAudience(slices.DeleteFunc(slices.Clone(t.audience()), func(other *group) bool { return other == g }))
-}
-
-// audience returns who is to hear t. It is not to be modified.
-func (t *topic) audience() []*group {
-	if groups := t.groups.Load(); groups != nil {
-		return *groups
-	}
-	return nil
-}
-
-// setAudience is called with the hub's lock.
-func (t *topic) setAudience(groups []*group) { t.groups.Store(&groups) }

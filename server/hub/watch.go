@@ -7,32 +7,39 @@ import "context"
 // returns once the broker has confirmed the channel, or an error as Join does. The
 // caller calls stop, once.
 func (h *Hub) Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error) {
-	signal := make(chan struct{}, 1)
-	h.mu.Lock()
-	if h.draining {
-		h.mu.Unlock()
+	if h.isDraining() {
 		return nil, nil, ErrDraining
 	}
-	t := h.topic(channel)
-	h.acquire(t)
+	signal := make(chan struct{}, 1)
+	t := h.interest.want(channel)
+	t.watch(signal)
+	stop = func() {
+		t.unwatch(signal)
+		h.interest.unwant(t)
+	}
+	if err := h.interest.confirmed(ctx, []*topic{t})[0]; err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return signal, stop, nil
+}
+
+// watch has signal get a token whenever there are news.
+func (t *topic) watch(signal chan struct{}) {
+	t.interest.mu.Lock()
+	defer t.interest.mu.Unlock()
 	if t.watchers == nil {
 		t.watchers = map[chan struct{}]struct{}{}
 	}
 	t.watchers[signal] = struct{}{}
 	t.watched.Store(true)
-	h.mu.Unlock()
-	stop = func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(t.watchers, signal)
-		t.watched.Store(len(t.watchers) > 0)
-		h.release(t)
-	}
-	if err := h.confirmed(ctx, []*topic{t})[0]; err != nil {
-		stop()
-		return nil, nil, err
-	}
-	return signal, stop, nil
+}
+
+func (t *topic) unwatch(signal chan struct{}) {
+	t.interest.mu.Lock()
+	defer t.interest.mu.Unlock()
+	delete(t.watchers, signal)
+	t.watched.Store(len(t.watchers) > 0)
 }
 
 // notify gives each watcher of t a token. Where there are none it takes no lock.
@@ -40,8 +47,8 @@ func (t *topic) notify() {
 	if !t.watched.Load() {
 		return
 	}
-	t.hub.mu.RLock()
-	defer t.hub.mu.RUnlock()
+	t.interest.mu.RLock()
+	defer t.interest.mu.RUnlock()
 	for signal := range t.watchers {
 		select {
 		case signal <- struct{}{}:
