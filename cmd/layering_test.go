@@ -43,6 +43,7 @@ var reached = []rule{
 // mayNot is what packages must not reach though the rules above would let them, as they
 // live below the server.
 var mayNot = map[string][]string{
+	"server/hub/interest": {module + "transport", module + "server/hub"},
 	"server/hub/backfill": {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
 	"server/hub":          {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
 	"server/node":         {"github.com/labstack/echo/v4", module + "server"},

@@ -10,13 +10,11 @@ import (
 // that a client that joins one waits for what the broker says then.
 func (r *reader) denied(channels []string) {
 	for _, channel := range channels {
-		t := r.interest.known(channel)
+		t := r.topics.known(channel)
 		if t == nil {
 			continue
 		}
-		r.interest.mu.Lock()
-		r.interest.absent(t)
-		r.interest.mu.Unlock()
+		r.topics.interest.Dropped(t.want)
 		if t.track != nil {
 			t.track.Forget()
 		}

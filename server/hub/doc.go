@@ -48,8 +48,8 @@
 //	server/node/client.go             what its caller may do
 //	server/hub/session.go             a session, and its stay in a channel
 //	server/hub/joining.go             what comes is kept from now on; then the answer
-//	server/hub/confirm.go             waits for the broker
-//	server/hub/interest.go            asks the broker, for all who wait
+//	server/hub/interest/confirm.go    waits for the broker
+//	server/hub/interest/run.go        asks the broker, for all who wait
 //	server/hub/catchup.go             what was kept, and from then on what is live
 //
 // One that continues, or wants the last messages, goes on in replay.go.
@@ -87,21 +87,9 @@
 //
 // # Interest
 //
-// Which channels the feed carries is decided by one goroutine that compares what
-// is wanted with what is there, in batches. A channel whose last subscriber left
-// stays for a while, so that a reload of a page costs the broker nothing. No
-// other goroutine adds or removes channels, so joins and leaves cannot race.
-//
-// A channel that the broker refuses keeps no other waiting: its batch is halved until
-// the channel is alone. It is asked for again when somebody else wants it, and now and
-// then while somebody does.
-//
-// A channel that is there may be on a link that was just lost, and which the feed is
-// restoring. So each join asks the feed again for its channels: that is answered at
-// once, and without the broker, where the link stands, and otherwise when it does.
-// The alternative was a capability of feeds to say whether the link is up. It would
-// be one more thing to implement and to get right for each driver, and need a way to
-// wait for a change as well; asking again needs only what Add promises.
+// Package [interest] has the feed carry the channels that somebody wants. Those who come
+// and go say so and do not wait; what waits is a Subscribe, until the broker has
+// confirmed its channels.
 //
 // # Gaps, with a history and without
 //

@@ -16,7 +16,7 @@ type group struct {
 	topic    *topic
 	worker   *worker
 	encoding transport.Encoding
-	refs     int    // sessions; guarded by the interest's lock
+	refs     int    // sessions; guarded by the directory's lock
 	dropped  []byte // the gap in place of what is dropped; nil where nothing may be
 
 	// The rest is the worker's own.
@@ -67,5 +67,5 @@ func (t *topic) audience() []*group {
 	return nil
 }
 
-// setAudience is called with the interest's lock.
+// setAudience is called with the directory's lock.
 func (t *topic) setAudience(groups []*group) { t.groups.Store(&groups) }

@@ -47,13 +47,13 @@ const maxExpected = 16
 // node's alone.
 func newHeartbeat(h *Hub) *heartbeat {
 	b := &heartbeat{hub: h, news: make(chan struct{}), settled: make(chan struct{})}
-	b.topic = h.interest.listen(heartbeatPrefix+rand.Text(), b.hear)
+	b.topic = h.topics.listen(heartbeatPrefix+rand.Text(), b.hear)
 	return b
 }
 
 // run publishes until the hub closes, beginning when the channel is there.
 func (b *heartbeat) run() {
-	if b.hub.interest.await(b.hub.ctx, b.topic) != nil {
+	if b.hub.topics.interest.Await(b.hub.ctx, b.topic.want) != nil {
 		return
 	}
 	tick := time.NewTicker(b.hub.options.Heartbeat)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
+	"github.com/pregon/pregon/server/hub/interest"
 )
 
 // Errors of Join.
@@ -20,7 +21,7 @@ var (
 	ErrDraining = errors.New("hub: draining")
 	// ErrNotConfirmed means that the broker has not confirmed the channels in
 	// time. It wraps what the broker last said.
-	ErrNotConfirmed = errors.New("hub: the broker has not confirmed the subscription")
+	ErrNotConfirmed = interest.ErrNotConfirmed
 )
 
 // Options are the settings of a Hub. Zero values mean the defaults.
@@ -76,7 +77,7 @@ type Hub struct {
 	filler  *backfill.Filler // nil where there is no history
 	replay  *replay
 
-	interest *interest
+	topics *directory
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -93,20 +94,21 @@ type Hub struct {
 // New returns a Hub on b, which it uses until Close and does not close. It does
 // not wait for the broker: see Check.
 func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
-	feed, err := b.Feed(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("hub: open feed: %w", err)
-	}
 	h := &Hub{broker: b, options: o.withDefaults(), empty: make(chan struct{})}
 	h.log = h.options.Logger
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.interest = newInterest(h.ctx, b, feed, h.options.Linger, h.log, &h.counts)
+	h.topics = &directory{counts: &h.counts, topics: map[string]*topic{}}
+	reader := &reader{topics: h.topics, counts: &h.counts, log: h.log}
+	var err error
+	if h.topics.interest, err = h.newInterest(ctx, reader); err != nil {
+		h.cancel()
+		return nil, fmt.Errorf("hub: %w", err)
+	}
 	if history, keeps := broker.HistoryOf(b); keeps {
 		marker, _ := b.(broker.Marker)
-		h.filler = backfill.New(backfill.Options{History: history, Marker: marker, Logger: h.log, Carried: h.interest.carried})
+		h.filler = backfill.New(backfill.Options{History: history, Marker: marker, Logger: h.log, Carried: h.topics.carried})
 	}
-	reader := &reader{interest: h.interest, filler: h.filler, counts: &h.counts, log: h.log}
-	h.interest.filler, h.interest.hear, h.interest.tell = h.filler, reader.readAll, reader.gap
+	h.topics.filler, reader.filler = h.filler, h.filler
 	h.replay = &replay{filler: h.filler, ctx: h.ctx}
 	for range h.options.Workers {
 		w := newWorker(h.options, &h.counts)
@@ -114,10 +116,22 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 		h.tasks.Go(func() { w.run(h.ctx) })
 	}
 	h.health = newHeartbeat(h)
-	h.interest.failed = h.health.failed
-	h.tasks.Go(h.interest.reconcile)
+	h.tasks.Go(func() { h.topics.interest.Run(h.ctx) })
 	h.tasks.Go(h.health.run)
 	return h, nil
+}
+
+// newInterest opens a feed, which carries what the topics want and which r reads.
+func (h *Hub) newInterest(ctx context.Context, r *reader) (*interest.Interest, error) {
+	return interest.New(ctx, interest.Options{
+		Broker: h.broker, Logger: h.log, Linger: h.options.Linger,
+		Read:    r.readAll,
+		Prepare: h.topics.noteEnds,
+		Leave:   h.topics.forget,
+		Lost:    func(channels ...string) { r.gap(&broker.GapError{Channels: channels, Reason: broker.LinkLost}) },
+		Gone:    h.topics.gone,
+		Failed:  func(err error) { h.health.failed(err) },
+	})
 }
 
 // spawn runs task, for which Close waits, unless the hub is closed already.

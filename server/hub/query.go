@@ -6,7 +6,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
-	"github.com/pregon/pregon/server/hub/internal/backoff"
+	"github.com/pregon/pregon/server/hub/internal/retry"
 )
 
 // Mark returns where the newest mark of a channel is: a client that continues from
@@ -18,17 +18,9 @@ func (h *Hub) Mark(ctx context.Context, channel string) (mark broker.Position, e
 		return mark, nil
 	}
 	for {
-		mark, err = h.filler.NewestMark(channel, h.track(channel))
-		if !errors.Is(err, backfill.ErrUnsettled) || !backoff.Sleep(ctx, backoff.Jitter(backoff.Min)) {
+		mark, err = h.filler.NewestMark(channel, h.topics.track(channel))
+		if !errors.Is(err, backfill.ErrUnsettled) || !retry.Sleep(ctx, retry.Jitter(retry.Min)) {
 			return mark, err
 		}
 	}
-}
-
-// track returns what follows the positions of a channel, nil where nobody listens to it.
-func (h *Hub) track(channel string) *backfill.Channel {
-	if t := h.interest.known(channel); t != nil {
-		return t.track
-	}
-	return nil
 }

@@ -11,10 +11,10 @@ import (
 
 // A reader dispatches what the feed brings.
 type reader struct {
-	interest *interest
-	filler   *backfill.Filler // nil where there is no history
-	counts   *counts
-	log      *slog.Logger
+	topics *directory
+	filler *backfill.Filler // nil where there is no history
+	counts *counts
+	log    *slog.Logger
 }
 
 // readAll dispatches what comes until the feed ends, and returns why it did.
@@ -42,7 +42,7 @@ func (r *reader) readAll(feed broker.Feed) error {
 
 // dispatch hands m on: straight to the subscribers, or in its place behind what is missing.
 func (r *reader) dispatch(m broker.Message) {
-	t := r.interest.known(m.Channel)
+	t := r.topics.known(m.Channel)
 	switch {
 	case t == nil: // nobody wants it any more
 	case t.listen != nil:
@@ -61,7 +61,7 @@ func (r *reader) dispatch(m broker.Message) {
 func (r *reader) gap(gap *broker.GapError) {
 	var lost []*backfill.Channel
 	for _, channel := range gap.Channels {
-		t := r.interest.known(channel)
+		t := r.topics.known(channel)
 		switch {
 		case t == nil:
 		case t.track != nil:
@@ -90,7 +90,7 @@ func (t *topic) Deliver(m broker.Message) {
 
 // Gap tells the subscribers of t.
 func (t *topic) Gap(gap transport.Gap) {
-	t.interest.counts.gaps.Add(1)
+	t.directory.counts.gaps.Add(1)
 	t.notify()
 	fanOut(t.audience(), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
-	"github.com/pregon/pregon/server/hub/internal/backoff"
+	"github.com/pregon/pregon/server/hub/internal/retry"
 	"github.com/pregon/pregon/server/hub/internal/shared"
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/socket"
@@ -154,7 +154,7 @@ func (r *replay) judge(t *topic, after broker.Position) (v verdict, err error) {
 // has gone.
 func (r *replay) awaitSettled(c *catchup) {
 	k := c.group.topic.track
-	for k.IsUnsettled() && !c.stopped() && backoff.Sleep(r.ctx, backoff.Jitter(backoff.Min)) {
+	for k.IsUnsettled() && !c.stopped() && retry.Sleep(r.ctx, retry.Jitter(retry.Min)) {
 	}
 }
 

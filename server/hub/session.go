@@ -70,7 +70,7 @@ func (s *session) Subscribe(ctx context.Context, subs ...transport.Subscription)
 		joinings = append(joinings, s.hub.prepare(m, sub, &errs[i]))
 		topics = append(topics, m.group.topic)
 	}
-	for i, err := range s.hub.interest.confirmed(ctx, topics) {
+	for i, err := range s.hub.topics.confirmed(ctx, topics) {
 		*joinings[i].err = err
 		joinings[i].end(err)
 	}
@@ -93,7 +93,7 @@ func (s *session) enter(channel string) (*membership, error) {
 	case s.stays.of(channel) != nil:
 		return nil, transport.ErrSubscribed
 	}
-	m := &membership{session: s, group: h.interest.join(channel, s.worker, s.Encoding), index: gone}
+	m := &membership{session: s, group: h.topics.join(channel, s.worker, s.Encoding), index: gone}
 	s.stays.add(m)
 	return m, nil
 }
@@ -118,7 +118,7 @@ func (h *Hub) part(m *membership) bool {
 	if !m.session.stays.remove(m) {
 		return false
 	}
-	h.interest.leave(m.group)
+	h.topics.leave(m.group)
 	return true
 }
 
@@ -148,7 +148,7 @@ func (h *Hub) leave(s *session) bool {
 	}
 	s.left = true
 	for m := range s.stays.all() {
-		h.interest.leave(m.group)
+		h.topics.leave(m.group)
 	}
 	s.stays = stays{}
 	if h.sessions--; h.sessions == 0 && h.draining {

@@ -34,7 +34,7 @@ type Stats struct {
 // Stats returns the hub's figures.
 func (h *Hub) Stats() Stats {
 	stats := Stats{
-		Sessions: h.Sessions(), Channels: h.interest.size(),
+		Sessions: h.Sessions(), Channels: h.topics.size(),
 		Heard: h.counts.heard.Load(), Rejected: h.rejected(), Gaps: h.counts.gaps.Load(),
 		CaughtUp:     h.counts.caughtUp.Load(),
 		Disconnected: h.counts.disconnected.Load(), Dropped: h.counts.dropped.Load(),
@@ -61,24 +61,4 @@ func (h *Hub) Sessions() int {
 
 // Subscribers returns how many sessions a channel has, those included that wait for the
 // broker's confirmation.
-func (h *Hub) Subscribers(channel string) int { return h.interest.subscribers(channel) }
-
-// size returns how many channels the feed carries or is asked to carry.
-func (i *interest) size() int {
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	return len(i.topics)
-}
-
-func (i *interest) subscribers(channel string) (n int) {
-	i.mu.RLock()
-	defer i.mu.RUnlock()
-	t, ok := i.topics[channel]
-	if !ok {
-		return 0
-	}
-	for _, g := range t.audience() {
-		n += g.refs
-	}
-	return n
-}
+func (h *Hub) Subscribers(channel string) int { return h.topics.subscribers(channel) }

@@ -11,13 +11,13 @@ func (h *Hub) Watch(ctx context.Context, channel string) (news <-chan struct{}, 
 		return nil, nil, ErrDraining
 	}
 	signal := make(chan struct{}, 1)
-	t := h.interest.want(channel)
+	t := h.topics.want(channel)
 	t.watch(signal)
 	stop = func() {
 		t.unwatch(signal)
-		h.interest.unwant(t)
+		h.topics.unwant(t)
 	}
-	if err := h.interest.confirmed(ctx, []*topic{t})[0]; err != nil {
+	if err := h.topics.confirmed(ctx, []*topic{t})[0]; err != nil {
 		stop()
 		return nil, nil, err
 	}
@@ -26,8 +26,8 @@ func (h *Hub) Watch(ctx context.Context, channel string) (news <-chan struct{}, 
 
 // watch has signal get a token whenever there are news.
 func (t *topic) watch(signal chan struct{}) {
-	t.interest.mu.Lock()
-	defer t.interest.mu.Unlock()
+	t.directory.mu.Lock()
+	defer t.directory.mu.Unlock()
 	if t.watchers == nil {
 		t.watchers = map[chan struct{}]struct{}{}
 	}
@@ -36,8 +36,8 @@ func (t *topic) watch(signal chan struct{}) {
 }
 
 func (t *topic) unwatch(signal chan struct{}) {
-	t.interest.mu.Lock()
-	defer t.interest.mu.Unlock()
+	t.directory.mu.Lock()
+	defer t.directory.mu.Unlock()
 	delete(t.watchers, signal)
 	t.watched.Store(len(t.watchers) > 0)
 }
@@ -47,8 +47,8 @@ func (t *topic) notify() {
 	if !t.watched.Load() {
 		return
 	}
-	t.interest.mu.RLock()
-	defer t.interest.mu.RUnlock()
+	t.directory.mu.RLock()
+	defer t.directory.mu.RUnlock()
 	for signal := range t.watchers {
 		select {
 		case signal <- struct{}{}:

@@ -1,13 +1,11 @@
 package backfill
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/server/hub/internal/backoff"
+	"github.com/pregon/pregon/server/hub/internal/retry"
 )
 
 // maxAudit is the longest time between comparisons of all channels with their histories.
@@ -17,7 +15,7 @@ const maxAudit = 30 * time.Second
 // message shows it, and so keeps the histories of idle channels that somebody listens to from
 // expiring.
 func (f *Filler) audit() {
-	for backoff.Sleep(f.ctx, backoff.Jitter(min(f.history.Retention().Age/2, maxAudit))) {
+	for retry.Sleep(f.ctx, retry.Jitter(min(f.history.Retention().Age/2, maxAudit))) {
 		var differ []*Channel
 		for some := range slices.Chunk(f.carried(), maxNames) {
 			found, err := f.compare(some)
@@ -44,7 +42,7 @@ func (f *Filler) compare(channels []*Channel) (differ []*Channel, err error) {
 			}
 		}
 		return differ, nil
-	case ConcernsAll(err):
+	case retry.ConcernsAll(err):
 		return nil, err
 	case len(channels) == 1:
 		return nil, nil // whoever reads it is told
@@ -56,11 +54,4 @@ func (f *Filler) compare(channels []*Channel) (differ []*Channel, err error) {
 	}
 	rest, err := f.compare(channels[half:])
 	return append(differ, rest...), err
-}
-
-// ConcernsAll reports whether an error of a call for many channels says nothing about single
-// ones.
-func ConcernsAll(err error) bool {
-	return errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrClosed) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

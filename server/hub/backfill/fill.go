@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/server/hub/internal/backoff"
+	"github.com/pregon/pregon/server/hub/internal/retry"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -42,7 +42,7 @@ func (f *Filler) fillEach(fills []*fill) {
 		c.turn.await()
 		c.tellFirst()
 	}
-	if len(fills) > jitterAbove && !backoff.Sleep(f.ctx, backoff.Jitter(maxJitter)) {
+	if len(fills) > jitterAbove && !retry.Sleep(f.ctx, retry.Jitter(maxJitter)) {
 		return
 	}
 	var running sync.WaitGroup
@@ -75,7 +75,7 @@ func (f *fill) tellFirst() {
 // run reads the history behind what was delivered last, and delivers it, until nothing is
 // missing ahead of what waits.
 func (f *fill) run() {
-	var pause backoff.Backoff
+	var pause retry.Backoff
 	for began := time.Now(); ; {
 		more, err := f.read()
 		hopeless := err != nil && (errors.Is(err, broker.ErrDenied) || time.Since(began) > patience)

@@ -2,8 +2,6 @@ package backfill
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -11,15 +9,10 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/server/hub/internal/backoff"
 )
 
-const (
-	maxReads    = 16              // of histories at a time, so that a blip is not followed by a storm
-	readTimeout = 5 * time.Second // of one reading
-	patience    = time.Minute     // with a history that cannot be read, as while Redis loads it; then a gap is told
-	maxNames    = 1000            // channels that the broker is asked for at once
-)
+// maxNames is how many channels the broker is asked for at once.
+const maxNames = 1000
 
 // Options are what a Filler works with.
 type Options struct {
@@ -32,9 +25,9 @@ type Options struct {
 	Carried func() []*Channel
 }
 
-// A Filler fills the holes of a node's channels, and bounds what is read of histories at a time.
+// A Filler fills the holes of a node's channels.
 type Filler struct {
-	history broker.Historian
+	*Reads
 	marks   *marks // nil where there are none
 	log     *slog.Logger
 	carried func() []*Channel
@@ -42,8 +35,6 @@ type Filler struct {
 	outside atomic.Uint64
 	filled  atomic.Uint64
 
-	reads  chan struct{} // as many as there are readers of the history
-	ctx    context.Context
 	cancel context.CancelFunc
 	mu     sync.Mutex // of spawn against Close
 	tasks  sync.WaitGroup
@@ -51,13 +42,14 @@ type Filler struct {
 
 // New returns a Filler, which its caller closes.
 func New(o Options) *Filler {
-	f := &Filler{history: o.History, log: o.Logger, carried: o.Carried, reads: make(chan struct{}, maxReads)}
-	f.ctx, f.cancel = context.WithCancel(context.Background())
-	f.tasks.Go(f.audit)
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &Filler{log: o.Logger, carried: o.Carried, cancel: cancel,
+		Reads: &Reads{history: o.History, ctx: ctx, turns: make(chan struct{}, maxReads)}}
 	if o.Marker != nil {
-		f.marks = newMarks(f.ctx, o.Marker, f.log)
+		f.marks = newMarks(ctx, o.Marker, f.log)
 		f.tasks.Go(f.marks.run)
 	}
+	f.tasks.Go(f.audit)
 	return f
 }
 
@@ -132,64 +124,6 @@ func (f *Filler) Anew(since time.Time) {
 	for _, c := range f.carried() {
 		c.beganAnew(since)
 	}
-}
-
-// errShort is taken for a broker that is not well.
-var errShort = fmt.Errorf("backfill: the driver has not answered for each channel: %w", broker.ErrUnavailable)
-
-// Newest returns the newest position of each channel.
-func (f *Filler) Newest(ctx context.Context, channels ...string) ([]broker.Position, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	newest, err := f.history.Newest(ctx, channels...)
-	if err == nil && len(newest) != len(channels) {
-		err = errShort
-	}
-	return newest, err
-}
-
-// prolong keeps the histories of channels from expiring, and then returns the newest position of
-// each.
-func (f *Filler) prolong(ctx context.Context, channels ...string) ([]broker.Position, error) {
-	keeping, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	if err := f.history.Keep(keeping, channels...); err != nil {
-		return nil, err
-	}
-	return f.Newest(ctx, channels...)
-}
-
-// History reads one page of a channel's history, once.
-func (f *Filler) History(channel string, q broker.Query) (broker.Page, error) {
-	ctx, cancel := context.WithTimeout(f.ctx, readTimeout)
-	defer cancel()
-	return f.history.History(ctx, channel, q)
-}
-
-// Patiently calls read until it succeeds, or for so long that nobody would wait for longer, or
-// gone says that nobody waits any more.
-func (f *Filler) Patiently(gone func() bool, read func() error) error {
-	var pause backoff.Backoff
-	for began := time.Now(); ; {
-		err := read()
-		if err == nil || gone() || errors.Is(err, broker.ErrDenied) || time.Since(began) > patience || !pause.Wait(f.ctx) {
-			return err
-		}
-	}
-}
-
-// InTurn reads the history when it is its turn, so that a bounded number of readings are under
-// way. It returns ErrClosed when the Filler closes. A turn ends with the reading: what waits
-// after a failure waits elsewhere, so that a channel whose history cannot be read keeps no other
-// waiting.
-func (f *Filler) InTurn(read func() error) error {
-	select {
-	case f.reads <- struct{}{}:
-	case <-f.ctx.Done():
-		return broker.ErrClosed
-	}
-	defer func() { <-f.reads }()
-	return read()
 }
 
 // Outside returns how many messages beside a history were heard.

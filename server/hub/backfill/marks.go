@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/server/hub/internal/backoff"
+	"github.com/pregon/pregon/server/hub/internal/retry"
 )
 
 // markPause is the least time between writings of marks. A channel in which very much comes is
@@ -53,7 +53,7 @@ func (m *marks) add(channel string) {
 // run writes until the Filler closes. What cannot be written is tried again for as long as that
 // takes.
 func (m *marks) run() {
-	for pause := (backoff.Backoff{}); ; {
+	for pause := (retry.Backoff{}); ; {
 		select {
 		case <-m.wake:
 		case <-m.ctx.Done():
@@ -65,7 +65,7 @@ func (m *marks) run() {
 		} else {
 			next = pause.Next()
 		}
-		if !backoff.Sleep(m.ctx, next) {
+		if !retry.Sleep(m.ctx, next) {
 			return
 		}
 	}
@@ -79,7 +79,7 @@ func (m *marks) writeAll(channels []string) error {
 	switch {
 	case err == nil:
 		return nil
-	case ConcernsAll(err):
+	case retry.ConcernsAll(err):
 		for _, c := range channels {
 			m.add(c)
 		}

@@ -1,4 +1,4 @@
-package backoff_test
+package retry_test
 
 import (
 	"context"
@@ -6,14 +6,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pregon/pregon/server/hub/internal/backoff"
+	"github.com/pregon/pregon/server/hub/internal/retry"
 )
 
 // Pauses double from Min to Max, each at random between a half and the whole, and begin again
 // after Reset.
 func TestPauses(t *testing.T) {
 	t.Parallel()
-	var b backoff.Backoff
+	var b retry.Backoff
 	for range 2 {
 		for _, whole := range []time.Duration{50, 100, 200, 400, 500, 500} {
 			whole *= time.Millisecond
@@ -29,7 +29,7 @@ func TestPauses(t *testing.T) {
 func TestWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var b backoff.Backoff
+		var b retry.Backoff
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began, pauses := time.Now(), 0

@@ -1,11 +1,22 @@
-// Package backoff spaces out attempts at what has failed, for the hub and what is below it.
-package backoff
+// Package retry is how the hub and what is below it try again what has failed.
+package retry
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
+
+	"github.com/pregon/pregon/broker"
 )
+
+// ConcernsAll reports whether an error of a call for many channels says nothing about single
+// ones: then all of them are tried again, and otherwise each half, to find the one that is
+// refused.
+func ConcernsAll(err error) bool {
+	return errors.Is(err, broker.ErrUnavailable) || errors.Is(err, broker.ErrClosed) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
 
 // The first pause and the longest one.
 const (
