@@ -169,7 +169,7 @@ func TestFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			out, err := exec.CommandContext(ctx, os.Args[0], "-fault="+f.name, "-test.run=^TestFaults$/^("+strings.Join(f.cases, "|")+")$").CombinedOutput()
 			text := string(out)

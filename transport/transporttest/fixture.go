@@ -104,14 +104,11 @@ func (f *fixture) openBroker() broker.Broker {
 // ServeHTTP does what a server does for a client that wants to listen.
 func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
-	f.mu.Lock()
-	known := err == nil && n < len(f.doors)
-	f.mu.Unlock()
-	if !known {
+	d := f.door(n)
+	if err != nil || d == nil {
 		http.NotFound(w, r)
 		return
 	}
-	d := f.doors[n]
 	d.begin(r.Context().Value(connKey{}).(*conn))
 	if f.middleware != nil {
 		w = f.middleware(w)
@@ -134,6 +131,16 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		http.Error(w, "not subscribed", http.StatusServiceUnavailable)
 	}
+}
+
+// door returns the nth door, nil where there is none.
+func (f *fixture) door(n int) *door {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n < 0 || n >= len(f.doors) {
+		return nil
+	}
+	return f.doors[n]
 }
 
 // publish publishes a message of a channel.

@@ -116,8 +116,8 @@ func begins(e Event, text string) bool {
 
 // Messages that are to be too much for a client that does not read.
 const (
-	feedSize = 32 << 10 // bytes of each
-	feedMost = 400
+	feedSize = 64 << 10 // bytes of each
+	feedMost = 200
 )
 
 // noise returns a text of n letters that no compression makes much shorter.
@@ -133,10 +133,10 @@ func noise(n int) string {
 // reads.
 func (f *fixture) overfeed(enough func() bool) {
 	f.Helper()
-	reads := f.dial(live("a"))
+	reads, rest := f.dial(live("a")), noise(feedSize)
 	for _, head := range numbers("a ", feedMost) {
 		head += " "
-		text := head + noise(feedSize)
+		text := head + rest
 		f.publish("a", text)
 		reads.hears("a", text)
 		f.fed = append(f.fed, head)
