@@ -30,13 +30,14 @@ var reached = []rule{
 	{"github.com/redis/go-redis/v9", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
 	{"github.com/gorilla/websocket", []string{"transport/ws", "cmd/pregon"}},
 	{"github.com/labstack/echo/v4", []string{"server", "cmd"}},
-	{module + "broker/memory", []string{"broker/memory", "cmd/pregon"}},
+	{module + "broker/memory", []string{"broker/memory", "transport/transporttest", "cmd/pregon"}},
 	{module + "broker/redis", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
 	{module + "broker/miniredis", []string{"broker/miniredis", "cmd/pregon"}},
 	{module + "transport", []string{"transport", "server", "cmd"}},
 	{module + "transport/ws", []string{"transport/ws", "cmd/pregon"}},
 	{module + "transport/sse", []string{"transport/sse", "cmd/pregon"}},
-	{module + "server", []string{"server", "cmd"}},
+	{module + "transport/transporttest", []string{"transport/transporttest"}},
+	{module + "server", []string{"server", "transport/transporttest", "cmd"}},
 	{module + "cmd", []string{"cmd"}},
 }
 
@@ -47,6 +48,9 @@ var mayNot = map[string][]string{
 	"server/hub/backfill": {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
 	"server/hub":          {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
 	"server/node":         {"github.com/labstack/echo/v4", module + "server"},
+
+	// It runs a transport on what is below the server, and no other has a use for it.
+	"transport/transporttest": {"github.com/labstack/echo/v4", module + "server", module + "transport/ws", module + "transport/sse"},
 }
 
 // mayNotImport is likewise about import statements: these

@@ -45,10 +45,10 @@ func start(t *testing.T, server *exec.Cmd) string {
 	return address(t, stdout)
 }
 
-// hear subscribes to a channel over SSE until the test ends.
-func hear(t *testing.T, url, channel string) *bufio.Reader {
+// hear listens to an event stream, or another that is read by lines, until the test ends.
+func hear(t *testing.T, url string) *bufio.Reader {
 	t.Helper()
-	resp, err := http.Get(url + "/sse/" + channel)
+	resp, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestPlugin(t *testing.T) {
 	program := build(t, filepath.Join("..", "testdata", "plugin"))
 	server := exec.Command(program, "--listen", "localhost:0", "--broker", "loop://", "--drain-time", "10ms")
 	url := start(t, server)
-	stream := hear(t, url, "chat")
+	stream := hear(t, url+"/sse/chat")
 	if code, _, stderr := run(t, "", "pub", "chat", "hola", "--url", url); code != 0 {
 		t.Fatal(stderr)
 	}
@@ -100,6 +100,17 @@ func TestPlugin(t *testing.T) {
 	if err := server.Wait(); err != nil {
 		t.Error("the server did not exit with 0:", err)
 	}
+}
+
+// A module of its own that adds a protocol builds a pregon which serves it.
+func TestTransportPlugin(t *testing.T) {
+	program := build(t, filepath.Join("..", "testdata", "plugin-transport"))
+	url := start(t, exec.Command(program, "--listen", "localhost:0", "--broker", "memory://"))
+	stream := hear(t, url+"/lines/chat")
+	if code, _, stderr := run(t, "", "pub", "chat", "hola", "--url", url); code != 0 {
+		t.Fatal(stderr)
+	}
+	await(t, stream, `{"type":"message","channel":"chat","data":"hola"}`)
 }
 
 // The first signal drains, which a request under way holds up; a second one ends
@@ -192,7 +203,7 @@ func TestClosedOutput(t *testing.T) {
 // A pub that waits for a line of standard input can be stopped.
 func TestPubIsStopped(t *testing.T) {
 	url := serve(t, "--broker", "memory://")
-	stream := hear(t, url, "chat")
+	stream := hear(t, url+"/sse/chat")
 	pub := exec.Command(build(t, "pregon"), "pub", "chat", "-", "--url", url)
 	stdin, err := pub.StdinPipe()
 	if err != nil {

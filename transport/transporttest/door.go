@@ -118,6 +118,12 @@ func (d *door) History(ctx context.Context, channel string, q broker.Query) (bro
 	return d.Client.History(ctx, channel, q)
 }
 
+// Clear implements transport.Client. No client of the suite asks for it.
+func (d *door) Clear(ctx context.Context, channel string) error {
+	d.note("Clear was called, which no client has asked for")
+	return d.Client.Clear(ctx, channel)
+}
+
 // Newest implements transport.Client.
 func (d *door) Newest(ctx context.Context, channel string) (broker.Position, error) {
 	d.enter("Newest", channel)

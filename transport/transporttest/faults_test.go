@@ -99,11 +99,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // run runs the suite on what corrupt makes of ws.
 func run(t *testing.T, corrupt func(*broken)) {
 	transporttest.Run(t, transporttest.Protocol{
-		New: func(env transport.Env) transport.Transport {
+		New: func(env transport.Env) (transport.Transport, error) {
 			b := &broken{env: env, encodings: map[transport.Encoding]*brokenEncoding{}}
 			corrupt(b)
 			b.Transport = ws.New(b.env)
-			return b
+			return b, nil
 		},
 		Dial:    dial,
 		Formats: []string{"text", "json"},

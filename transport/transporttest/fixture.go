@@ -65,9 +65,13 @@ func newFixture(t *testing.T, p Protocol, format transport.Format, on setting) *
 	if f.hub, err = hub.New(t.Context(), b, hub.Options{Logger: logger, Workers: 2, DropOldest: on.dropOldest}); err != nil {
 		t.Fatal(err)
 	}
-	f.node = node.New(b, f.hub, 0)
+	f.node = node.New(b, f.hub, node.Options{})
 	f.sockets = socket.NewGroup(waiting)
-	f.transport = p.New(transport.Env{Sockets: f.sockets, Logger: logger, MaxInbound: 1 << 16})
+	f.transport, err = p.New(transport.Env{Sockets: f.sockets, Logger: logger, MaxInbound: 1 << 16})
+	if err != nil {
+		f.hub.Close()
+		t.Fatalf("the Transport was not made without Settings: %v", err)
+	}
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,7 @@ func testRecovered(f *fixture) {
 // than closed.
 func (f *fixture) tellsUnrecovered() bool {
 	p := f.dial(from("elsewhere", transport.Start{Since: true, After: foreign}))
+	f.publish("elsewhere", "so that something comes")
 	e, err := p.next()
 	return err == nil && e.Kind == Subscribed
 }

@@ -4,7 +4,7 @@
 //
 //	func TestConformance(t *testing.T) {
 //		transporttest.Run(t, transporttest.Protocol{
-//			New:  func(env transport.Env) transport.Transport { return mine.New(env) },
+//			New:  mine.New,
 //			Dial: dial, // a client of the protocol
 //		})
 //	}
@@ -40,9 +40,9 @@ import (
 
 // A Protocol is a Transport to test and what is to be known of its clients.
 type Protocol struct {
-	// New makes the Transport. It is called for each test, and what it makes is discarded
-	// once it has no clients any more.
-	New func(transport.Env) transport.Transport
+	// New makes the Transport, without Settings. It is called for each test, and what it
+	// makes is discarded once it has no clients any more.
+	New transport.Maker
 
 	// Dial connects a client: it sends one request to url, which begins with http:// and is
 	// not to be changed but for its scheme, and returns when the answer has begun. The

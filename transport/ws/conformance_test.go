@@ -22,9 +22,9 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			transporttest.Run(t, transporttest.Protocol{
-				New: func(env transport.Env) transport.Transport {
+				New: func(env transport.Env) (transport.Transport, error) {
 					env.Compress = compress
-					return ws.New(env)
+					return ws.New(env), nil
 				},
 				Dial: func(ctx context.Context, url string, format transport.Format) (transporttest.Conn, error) {
 					return dialConformer(ctx, url, format, compress)
