@@ -120,8 +120,8 @@ func parseSentinel(u *url.URL, o *Options) error {
 	return nil
 }
 
-// parseTLS sets TLS for the Sentinels, too: who could forge their answer would be
-// told the password by a certificate of his own.
+// parseTLS sets TLS for the Sentinels, too: otherwise a forged answer would send the
+// password to a server of the attacker's, with a certificate of its own.
 func parseTLS(u *url.URL, o *Options) error {
 	if err := parseTCP(u, o); err != nil {
 		return err

@@ -148,7 +148,7 @@ func (l *link) next(ctx context.Context) (answer any, err error) {
 	return l.pubsub.Receive(ctx)
 }
 
-// deliver takes a message, unless nobody wants it or it claims what it cannot prove.
+// deliver takes a message, unless it is of no channel of the Feed or claims what it cannot prove.
 func (l *link) deliver(m *goredis.Message) {
 	var proof seal.Sealed
 	if l.unsealer != nil {

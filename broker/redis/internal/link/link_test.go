@@ -33,12 +33,13 @@ type world struct {
 	closed atomic.Int64
 }
 
-// in runs a test in a bubble: time passes only while all wait.
-func in(t *testing.T, answer func(args []string) string, test func(w *world)) {
+// in runs a test in a bubble, where time passes only while all wait. change may change
+// the options.
+func in(t *testing.T, answer func(args []string) string, test func(w *world), change ...func(*link.Options)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, server: redistest.NewFake(answer)}
-		w.feed = link.New(link.Options{
+		o := link.Options{
 			Settings:  wire.Settings{Network: "tcp", DialTimeout: time.Second, Timeout: time.Second},
 			Connect:   w.connect,
 			Prefix:    "app:",
@@ -46,7 +47,11 @@ func in(t *testing.T, answer func(args []string) string, test func(w *world)) {
 			Reject:    func() { t.Error("a message was rejected where there is no history") },
 			Closed:    func(*link.Feed) { w.closed.Add(1) },
 			Logger:    slog.New(slog.NewTextHandler(&w.log, nil)),
-		})
+		}
+		for _, f := range change {
+			f(&o)
+		}
+		w.feed = link.New(o)
 		test(w)
 		w.feed.Close()
 		w.server.Stop()

@@ -1,13 +1,11 @@
 package script
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Any client of Redis can publish with all guarantees of a history: by the function
 // pregon_publish, which nodes without a prefix teach the server, or by EVAL of the
 // text of [ForOthers]. Both are the script of nodes for a caller that
-// knows no run: it asks the server for it.
+// knows no life of the server: it asks for it.
 
 const (
 	LibraryName  = "pregon" // of what [Library] returns

@@ -17,8 +17,8 @@ import (
 // has such a name.
 const (
 	streamName = "__pregon:h:"  // of a channel's stream; the channel follows
-	markerName = "__pregon:k:"  // of who uses a Message.Key; a hash follows
-	runName    = "__pregon:run" // of the record that Record keeps
+	markerName = "__pregon:k:"  // of the uses of a Message.Key; a hash follows
+	runName    = "__pregon:run" // of the record that Record keeps: "run" is a life of the server
 )
 
 // StreamKey returns the name of the stream of a channel.
@@ -141,10 +141,10 @@ local function publish(epoch, secret, stream, topic, most, hint, floor, fields, 
 end
 `
 
-// Publish returns the script by which a node publishes in one run of a server.
-// As its text names the run, a server that was started again, or another one that
+// Publish returns the script by which a node publishes in one life of a server.
+// As its text names the life, a server that was started again, or another one that
 // took over, does not know it: it says NOSCRIPT before it does anything, and no
-// publication is numbered by what was true of the run before. It says so, too, where
+// publication is numbered by what was true of the life before. It says so, too, where
 // the record has changed or is gone, as after FLUSHALL: a node makes a new record
 // first, with the one epoch that all streams then have at least.
 //
@@ -160,26 +160,28 @@ return publish('%d', '%s', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5],
 `, record, len(record)+1, epoch, secret)
 }
 
-// Record returns the record of a run, and makes a new epoch where
-// the old one may have lost what was acknowledged: where the run is new, unless it
+// Record returns the record of a server's life, and makes a new epoch where
+// the old one may have lost what was acknowledged: where the life is new, unless it
 // is durable and goes on from a durable one, and where a witness is missing. That is
 // how an append-only file without its end looks, which Redis loads with a warning.
-// The record is "run epoch durable secret most lifetime". The last two are what the
+// The record is "run epoch durable secret most lifetime", where run is the life: from a
+// server's start to its end, or until another takes over. The last two are what the
 // node keeps of a channel, for those that publish by the script of package
 // documentation, section "Other programs".
 //
 //	KEYS   record; the stream of each witness
-//	ARGV   run, durable (0 or 1), whether the server may be the old one (0 or 1), floor,
+//	ARGV   life, durable (0 or 1), whether the server may be the old one (0 or 1), floor,
 //	       secret, most entries, lifetime in milliseconds;
 //	       epoch, number and fields of each witness, when it was seen, in microseconds,
 //	       and whether it may have expired (0 or 1)
 //
 // The secret is the record's, or where it has none the caller's. A witness before the
-// oldest entry was trimmed, and one of a stream that is gone while the run is the same
+// oldest entry was trimmed, and one of a stream that is gone while the life is the same
 // has expired or was deleted, even if it was repeated since. One of an earlier epoch
 // than the record's that was seen before that began has been told of by the node that
 // made it. One that was seen later is what a master has accepted that was replaced by
-// then. An epoch more than a day ahead of the server's clock and of all that the caller has seen is nobody's.
+// then. An epoch more than a day ahead of the server's clock and of all that the caller
+// has seen is nobody's.
 const Record = `
 local record = redis.call('GET', KEYS[1]) or ''
 local run, epoch, durable = string.match(record, '^(%S+) (%d+) ([01])')

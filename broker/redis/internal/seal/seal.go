@@ -20,8 +20,8 @@ import (
 )
 
 // With a history, what comes by pub/sub is believed to have a position only if it
-// is sealed: the publishing script has put a tag into the envelope that only those
-// can make who know a secret, which stands in the record of script.Record,
+// is sealed: the publishing script has put a tag into the envelope that cannot be made
+// without a secret, which stands in the record of script.Record,
 //
 //	SHA1(secret + id + " " + length of topic + " " + topic + fields + secret)
 //

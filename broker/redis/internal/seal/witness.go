@@ -17,6 +17,5 @@ type Witness struct {
 }
 
 // Testifies reports whether the messages of a channel may be witnesses: they are not
-// those to themselves that nodes publish all the time, of which it harms nobody to
-// lose one.
+// those to themselves that nodes publish all the time, of which one may be lost without harm.
 func Testifies(channel string) bool { return !strings.HasPrefix(channel, broker.ReservedPrefix) }

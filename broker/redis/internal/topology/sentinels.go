@@ -35,7 +35,7 @@ type Sentinels struct {
 	opts  SentinelOptions
 	addrs []string // each once, so that none votes twice
 
-	turn   chan struct{} // has a token while somebody asks
+	turn   chan struct{} // has a token while the Sentinels are asked
 	newest atomic.Pointer[verdict]
 
 	mu    sync.Mutex

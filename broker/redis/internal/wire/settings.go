@@ -12,7 +12,7 @@ import (
 // Settings are what the connections of one Broker have in common.
 type Settings struct {
 	Network string // "tcp" or "unix"
-	Addr    string // as configured; where a connection goes is up to who dials
+	Addr    string // as configured; Dial is told where a connection goes
 
 	Username string
 	Password string
