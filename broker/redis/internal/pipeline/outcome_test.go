@@ -181,6 +181,42 @@ func TestGivenUp(t *testing.T) {
 	})
 }
 
+// Of messages that wait for a connection together, one whose caller gives up meanwhile is
+// not written: in its place stands its command's name, which Redis refuses.
+func TestGivenUpAmongOthers(t *testing.T) {
+	at(t, mood, nil, func(t *testing.T, d *desk) {
+		d.held = make(chan struct{})
+		outcomes := map[string]chan error{}
+		for _, caller := range []struct {
+			text  string
+			limit time.Duration
+		}{{"first", time.Second / 4}, {"given up", time.Second}, {"kept", time.Minute}} {
+			outcome := make(chan error, 1)
+			outcomes[caller.text] = outcome
+			ctx, cancel := context.WithTimeout(t.Context(), caller.limit)
+			defer cancel()
+			go func() {
+				results, _ := d.Publish(ctx, nil, []broker.Message{{Channel: "a", Data: []byte(caller.text)}})
+				outcome <- results[0].Err
+			}()
+			synctest.Wait()
+		}
+		for _, text := range []string{"first", "given up"} {
+			if err := <-outcomes[text]; !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, broker.ErrUncertain) {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+		close(d.held)
+		if err := <-outcomes["kept"]; err != nil {
+			t.Errorf("kept: %v", err)
+		}
+		sent := d.server.Commands("publish")
+		if len(sent) != 2 || len(sent[0]) != 1 || !strings.Contains(sent[1][2], "kept") {
+			t.Errorf("the server was sent %q", sent)
+		}
+	})
+}
+
 // Of messages that Redis does not know the script of, those are to be sent again behind
 // which nothing of the same caller was published in the same channel.
 func TestUnexecuted(t *testing.T) {
