@@ -91,7 +91,7 @@ func TestCommandsThatWrite(t *testing.T) {
 func TestPrefixIsQuoted(t *testing.T) {
 	const prefix = "a\"]]\n'..os.exit()--\x00\xFF"
 	for name, text := range map[string]string{"script": script.ForOthers(prefix), "library": script.Library(prefix)} {
-		if strings.Contains(text, "os.exit") || strings.ContainsAny(text, "\x00\xFF") {
+		if strings.Contains(text, "os.exit") || strings.Contains(text, "\x00") || strings.Contains(text, "\xFF") {
 			t.Errorf("%s: the prefix stands in it as it is", name)
 		}
 		if !strings.Contains(text, `"\097\034\093\093\010\039\046\046`) {
