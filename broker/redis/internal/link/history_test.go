@@ -124,3 +124,25 @@ func TestDoubt(t *testing.T) {
 		}
 	})
 }
+
+// That a history was cleared is told of a channel that the link carries, once and of no
+// other; what was heard of it is no witness any more.
+func TestCleared(t *testing.T) {
+	p := knowing("secret")
+	in(t, redistest.Confirm, func(w *world) {
+		w.add("a", "b")
+		w.publish("app:a", sealed("secret", "17-3", "app:a", "dhello"))
+		w.hear("a", "hello")
+		w.feed.Cleared("b")
+		w.feed.Cleared("other")
+		w.hearGap(broker.Cleared, "b")
+		if got := w.feed.Witness(); got.Channel != "a" {
+			t.Errorf("the witness is %+v", got)
+		}
+		w.feed.Cleared("a")
+		w.hearGap(broker.Cleared, "a")
+		if got := w.feed.Witness(); !got.Position.IsZero() {
+			t.Errorf("the witness is still %+v", got)
+		}
+	}, p.use)
+}

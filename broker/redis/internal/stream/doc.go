@@ -1,7 +1,8 @@
 // Package stream keeps the histories of channels in streams of one server.
 //
 // A [Server] is what this node knows of that server: which life it is in, which secret
-// the deployment has, which epochs were seen. It reads histories and places marks. A
+// the deployment has, which epochs were seen. It reads, keeps and clears histories, and
+// places marks. A
 // [Writer] publishes: it is what a pipeline has to send its messages by. Keys and scripts
 // are those of package script; what stands in them is shared with nodes of other
 // versions.
@@ -27,7 +28,7 @@
 //	witness.go   what must still be there
 //	epochs.go    which positions are possible
 //	writer.go    publishing
-//	history.go   reading; page.go reads one page
+//	history.go   reading, keeping and clearing; page.go reads one page
 //	mark.go      where messages of other programs were heard
 //	teach.go     publishing for other programs
 package stream

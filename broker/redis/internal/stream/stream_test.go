@@ -199,3 +199,52 @@ func TestImpossibleEntries(t *testing.T) {
 		})
 	}
 }
+
+// What was cleared is gone, its mark and this node's witness included, and what is
+// published next begins an epoch. Other channels keep what they have, and clearing nothing
+// is no error.
+func TestClear(t *testing.T) {
+	n := embedded(t)()
+	before, other := n.keep(t, "chat", "0"), n.keep(t, "other", "0")
+	if err := n.Mark(t.Context(), "chat"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{true, false} {
+		if cleared, err := n.Clear(t.Context(), "chat"); cleared != want || err != nil {
+			t.Errorf("Clear returned %v, %v; want %v", cleared, err, want)
+		}
+	}
+	if got := n.page(t, "chat", broker.Query{Limit: 10}); got != "!" {
+		t.Errorf("kept are %q", got)
+	}
+	marks, err := n.Marks(t.Context(), "chat")
+	if err != nil || !marks[0].IsZero() {
+		t.Errorf("the mark is %v, %v", marks, err)
+	}
+	if after := n.keep(t, "chat", "0"); after.Epoch <= before.Epoch {
+		t.Errorf("the next is at %v, before it was %v", after, before)
+	}
+	if newest, err := n.Newest(t.Context(), "other"); err != nil || newest[0] != other {
+		t.Errorf("the other channel is at %v, %v; want %v", newest, err, other)
+	}
+}
+
+// Newest only reads. Keep puts off when a stream expires, and makes none.
+func TestKeep(t *testing.T) {
+	n := embedded(t)()
+	n.keep(t, "chat", "0")
+	const key = "app:__pregon:h:chat"
+	left := func() time.Duration { return n.client.PTTL(t.Context(), key).Val() }
+	if err := n.client.PExpire(t.Context(), key, time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Newest(t.Context(), "chat"); err != nil || left() > time.Minute {
+		t.Errorf("after Newest: %v, %v", left(), err)
+	}
+	if err := n.Keep(t.Context(), "chat", "none"); err != nil || left() < retention.Age {
+		t.Errorf("after Keep: %v, %v", left(), err)
+	}
+	if n.client.Exists(t.Context(), "app:__pregon:h:none").Val() != 0 {
+		t.Error("Keep made a stream")
+	}
+}
