@@ -2,10 +2,9 @@
 //
 // A [Server] is what this node knows of that server: which life it is in, which secret
 // the deployment has, which epochs were seen. It reads, keeps and clears histories, and
-// places marks. A
-// [Writer] publishes: it is what a pipeline has to send its messages by. Keys and scripts
-// are those of package script; what stands in them is shared with nodes of other
-// versions.
+// places marks. A [Writer] publishes: it is what a pipeline has to send its messages by.
+// Keys and scripts are those of package script; what stands in them is shared with nodes
+// of other versions.
 //
 // A server's life is the time from its start to its end, or until another takes over. The
 // text of the publishing script names the life, so that a new one does not know it and
