@@ -29,8 +29,12 @@ type stream struct {
 	closed bool
 }
 
+// newStream clears the deadlines that an http.Server sets for a request.
 func newStream(w http.ResponseWriter, r *http.Request) *stream {
-	return &stream{w: w, control: http.NewResponseController(w), client: r.Context(), ended: make(chan struct{})}
+	s := &stream{w: w, control: http.NewResponseController(w), client: r.Context(), ended: make(chan struct{})}
+	_ = s.control.SetReadDeadline(time.Time{}) // what cannot clear them has to do without
+	_ = s.control.SetWriteDeadline(time.Time{})
+	return s
 }
 
 // Read waits for either side to end the stream.
