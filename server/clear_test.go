@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
+	"github.com/pregon/pregon/broker/redis/redistest"
 	"github.com/pregon/pregon/server"
 )
 
@@ -28,15 +30,27 @@ func (n *node) delete(path string) (int, string) {
 	return resp.StatusCode, body
 }
 
-// Clients that listen are told a gap in the place where the history was cleared and hear
-// what comes then; who comes back with a cursor from before is not told to be recovered;
-// nothing from before is read; and a cleared channel, or one that was never used, is cleared
-// without an error.
+// Clients that listen, at any node, are told a gap in the place where the history was
+// cleared and hear what comes then; a client that comes back with a cursor from before is
+// not told that it has recovered; nothing from before is read; and a cleared channel, or one
+// that was never used, is cleared without an error.
 func TestClientsAreToldOfClearing(t *testing.T) {
-	n := start(t, keeping())
-	c := n.ws("/ws/a%2Fb?format=json")
+	bus := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute})
+	redis := redistest.Start(t)
+	for name, nodes := range map[string][2]server.Options{
+		"memory": {{Broker: bus.Broker()}, {Broker: bus.Broker()}},
+		"redis":  {onHistory(t, redis.URL()), onHistory(t, redis.URL())},
+	} {
+		t.Run(name, func(t *testing.T) { clears(t, start(t, nodes[0]), start(t, nodes[1])) })
+	}
+}
+
+// clears clears at n what was heard at other.
+func clears(t *testing.T, n, other *node) {
+	c := other.ws("/ws/a%2Fb?format=json")
 	n.publish("a/b", "1")
 	n.publish("other", "stays")
+	heard := []string{readEvent(t, c).Data}
 	old := n.history("/history/a/b").Next
 	for range 2 {
 		if status, body := n.delete("/history/a/b"); status != http.StatusNoContent || body != "" {
@@ -44,28 +58,30 @@ func TestClientsAreToldOfClearing(t *testing.T) {
 		}
 	}
 	n.publish("a/b", "2")
-	var heard []string
-	for len(heard) == 0 || heard[len(heard)-1] != "2" {
+	for heard[len(heard)-1] != "2" {
 		e := readEvent(t, c)
-		heard = append(heard, e.Type+e.Data)
 		if e.Type == "message" {
-			heard[len(heard)-1] = e.Data
+			heard = append(heard, e.Data)
+		} else {
+			heard = append(heard, e.Type)
 		}
 	}
-	if got := strings.Join(heard, " "); got != "1 gap 2" {
+	if got := strings.Join(slices.Compact(heard), " "); got != "1 gap 2" {
 		t.Error(got)
 	}
-	if a := n.history("/history/a/b?since=" + old); a.Complete || len(a.Messages) != 1 || a.Messages[0].Data != "2" {
-		t.Errorf("%+v", a)
-	}
-	if a := n.history("/history/a/b"); len(a.Messages) != 1 {
-		t.Errorf("%+v", a)
-	}
-	if a := n.history("/history/other"); len(a.Messages) != 1 {
-		t.Errorf("%+v", a)
-	}
-	if told := n.sse("/sse/a%2Fb?format=json&since=" + old).event(); !strings.Contains(told, `"recovered":false`) {
-		t.Error(told)
+	for _, asked := range []*node{n, other} {
+		if a := asked.history("/history/a/b?since=" + old); a.Complete || len(a.Messages) != 1 || a.Messages[0].Data != "2" {
+			t.Errorf("%+v", a)
+		}
+		if a := asked.history("/history/a/b"); len(a.Messages) != 1 {
+			t.Errorf("%+v", a)
+		}
+		if a := asked.history("/history/other"); len(a.Messages) != 1 {
+			t.Errorf("%+v", a)
+		}
+		if told := asked.sse("/sse/a%2Fb?format=json&since=" + old).event(); !strings.Contains(told, `"recovered":false`) {
+			t.Error(told)
+		}
 	}
 	if status, _ := n.delete("/history/never"); status != http.StatusNoContent {
 		t.Error(status)

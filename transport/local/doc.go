@@ -2,9 +2,9 @@
 //
 // A [Subscription] is a client like any other: it joins by a [transport.Client], the hub
 // encodes each message once for all of them, and what waits for one is bounded as for
-// others: a program that reads too slowly is dropped messages, fed from the history, or
-// ended, as the server is set, and in each case [Subscription.Next] tells. It never slows
-// down the hub.
+// others. Where the program reads too slowly it misses messages, is fed from the history,
+// or is ended, as the server is set, and [Subscription.Next] tells it. It never slows down
+// the hub.
 //
 // The program keeps the position of what it has handled. It goes on behind that by a
 // [transport.Subscription] with Since and After, and is told whether it has missed
