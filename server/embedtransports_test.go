@@ -91,8 +91,8 @@ func TestEmbedTransports(t *testing.T) {
 		{"POST /own/post/a%2Fb", "1234", 200, "posted"},
 		{"POST /own/post/__a", "1234", 403, "channel_reserved"},
 		{"POST /own/post/a//b", "1234", 400, "bad_channel"},
-		{"POST /own/post/c", "12345", 413, "too_large"},                 // one message
-		{"POST /own/post/c", strings.Repeat("x", 65), 413, "too_large"}, // any body
+		{"POST /own/post/c", "12345", 413, "too_large"},                                                 // one message
+		{"POST /own/post/c", strings.Repeat("x", 65), 413, "The body is longer than this server takes"}, // any body
 		{"DELETE /own", "", 405, "method_not_allowed"},
 		{"GET /sse/a", "", 404, "not_found"},
 	} {

@@ -33,6 +33,7 @@ func ExampleServer_Handler_echo() {
 	defer web.Close()
 	show(web, "/")
 	show(web, "/rt/")
+	show(web, "/rt") // is the page, too
 	show(web, "/rt/healthz")
 	stream, err := web.Client().Get(web.URL + "/rt/sse/news")
 	if err != nil {
@@ -43,6 +44,7 @@ func ExampleServer_Handler_echo() {
 	s.Drain(context.Background())
 	// Output:
 	// 200 the application
+	// 200 <!doctype html>
 	// 200 <!doctype html>
 	// 200 ok
 	// text/event-stream 1

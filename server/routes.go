@@ -99,7 +99,18 @@ func (s *Server) routes() (http.Handler, error) {
 			e.HEAD(r.path, plain(r.handle))
 		}
 	}
-	return http.HandlerFunc(e.ServeHTTP), nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.ServeHTTP(w, rooted(r)) }), nil
+}
+
+// rooted returns r with a path where it has none, as below another program's prefix: the
+// page at /rt is that at /rt/.
+func rooted(r *http.Request) *http.Request {
+	if r.URL.Path != "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return r
+	}
+	rooted, at := *r, *r.URL
+	at.Path, rooted.URL = "/", &at
+	return &rooted
 }
 
 // plain lets a handler of plain net/http serve a route of Echo's.

@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/pregon/pregon/transport"
@@ -16,7 +14,7 @@ type session struct {
 	client *Client
 
 	mu   sync.Mutex
-	held map[string]struct{} // channels for which OnSubscribe returned nil; nil once the Session has ended
+	held map[string]struct{} // channels for which OnSubscribe returned nil
 }
 
 // Subscribe implements transport.Session.
@@ -58,14 +56,11 @@ func (s *session) has(channel string) bool {
 	return held
 }
 
-// hold returns an error where the Session has ended or got the channel while the hook
-// was asked.
+// hold returns an error where the Session got the channel while the hook was asked. One
+// that has left holds it until the hub says so.
 func (s *session) hold(channel string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held == nil {
-		return transport.ErrLeft
-	}
 	if _, held := s.held[channel]; held {
 		return transport.ErrSubscribed
 	}
@@ -94,10 +89,10 @@ func (s *session) Unsubscribe(channel string, last []byte) {
 func (s *session) Leave() {
 	s.Session.Leave()
 	s.mu.Lock()
-	left := slices.Collect(maps.Keys(s.held))
-	s.held = nil
+	left := s.held
+	s.held = map[string]struct{}{}
 	s.mu.Unlock()
-	for _, channel := range left {
+	for channel := range left {
 		s.client.leave(channel)
 	}
 }
