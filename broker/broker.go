@@ -28,7 +28,8 @@ type Message struct {
 	// Prev is the position of the message before this one in the same channel and
 	// epoch: zero for the first of an epoch, and PrevUnknown where the driver has
 	// forgotten it. It is set by the broker, ignored by Publish, and has no meaning
-	// where Position is zero. See [Message.Follows].
+	// where Position is zero. Readers believe it, so a driver vouches for it as for
+	// Position, whatever other programs claim. See [Message.Follows].
 	Prev Position
 
 	// Key, where not empty, makes publishing it again safe: while the message

@@ -38,15 +38,25 @@ func (r *Reads) Newest(ctx context.Context, channels ...string) ([]broker.Positi
 	return newest, err
 }
 
-// prolong keeps the histories of channels from expiring, and then returns the newest position of
-// each.
+// prolong returns the newest position of each channel, and keeps the histories of those that
+// have one from expiring.
 func (r *Reads) prolong(ctx context.Context, channels ...string) ([]broker.Position, error) {
-	keeping, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	if err := r.history.Keep(keeping, channels...); err != nil {
+	newest, err := r.Newest(ctx, channels...)
+	if err != nil {
 		return nil, err
 	}
-	return r.Newest(ctx, channels...)
+	kept := make([]string, 0, len(channels))
+	for i, p := range newest {
+		if !p.IsZero() {
+			kept = append(kept, channels[i])
+		}
+	}
+	if len(kept) == 0 {
+		return newest, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return newest, r.history.Keep(ctx, kept...)
 }
 
 // History reads one page of a channel's history, once.
