@@ -77,3 +77,36 @@ func TestCleared(t *testing.T) {
 		}
 	})
 }
+
+// The history of a channel that somebody listens to does not expire as a whole, however
+// long nothing comes, so nobody is told of a gap when something does.
+func TestIdleChannelGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: time.Minute}).Broker()
+		defer b.Close()
+		say := func(channel, text string) broker.Position {
+			t.Helper()
+			r, err := b.Publish(t.Context(), broker.Message{Channel: channel, Data: []byte(text)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Position
+		}
+		before := say("c", "0")
+		time.Sleep(119 * time.Second) // it is about to expire
+		h := newHub(t, b, hub.Options{PingInterval: 10 * time.Hour, PongTimeout: 20 * time.Hour})
+		defer h.Close()
+		c := join(t, h, &lines{}, false, "c")
+		defer c.leave()
+		for i := range 3 {
+			time.Sleep(20 * time.Minute)
+			say("other", "what has expired is swept away with a publication")
+			if p := say("c", fmt.Sprint(i)); p.Epoch != before.Epoch {
+				t.Fatalf("after %v comes %v", before, p)
+			}
+		}
+		if got, want := c.read(t, 3), "c 0\nc 1\nc 2\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
