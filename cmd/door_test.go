@@ -20,7 +20,7 @@ import (
 var throughTheDoor = []string{
 	"broker.PublishAll", "broker.HistoryOf",
 	"Broker.Publish", "Broker.Feed", "BatchPublisher.PublishBatch", "Historian.History", "Historian.Newest", "Historian.Keep",
-	"Marker.Mark", "Marker.Marks", "Clearer.Clear",
+	"Marker.Mark", "Marker.Marks", "Clearer.Clear", "Prober.Probe",
 	"Hub.Join", "Hub.Watch", "Hub.Mark", "Hub.Subscribers",
 }
 

@@ -91,7 +91,7 @@ func (o *options) fixture(t *testing.T, open func(t *testing.T) broker.Broker) *
 }
 
 // abilities are what nodes can do with a history.
-type abilities struct{ kept, cleared, marked bool }
+type abilities struct{ kept, cleared, marked, probed bool }
 
 // ask returns the abilities of nodes that start makes.
 func ask(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker) (h abilities) {
@@ -99,6 +99,7 @@ func ask(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker
 	_, h.kept = broker.HistoryOf(node)
 	_, h.cleared = node.(broker.Clearer)
 	_, h.marked = node.(broker.Marker)
+	_, h.probed = node.(broker.Prober)
 	if err := node.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}

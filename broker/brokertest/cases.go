@@ -87,6 +87,8 @@ var cases = []struct {
 		rule: "What was cleared is gone with its keys, nothing is complete behind it, and what comes next is of a later epoch."},
 	{name: "HistoryMarks", test: testHistoryMarks, ofHistory: true, needs: marker,
 		rule: "A mark stands behind the newest message, for all nodes, goes forward only, and lasts as long as the history."},
+	{name: "HistoryProbe", test: testHistoryProbe, ofHistory: true, needs: prober,
+		rule: "A probe is heard as a message is, with an epoch that stays while nothing is lost, and changes no history."},
 	{name: "HistoryForgotten", test: testHistoryForgotten, ofHistory: true, needs: forgets,
 		rule: "Where the backend has lost what it kept of a channel, nothing is complete behind that, and what comes next is of a later epoch."},
 	{name: "HistoryAges", test: testHistoryAges, ofHistory: true, needs: ages,

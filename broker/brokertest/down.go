@@ -102,6 +102,11 @@ func (f *fixture) awayCalls(node broker.Broker, feed broker.Feed) {
 		}
 	}
 	if h, ok := broker.HistoryOf(node); ok {
+		if p, ok := h.(broker.Prober); ok {
+			if _, err := p.Probe(ctx, broker.Message{Channel: "__new"}); !errors.Is(err, broker.ErrUnavailable) {
+				f.Errorf("Probe while the backend is away: error %v, want one that matches ErrUnavailable", err)
+			}
+		}
 		for what, read := range readings(h) {
 			if err := read(ctx, "chat"); !errors.Is(err, broker.ErrUnavailable) {
 				f.Errorf("%s while the backend is away: error %v, want one that matches ErrUnavailable", what, err)

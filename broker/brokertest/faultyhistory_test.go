@@ -103,6 +103,22 @@ var historyFaults = []struct {
 			}
 		}
 	}},
+	{"probes-are-kept", []string{"HistoryProbe"}, func(b *brokenHistory) {
+		b.probe = b.inner.Publish
+	}},
+	{"probes-are-not-heard", []string{"HistoryProbe"}, func(b *brokenHistory) {
+		b.probe = func(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+			m.Channel = "elsewhere"
+			return b.inner.(broker.Prober).Probe(ctx, m)
+		}
+	}},
+	{"probes-have-epochs", []string{"HistoryProbe"}, func(b *brokenHistory) {
+		b.probe = func(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+			r, err := b.inner.(broker.Prober).Probe(ctx, m)
+			r.Position.Epoch = uint64(len(m.Data)) + uint64(time.Now().UnixNano())
+			return r, err
+		}
+	}},
 	{"marks-nothing", []string{"HistoryMarks"}, func(b *brokenHistory) {
 		b.mark = func(context.Context, ...string) error { return nil }
 	}},
@@ -208,6 +224,7 @@ type brokenHistory struct {
 	instead   func(channels ...string) []broker.Position // of Newest
 	keep      func(ctx context.Context, channels ...string) error
 	mark      func(ctx context.Context, channels ...string) error
+	probe     func(context.Context, broker.Message) (broker.Receipt, error)
 	marks     func(ctx context.Context, channels ...string) ([]broker.Position, error)
 	clear     func(ctx context.Context, channel string) error
 	asked     string // the channel that was read last
@@ -233,6 +250,13 @@ func (b *brokenHistory) Publish(ctx context.Context, m broker.Message) (broker.R
 		b.published(m.Channel, r)
 	}
 	return r, err
+}
+
+func (b *brokenHistory) Probe(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	if b.probe != nil {
+		return b.probe(ctx, m)
+	}
+	return b.inner.(broker.Prober).Probe(ctx, m)
 }
 
 func (b *brokenHistory) Mark(ctx context.Context, channels ...string) error {

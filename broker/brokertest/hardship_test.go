@@ -219,6 +219,11 @@ func (h *hardship) Marks(ctx context.Context, channels ...string) ([]broker.Posi
 	return at, err
 }
 
+func (h *hardship) Probe(ctx context.Context, m broker.Message) (r broker.Receipt, err error) {
+	err = h.read(func(kept broker.Historian) error { r, err = kept.(broker.Prober).Probe(ctx, m); return err })
+	return r, err
+}
+
 func (h *hardship) read(call func(broker.Historian) error) error {
 	kept, ok := broker.HistoryOf(h.Broker)
 	if !ok {

@@ -87,6 +87,7 @@ const (
 	noBackend         // a node of WithUnreachable
 	clearer           // a broker.Clearer
 	marker            // a broker.Marker
+	prober            // a broker.Prober
 	downBackend       // the function of WithDown
 	deniedNode        // a node of WithDenied
 	forgets           // the function of WithForget
@@ -106,6 +107,8 @@ func (o *options) missing(n need, h abilities) string {
 		return "the driver is no broker.Clearer"
 	case n == marker && !h.marked:
 		return "the driver is no broker.Marker"
+	case n == prober && !h.probed:
+		return "the driver is no broker.Prober"
 	case n == downBackend && o.down == nil:
 		return "the driver's test has no WithDown"
 	case n == deniedNode && o.denied == nil:

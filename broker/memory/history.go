@@ -108,6 +108,20 @@ func (n *node) Clear(ctx context.Context, channel string) error {
 	return nil
 }
 
+// Probe implements [broker.Prober]. There is nothing that it could find out.
+func (n *node) Probe(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	a, err := n.readable(ctx, m.Channel)
+	if err != nil {
+		return broker.Receipt{}, err
+	}
+	m = broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normal()
+	m.Position = broker.Position{Epoch: a.began}
+	n.bus.mu.RLock()
+	defer n.bus.mu.RUnlock()
+	n.bus.push(m)
+	return broker.Receipt{Position: m.Position}, nil
+}
+
 // readable returns the archive, or says why it cannot be read.
 func (n *node) readable(ctx context.Context, channels ...string) (*archive, error) {
 	if err := check(ctx, channels...); err != nil {

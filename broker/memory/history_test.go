@@ -148,6 +148,9 @@ func TestNoHistory(t *testing.T) {
 	if err := h.Keep(t.Context(), "c"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)
 	}
+	if _, err := b.(broker.Prober).Probe(t.Context(), broker.Message{Channel: "__c"}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
 	if err := b.(broker.Clearer).Clear(t.Context(), "c"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error(err)
 	}

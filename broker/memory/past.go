@@ -22,7 +22,8 @@ const sweepAtOnce = 256
 // lock of its own, which orders publications.
 type archive struct {
 	keep  broker.Retention
-	limit int64 // of bytes
+	limit int64  // of bytes
+	began uint64 // an epoch: when nothing was kept yet
 
 	mu    sync.Mutex
 	epoch uint64 // the newest one that was given
@@ -34,7 +35,7 @@ type archive struct {
 }
 
 func newArchive(keep broker.Retention) *archive {
-	return &archive{keep: keep, limit: DefaultHistoryBytes, pasts: map[string]*past{}, idle: list.New(), order: list.New()}
+	return &archive{keep: keep, limit: DefaultHistoryBytes, began: uint64(time.Now().UnixMicro()), pasts: map[string]*past{}, idle: list.New(), order: list.New()}
 }
 
 // A past is what is kept of one channel.

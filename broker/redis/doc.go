@@ -98,6 +98,9 @@
 //	__pregon:run           the life of the server, its epoch, the secret of the deployment,
 //	                       and what is kept of a channel
 //
+// The heartbeats of all nodes are probes (see [Broker.Probe]), of which the newest few are
+// kept in one stream, that of the channel __pregon.probe.
+//
 // An entry has the field m, which is [broker.AppendFields] of the message, and k,
 // its key, where it has one. One script appends the entry, which numbers it, and
 // publishes the message with its position. The entry is all that the script writes,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/redis/internal/reply"
@@ -16,6 +17,7 @@ import (
 var (
 	_ broker.Marker  = (*Broker)(nil)
 	_ broker.Clearer = (*Broker)(nil)
+	_ broker.Prober  = (*Broker)(nil)
 )
 
 // Retention implements broker.Historian.
@@ -56,6 +58,20 @@ func (b *Broker) Clear(ctx context.Context, channel string) error {
 		b.route(channel).cleared(channel)
 	}
 	return err
+}
+
+var errProbe = fmt.Errorf("a probe is for channels whose names begin with %q: %w", broker.ReservedPrefix, errors.ErrUnsupported)
+
+// Probe implements [broker.Prober].
+func (b *Broker) Probe(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	err := b.readable([]string{m.Channel})
+	if err == nil && !strings.HasPrefix(m.Channel, broker.ReservedPrefix) { // Feeds would take it for what is kept
+		err = errProbe
+	}
+	if err != nil {
+		return broker.Receipt{}, b.readError(err)
+	}
+	return b.route(m.Channel).pipeline.Probe(ctx, m)
 }
 
 // Mark implements [broker.Marker].

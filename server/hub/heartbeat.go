@@ -88,8 +88,14 @@ func (b *heartbeat) expect() string {
 	return word
 }
 
+// say publishes word. Where there is a history, what it takes to keep a message is tried,
+// too, if the broker can do so without keeping it.
 func (b *heartbeat) say(ctx context.Context, word string) error {
-	_, err := b.hub.broker.Publish(ctx, broker.Message{Channel: b.topic.name, Data: []byte(word)})
+	publish := b.hub.broker.Publish
+	if p, ok := b.hub.broker.(broker.Prober); ok && b.hub.filler != nil {
+		publish = p.Probe
+	}
+	_, err := publish(ctx, broker.Message{Channel: b.topic.name, Data: []byte(word)})
 	return err
 }
 

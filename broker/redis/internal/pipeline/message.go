@@ -16,6 +16,7 @@ import (
 // request was given up is not written.
 type Message struct {
 	broker.Message
+	Probe   bool       // of it nothing is to be kept with its channel
 	Fields  []byte     // of the message, as they are kept
 	Before  []*Command // about the message's key
 	Main    *Command

@@ -39,6 +39,20 @@ func (p *Pipeline) Publish(ctx context.Context, results []broker.Result, message
 	return results, aborted
 }
 
+// Probe is Publish for one message of which nothing is to be kept.
+func (p *Pipeline) Probe(ctx context.Context, content broker.Message) (broker.Receipt, error) {
+	content.Key = ""
+	r := &request{bytes: len(content.Data)}
+	m := p.newMessage(r, content)
+	m.Probe = true
+	r.messages = []*Message{m}
+	result := m.result
+	if err := p.do(ctx, r); err != nil {
+		result = func() broker.Result { return failed(err) }
+	}
+	return result().Receipt, result().Err
+}
+
 // NotTried appends the results of messages that come behind what was aborted.
 func (p *Pipeline) NotTried(results []broker.Result, messages []broker.Message) []broker.Result {
 	for range messages {

@@ -92,26 +92,40 @@ func (w *Writer) prepare(messages []*pipeline.Message, now time.Time) {
 				m.Command("pexpire", marker, age),
 			}
 		}
-		if now.Sub(w.known[m.Channel].expires) >= w.server.opts.Retention.Age/10 && !told[m.Channel] {
-			told[m.Channel] = true
-			m.Expire = m.Command("pexpire", w.server.key(m.Channel), w.server.lifetime())
+		if kept := keptWith(m); now.Sub(w.known[kept].expires) >= w.server.opts.Retention.Age/10 && !told[kept] {
+			told[kept] = true
+			m.Expire = m.Command("pexpire", w.server.key(kept), w.server.lifetime())
 		}
 	}
 }
 
+// probes is the channel in whose stream all probes of all nodes are, the newest few.
+const probes = broker.ReservedPrefix + "pregon.probe"
+
+// keptWith returns the channel in whose stream m is to be.
+func keptWith(m *pipeline.Message) string {
+	if m.Probe {
+		return probes
+	}
+	return m.Channel
+}
+
 // script returns the words of the command that publishes m.
 func (w *Writer) script(m *pipeline.Message, now time.Time) []any {
-	epoch := w.life.epoch
-	if s := w.known[m.Channel]; now.Sub(s.expires) < w.server.opts.Retention.Age { // not likely to be gone
+	epoch, kept, most := w.life.epoch, keptWith(m), w.server.opts.Retention.Messages
+	if m.Probe {
+		most = 1
+	}
+	if s := w.known[kept]; now.Sub(s.expires) < w.server.opts.Retention.Age { // not likely to be gone
 		epoch = max(epoch, s.epoch)
 	}
 	words := append(make([]any, 0, 12), "evalsha", w.life.sha)
 	if m.Key == "" {
-		words = append(words, "2", w.server.key(m.Channel), w.server.record)
+		words = append(words, "2", w.server.key(kept), w.server.record)
 	} else {
-		words = append(words, "3", w.server.key(m.Channel), w.server.record, script.MarkerKey(w.server.opts.Prefix, m.Channel, m.Key))
+		words = append(words, "3", w.server.key(kept), w.server.record, script.MarkerKey(w.server.opts.Prefix, m.Channel, m.Key))
 	}
-	words = append(words, w.server.opts.Prefix+m.Channel, strconv.Itoa(w.server.opts.Retention.Messages),
+	words = append(words, w.server.opts.Prefix+m.Channel, strconv.Itoa(most),
 		strconv.FormatUint(epoch, 10), w.server.epochs.floor(), m.Fields)
 	if m.Key != "" {
 		words = append(words, m.Key)
@@ -135,12 +149,12 @@ func (w *Writer) learn(ctx context.Context, messages []*pipeline.Message, now ti
 		if seal.Testifies(m.Channel) {
 			w.server.accepted.Store(&seal.Witness{Channel: m.Channel, Sealed: seal.Sealed{Position: position, Fields: m.Fields}, Seen: answered})
 		}
-		switch {
+		switch kept := keptWith(m); {
 		case m.Expire != nil && m.Expire.Accepted():
-			w.learned(m.Channel, known{position.Epoch, now})
-			delete(fresh, m.Channel)
-		case w.known[m.Channel].epoch != position.Epoch:
-			fresh[m.Channel] = position.Epoch
+			w.learned(kept, known{position.Epoch, now})
+			delete(fresh, kept)
+		case w.known[kept].epoch != position.Epoch:
+			fresh[kept] = position.Epoch
 		}
 	}
 	if len(fresh) > 0 {
