@@ -182,8 +182,22 @@ func (ch *changer) change(ctx context.Context, interval time.Duration) {
 	for ; ctx.Err() == nil; pause(ctx, rand.N(2*interval)) {
 		if channels := ch.channels(); ch.rng.IntN(mostAtOnce) < len(channels) {
 			ch.leave(channels[ch.rng.IntN(len(channels))])
-		} else {
-			ch.join(ch.rng.Perm(changingChannels)[:1+ch.rng.IntN(2)])
+			continue
+		}
+		opened := ch.join(ch.rng.Perm(changingChannels)[:1+ch.rng.IntN(2)])
+		if ch.rng.IntN(4) > 0 { // else it may leave before it has begun
+			ch.await(ctx, opened)
+		}
+	}
+}
+
+// await returns when stays have begun, so that on a busy machine there are fewer changes.
+func (ch *changer) await(ctx context.Context, opened []<-chan struct{}) {
+	for _, o := range opened {
+		select {
+		case <-o:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -191,34 +205,35 @@ func (ch *changer) change(ctx context.Context, interval time.Duration) {
 // channels are those that the session has.
 func (ch *changer) channels() []string { return slices.Sorted(maps.Keys(ch.owed)) }
 
-// join begins stays in those of some channels that the session has not, all at once.
-func (ch *changer) join(some []int) {
-	var subs []transport.Subscription
-	for _, channel := range some {
-		if _, has := ch.owed[channelName(channel)]; !has {
-			subs = append(subs, ch.subscription(channelName(channel)))
-		}
+// join begins stays in those of some channels that the session has not, all at once. What
+// it returns is closed when they have begun.
+func (ch *changer) join(some []int) (opened []<-chan struct{}) {
+	some = slices.DeleteFunc(some, func(channel int) bool { return ch.owed[channelName(channel)] != nil })
+	subs := make([]transport.Subscription, len(some))
+	for i, channel := range some {
+		open := make(chan struct{})
+		subs[i] = ch.subscription(channelName(channel), open)
+		opened = append(opened, open)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	errs := ch.session.Subscribe(ctx, subs...)
-	for i, sub := range subs {
-		if errs[i] != nil {
-			ch.hears.failf("%s is not subscribed: %v", sub.Channel, errs[i])
+	for i, err := range ch.session.Subscribe(ctx, subs...) {
+		if err != nil {
+			ch.hears.failf("%s is not subscribed: %v", subs[i].Channel, err)
 			continue
 		}
 		begun := numbers{}
-		for _, p := range ch.chaos.load.publishers {
-			if channelName(p.channel) == sub.Channel {
-				begun[p.id] = ch.chaos.load.begun(p.id)
-			}
+		for _, p := range ch.chaos.load.of(some[i]) {
+			begun[p.id] = ch.chaos.load.begun(p.id)
 		}
-		ch.owed[sub.Channel] = begun
+		ch.owed[subs[i].Channel] = begun
 	}
+	return opened
 }
 
-// subscription begins live, where the session was, or with the newest messages.
-func (ch *changer) subscription(channel string) transport.Subscription {
+// subscription begins live, where the session was, or with the newest messages. It closes
+// opened then.
+func (ch *changer) subscription(channel string, opened chan<- struct{}) transport.Subscription {
 	sub := transport.Subscription{Channel: channel}
 	switch last := ch.hears.last(channel); ch.rng.IntN(3) {
 	case 0:
@@ -229,6 +244,7 @@ func (ch *changer) subscription(channel string) transport.Subscription {
 	ch.stays[channel]++
 	open := said{What: "open", Channel: channel, Stay: ch.stays[channel]}
 	sub.Answer = func(s transport.Subscribed) ([]byte, bool) {
+		close(opened)
 		if open.At = s.Position; sub.Since && (!s.Recovered || s.Position != sub.After) {
 			return said{What: "wrong", Channel: channel, Text: fmt.Sprintf("%+v, behind %v", s, sub.After)}.line(), true
 		}
