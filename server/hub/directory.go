@@ -65,15 +65,6 @@ func (d *directory) leave(g *group) {
 	d.interest.Release(g.topic.want)
 }
 
-// known returns the topic of that name, nil for none. It takes no lock.
-func (d *directory) known(channel string) *topic {
-	t, ok := d.names.Load(channel)
-	if !ok {
-		return nil
-	}
-	return t.(*topic)
-}
-
 // topic returns the topic of that name, a new one if need be. The caller holds the lock, and
 // acquires the topic before it lets go: see gone.
 func (d *directory) topic(name string) *topic {

@@ -46,8 +46,8 @@
 //	transport/ws/ws.go                the request, and the upgrade once all is confirmed
 //	transport/open.go                 all channels or none
 //	server/node/client.go             what its caller may do
-//	server/hub/session.go             a session, and its stay in a channel
-//	server/hub/joining.go             what comes is kept from now on; then the answer
+//	server/hub/session.go             what comes is kept from now on, and then answered
+//	server/hub/directory.go           one more wants the channel
 //	server/hub/interest/confirm.go    waits for the broker
 //	server/hub/interest/run.go        asks the broker, for all who wait
 //	server/hub/catchup.go             what was kept, and from then on what is live
@@ -66,7 +66,7 @@
 //
 // None is held while the next is taken. The reader finds a channel and who
 // is to hear it without a lock: the groups of a channel are copied when a client comes
-// or goes. The hub's own lock, of those who come and go, is not on the path.
+// or goes. The directory's lock, of those who come and go, is not on the path.
 //
 // # What profiles showed
 //

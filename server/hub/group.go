@@ -59,13 +59,5 @@ func (g *group) drop() {
 	t.setAudience(slices.DeleteFunc(slices.Clone(t.audience()), func(other *group) bool { return other == g }))
 }
 
-// audience returns who is to hear t. It is not to be modified.
-func (t *topic) audience() []*group {
-	if groups := t.groups.Load(); groups != nil {
-		return *groups
-	}
-	return nil
-}
-
 // setAudience is called with the directory's lock.
 func (t *topic) setAudience(groups []*group) { t.groups.Store(&groups) }

@@ -95,6 +95,23 @@ func (t *topic) Gap(gap transport.Gap) {
 	fanOut(t.audience(), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
 }
 
+// known returns the topic of that name, nil for none. It takes no lock.
+func (d *directory) known(channel string) *topic {
+	t, ok := d.names.Load(channel)
+	if !ok {
+		return nil
+	}
+	return t.(*topic)
+}
+
+// audience returns who is to hear t. It is not to be modified.
+func (t *topic) audience() []*group {
+	if groups := t.groups.Load(); groups != nil {
+		return *groups
+	}
+	return nil
+}
+
 // fanOut posts one entry a group and encodes once an encoding: the groups of one
 // encoding stand together.
 func fanOut(groups []*group, k kind, p broker.Position, encode func(transport.Encoding) []byte) {
