@@ -46,10 +46,10 @@ func (s *Server) brokerProblem(err error) *transport.Problem {
 // otherwise it concerns the whole server, which may soon be set right.
 func (s *Server) refusal(err error) *transport.Problem {
 	var name *broker.ChannelError
-	var said *transport.Problem
+	if p := saidProblem(err); p != nil {
+		return p // a hook's
+	}
 	switch {
-	case errors.As(err, &said):
-		return said // a hook's
 	case errors.Is(err, node.ErrRefused):
 		s.log.Debug("server: a hook has refused a caller", "error", err)
 		return forbidden()

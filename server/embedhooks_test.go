@@ -21,9 +21,15 @@ func censor(_ context.Context, _ transport.Identity, m broker.Message) (broker.M
 	case "worse":
 		return m, &transport.Problem{Status: http.StatusPaymentRequired, Code: "pay", Detail: "Pay first."}
 	}
+	if wrong, ok := wrongProblems[string(m.Data)]; ok {
+		return m, wrong
+	}
 	m.Data = append([]byte("so: "), m.Data...)
 	return m, nil
 }
+
+// wrongProblems cannot be answered with.
+var wrongProblems = map[string]error{"none": (*transport.Problem)(nil), "without a status": &transport.Problem{}, "fine": &transport.Problem{Status: 200}}
 
 // OnPublish has a say in every way to publish, and what it refuses is answered as it says,
 // or as forbidden. Of a batch over HTTP nothing is published where one is refused.
@@ -37,6 +43,9 @@ func TestEmbedOnPublish(t *testing.T) {
 	}{
 		{"/publish/a", "bad", 403, `"code":"forbidden"`},
 		{"/publish/a", "worse", 402, `"code":"pay"`},
+		{"/publish/a", "none", 403, `"code":"forbidden"`},
+		{"/publish/a", "without a status", 403, `"code":"forbidden"`},
+		{"/publish/a", "fine", 403, `"code":"forbidden"`},
 		{"/publish?channel=b&channel=a", "bad", 403, `"index":0,"outcomes":["not_published","not_published"],"published":0`},
 		{"/publish", `[{"channel":"a","data":"1"},{"channel":"a","data":"worse"}]`, 402, `"index":1,"outcomes":["not_published","not_published"],"published":0`},
 		{"/publish/a", "over HTTP", 200, `{"channel":"a"}`},

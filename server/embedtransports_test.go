@@ -60,6 +60,7 @@ func ownRoutes() []transport.Route {
 		{Method: "GET", Path: "", Serve: say("in place")},
 		{Method: "PUT", Path: "", Serve: say("beside")},
 		{Method: "GET", Path: "/listen", Listens: true, Serve: say("listening")},
+		{Method: "GET", Path: "/wrong", Serve: func(http.ResponseWriter, *http.Request, transport.Client) error { return (*transport.Problem)(nil) }},
 	}
 }
 
@@ -93,6 +94,7 @@ func TestEmbedTransports(t *testing.T) {
 		{"POST /own/post/a//b", "1234", 400, "bad_channel"},
 		{"POST /own/post/c", "12345", 413, "too_large"},                                                 // one message
 		{"POST /own/post/c", strings.Repeat("x", 65), 413, "The body is longer than this server takes"}, // any body
+		{"GET /own/wrong", "", 500, "internal"},
 		{"DELETE /own", "", 405, "method_not_allowed"},
 		{"GET /sse/a", "", 404, "not_found"},
 	} {

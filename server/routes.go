@@ -162,8 +162,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 }
 
 func (s *Server) problemOf(err error) *transport.Problem {
-	var p *transport.Problem
-	if errors.As(err, &p) {
+	if p := saidProblem(err); p != nil {
 		return p
 	}
 	if name := (*broker.ChannelError)(nil); errors.As(err, &name) {
@@ -182,6 +181,16 @@ func (s *Server) problemOf(err error) *transport.Problem {
 	}
 	s.log.Error("server: a request failed", "error", err)
 	return &transport.Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong here."}
+}
+
+// saidProblem returns the problem that err says to answer with, nil where there is none
+// that can be: a Transport or a hook may be wrong.
+func saidProblem(err error) *transport.Problem {
+	var p *transport.Problem
+	if errors.As(err, &p) && p != nil && p.Status >= http.StatusBadRequest && p.Status < 600 {
+		return p
+	}
+	return nil
 }
 
 func notFound() *transport.Problem {
