@@ -14,6 +14,7 @@ import (
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/broker/redis/redistest"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/transport"
 )
 
 func keeping() server.Options {
@@ -132,6 +133,12 @@ func TestClearingProblems(t *testing.T) {
 // HEAD and POST are no methods of a history, and pages are told which are.
 func TestClearingBesideOtherMethods(t *testing.T) {
 	o := keeping()
+	o.Hooks.OnClear = func(_ context.Context, _ transport.Identity, channel string) error {
+		if channel == "kept" {
+			return errors.New("s3cret")
+		}
+		return nil
+	}
 	o.AllowOrigins = []string{"https://app.example"}
 	h := handler(t, o)
 	for _, method := range []string{"HEAD", "POST", "PUT"} {
@@ -148,5 +155,8 @@ func TestClearingBesideOtherMethods(t *testing.T) {
 	}
 	if resp := ask(h, "DELETE", "/history/a", "Origin", "https://app.example"); resp.StatusCode != http.StatusNoContent {
 		t.Error(resp)
+	}
+	if resp := ask(h, "DELETE", "/history/kept"); resp.StatusCode != http.StatusForbidden {
+		t.Error("OnClear has refused:", resp)
 	}
 }

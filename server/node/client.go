@@ -101,6 +101,9 @@ func (c *Client) Clear(ctx context.Context, channel string) error {
 	if !ok {
 		return ErrCannotClear
 	}
+	if err := c.ask(ctx, "OnClear", c.node.options.OnClear, channel); err != nil {
+		return err
+	}
 	return clearer.Clear(ctx, channel)
 }
 

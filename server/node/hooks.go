@@ -30,6 +30,10 @@ type Hooks struct {
 	// over: when the client unsubscribes or has gone, when a call that reads returns,
 	// and where the broker has not confirmed the subscription.
 	OnLeave func(by transport.Identity, channel string)
+
+	// OnClear is asked before a caller clears the history of a channel. An error refuses
+	// it, as with OnPublish.
+	OnClear func(ctx context.Context, by transport.Identity, channel string) error
 }
 
 // ErrRefused means that a hook has refused what a caller wanted. Errors that match it
@@ -66,10 +70,16 @@ func (c *Client) enter(ctx context.Context, channel string) error {
 	if err := allowed(channel); err != nil {
 		return err
 	}
-	if ask := c.node.options.OnSubscribe; ask != nil {
-		if err := ask(ctx, c.identity, channel); err != nil {
-			return refusedBy("OnSubscribe", err)
-		}
+	return c.ask(ctx, "OnSubscribe", c.node.options.OnSubscribe, channel)
+}
+
+// ask returns why a hook, which may be nil, refuses the caller a channel.
+func (c *Client) ask(ctx context.Context, name string, hook func(context.Context, transport.Identity, string) error, channel string) error {
+	if hook == nil {
+		return nil
+	}
+	if err := hook(ctx, c.identity, channel); err != nil {
+		return refusedBy(name, err)
 	}
 	return nil
 }

@@ -112,6 +112,26 @@ func TestAllOrNone(t *testing.T) {
 	}
 }
 
+// OnClear may refuse, and then nothing is cleared.
+func TestOnClear(t *testing.T) {
+	t.Parallel()
+	c := hooked(t, node.Hooks{OnClear: func(_ context.Context, by transport.Identity, channel string) error {
+		if by.Subject == "alice" && channel == "kept" {
+			return errNo
+		}
+		return nil
+	}})
+	for channel, left := range map[string]int{"kept": 1, "other": 0} {
+		c.Publish(t.Context(), broker.Message{Channel: channel})
+		if err := c.Clear(t.Context(), channel); errors.Is(err, errNo) != (left == 1) || errors.Is(err, node.ErrRefused) != (left == 1) {
+			t.Errorf("%s: %v", channel, err)
+		}
+		if page, err := c.History(t.Context(), channel, broker.Query{Limit: 2}); err != nil || len(page.Messages) != left {
+			t.Error(channel, page, err)
+		}
+	}
+}
+
 // A guestbook is hooks that let nobody into the channel closed, and keep who is where.
 type guestbook struct {
 	mu   sync.Mutex
