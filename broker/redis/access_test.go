@@ -141,6 +141,7 @@ func TestPermissionTakenAway(t *testing.T) {
 
 // Of many channels, in several commands, those that are not allowed any more end.
 func TestManyPermissionsTakenAway(t *testing.T) {
+	t.Parallel()
 	server, o := weak(t)
 	server.MustDo("ACL", "SETUSER", "weak", "&room-*")
 	want := map[string]broker.GapReason{"allowed": broker.LinkLost}
@@ -164,6 +165,7 @@ func TestManyPermissionsTakenAway(t *testing.T) {
 // Where the whole command is not allowed any more no channel ends: the Feed tries
 // until it is.
 func TestCommandTakenAway(t *testing.T) {
+	t.Parallel()
 	server, o := weak(t)
 	b := newBroker(t, o)
 	f := newFeed(t, b, "allowed", "shared")
@@ -183,6 +185,7 @@ func TestCommandTakenAway(t *testing.T) {
 // A wrong password is an error that says so and a single loud line, however often
 // the Feed tries. Neither contains it.
 func TestWrongPassword(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--requirepass", "another")
 	for _, password := range []string{"", secret} {
 		var log lines

@@ -104,6 +104,7 @@ func TestBatchOutcomes(t *testing.T) {
 // After an answer that makes no sense, or none at all, nothing that comes later is
 // taken for the answer to a message of the same pipeline.
 func TestBatchGarbage(t *testing.T) {
+	t.Parallel()
 	for _, garbage := range []string{"*0\r\n", "+OK\r\n", "*1\r\n:1\r\n", "!\r\n", redistest.HangUp, redistest.Silent} {
 		server := redistest.StartFake(t, func(args []string) string {
 			if args[1] == "garbage" {

@@ -23,6 +23,7 @@ func TestConformance(t *testing.T) { conforms(t, "") }
 func TestConformanceWithHistory(t *testing.T) { conforms(t, "?history=5m&history-size=10000") }
 
 func conforms(t *testing.T, parameters string) {
+	t.Parallel()
 	var server *redistest.Server
 	start := func(t *testing.T) (user string) {
 		users := filepath.Join(t.TempDir(), "users") // outlives the server

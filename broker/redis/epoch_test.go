@@ -33,6 +33,7 @@ func eventually(t testing.TB, b broker.Broker, channel, text string) broker.Posi
 
 // A new epoch begins where numbers could be given twice, and nowhere else.
 func TestEpoch(t *testing.T) {
+	t.Parallel()
 	restart := func(s *redistest.Server) { s.Restart() }
 	everysec := []string{"--appendonly", "yes", "--appendfsync", "everysec"}
 	for _, c := range []struct {
@@ -224,6 +225,7 @@ func TestEpochPromoted(t *testing.T) {
 // always, each that was acknowledged is kept once, in order, without holes. Those
 // with an unknown outcome are published again with their keys, and are kept once.
 func TestKillsKeepHistory(t *testing.T) {
+	t.Parallel()
 	const kills, callers = 5, 8
 	server := redistest.Start(t, durable...)
 	o := keeping(server.Addr())

@@ -40,6 +40,7 @@ func TestManyChannels(t *testing.T) {
 // What was added is there again after Redis has closed the connection, with one
 // gap and nothing twice; other channels have no gap.
 func TestClientKill(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	b := newBroker(t, options(server.Addr()))
 	f := newFeed(t, b, "a", "b", "removed")
@@ -121,6 +122,7 @@ func TestPause(t *testing.T) {
 // A Redis that is back and still loads its data is not back yet: nothing is sent
 // to it, and the channels are restored when it is ready.
 func TestLoading(t *testing.T) {
+	t.Parallel()
 	server := redistest.StartFake(t, redistest.Confirm)
 	b := newBroker(t, options(server.Addr()))
 	f := newFeed(t, b, "chat")

@@ -60,6 +60,7 @@ func history(t testing.TB, b *redis.Broker, channel string, after broker.Positio
 // Receipts, deliveries and what is kept agree about positions, which have no
 // holes, whoever publishes.
 func TestPositions(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, o redis.Options) {
 		const nodes, callers, each = 3, 4, 20
 		reader := newBroker(t, o)
@@ -109,6 +110,7 @@ func TestPositions(t *testing.T) {
 // History is right about every position: those that are kept, those that were
 // deleted, and those that never were.
 func TestHistoryPages(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, o redis.Options) {
 		o.History.Messages = 10
 		b := newBroker(t, o)

@@ -51,6 +51,7 @@ func TestKey(t *testing.T) {
 // Of publishers that use the same Key at the same time one publishes, and all get
 // its receipt.
 func TestKeyRace(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, o redis.Options) {
 		const rounds = 100
 		nodes := []*redis.Broker{newBroker(t, o), newBroker(t, o), newBroker(t, o)}

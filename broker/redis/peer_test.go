@@ -21,6 +21,7 @@ import (
 // A peer that is not Redis is an error within the timeouts, for publishing and
 // for subscribing.
 func TestNotRedis(t *testing.T) {
+	t.Parallel()
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()
 	for _, c := range []struct {
@@ -113,6 +114,7 @@ func serveOn(t testing.TB, l net.Listener, handle func(c net.Conn)) (addr string
 // rediss speaks TLS, believes the certificates that ca names, and nothing else:
 // no other certificate, no wrong name, no plain text.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	web := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
 	defer web.Close()

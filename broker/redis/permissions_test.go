@@ -35,6 +35,7 @@ func narrow(t *testing.T, server *redistest.Server, parameters string) string {
 // The user whom Diagnose names can use the prefix, whatever it consists of, a
 // database, and no other channels and keys.
 func TestPermissionsOfAPrefix(t *testing.T) {
+	t.Parallel()
 	for _, history := range []string{"", "&history=5m"} {
 		for _, prefix := range []string{"app.", "a*[b] 'c'?", "ñ\n"} {
 			t.Run(prefix+history, func(t *testing.T) {
@@ -55,6 +56,7 @@ func TestPermissionsOfAPrefix(t *testing.T) {
 
 // What the user lacks is named, and what is not needed is done without.
 func TestLackingPermissions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ parameters, without, says string }{
 		{"", "-info -config -client -script -eval -evalsha -xadd -role", ""},
 		{"", "-publish", "PUBLISH"},

@@ -14,6 +14,7 @@ import (
 // Each answer to a publication has its outcome, and whatever that is, the command
 // is sent once.
 func TestPublishOutcome(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, answer string
 		want         error

@@ -16,6 +16,7 @@ import (
 // heard twice or out of order, what was accepted and not heard lies in a gap that
 // was reported, and afterwards messages flow again.
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	l := startLoad(t, server)
 	f := newFeed(t, newBroker(t, options(server.Addr())), "load")

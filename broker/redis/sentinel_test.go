@@ -23,6 +23,7 @@ import (
 // the old one is dead, publishing and hearing go on there by themselves; what was
 // accepted and not heard lies in a gap that was reported.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		history broker.Retention
@@ -84,6 +85,7 @@ func TestSentinelOldMasterReturns(t *testing.T) {
 // are gone, by the word of those that are left; otherwise publishing and
 // subscribing are errors of the right kind within the timeouts.
 func TestSentinelAnswers(t *testing.T) {
+	t.Parallel()
 	const (
 		right = iota
 		wrong
@@ -272,6 +274,7 @@ func TestSentinelPasswords(t *testing.T) {
 // Users who may do no more than the package comment says can use Sentinels, and
 // without ROLE the server is not used.
 func TestSentinelPermissions(t *testing.T) {
+	t.Parallel()
 	s := redistest.StartSentinels(t, 1)
 	s.Watch[0].MustDo("ACL", "SETUSER", "asker", "on", ">hunter3", "+sentinel|get-master-addr-by-name")
 	s.Master().MustDo("ACL", "SETUSER", "weak", "on", ">hunter2", "&chat", "+publish", "+subscribe", "+unsubscribe", "+ping")
