@@ -46,6 +46,7 @@ func aMoment() { time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) }
 // client, staying or coming back, hears every number once and in order, is told no
 // gap, and is never sent away.
 func TestChaosKills(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t, compacting...)
 	c := newChaos(t, onRedis(t, 2, redis.URL())...)
 	n := longForm(*chaosClients, 30)
@@ -68,6 +69,7 @@ func TestChaosKills(t *testing.T) {
 // Clients drop their connections every 50 to 500 ms and continue where they were,
 // while Redis is killed now and then: no seam, and nothing twice.
 func TestChaosResume(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t, compacting...)
 	c := newChaos(t, onRedis(t, 2, redis.URL())...)
 	c.hopping(longForm(*chaosClients, 30))
@@ -113,6 +115,7 @@ func TestChaosLinks(t *testing.T) {
 // Where Redis loses what it has acknowledged, every client that has missed something
 // is told, at that place, and none is told that it recovered what it did not.
 func TestChaosLosses(t *testing.T) {
+	t.Parallel()
 	restart := func(s *redistest.Server) { s.Restart() }
 	for _, loss := range []struct {
 		name string
@@ -131,6 +134,7 @@ func TestChaosLosses(t *testing.T) {
 		}},
 	} {
 		t.Run(loss.name, func(t *testing.T) {
+			t.Parallel()
 			redis := redistest.Start(t, loss.args...)
 			c := newChaos(t, onRedis(t, 1, redis.URL())...)
 			c.steady(longForm(*chaosClients, 6))
@@ -197,6 +201,7 @@ func TestChaosFailover(t *testing.T) {
 // A channel whose history has a hole of its own, or has lost its end, is told one
 // gap, and goes on.
 func TestChaosHole(t *testing.T) {
+	t.Parallel()
 	for _, hole := range []struct {
 		name string
 		make func(t *testing.T, s *redistest.Server)
@@ -260,6 +265,7 @@ func (n *node) awaitPublish(channel, text string) {
 // Nodes are stopped and replaced, one after the other, under load: each exits with 0,
 // and clients come back to another and miss nothing.
 func TestChaosRollingRestart(t *testing.T) {
+	t.Parallel()
 	program := buildPregon(t)
 	redis := redistest.Start(t)
 	c := newChaos(t)

@@ -2,10 +2,13 @@ package server_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -19,13 +22,27 @@ type process struct {
 	over bool
 }
 
-// buildPregon builds the program.
+// builtIn is the folder of the program that tests run. TestMain removes it.
+var builtIn string
+
+// builtPregon builds the program, once for all tests.
+var builtPregon = sync.OnceValues(func() (program string, err error) {
+	if builtIn, err = os.MkdirTemp("", "pregon-test"); err != nil {
+		return "", err
+	}
+	program = filepath.Join(builtIn, "pregon")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "../cmd/pregon").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// buildPregon returns the path of the program.
 func buildPregon(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "pregon")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "../cmd/pregon")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	program, err := builtPregon()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
 }

@@ -93,6 +93,7 @@ func evaluate[T any](t *testing.T, tab context.Context, expression string) T {
 // In a real browser: two tabs, one publishes, both show it; the server is started
 // again, and both come back by themselves.
 func TestConsole(t *testing.T) {
+	t.Parallel()
 	n := start(t, server.Options{})
 	one := browser(t)
 	do(t, one, "open", chromedp.Navigate("http://"+n.addr+"/?channel=noticias"), isLive())
@@ -138,6 +139,7 @@ func TestConsoleRefused(t *testing.T) {
 // The log follows its last line through a change of the window's size, holds
 // still for a reader who has scrolled up, and keeps no more than 500 lines.
 func TestConsoleFollows(t *testing.T) {
+	t.Parallel()
 	n := start(t, server.Options{})
 	tab := browser(t)
 	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/"), isLive())

@@ -46,6 +46,7 @@ var npmPackages = []string{"undici", "eventsource", "event-source-polyfill", "@m
 // One client of each node is slow to close, so that the others are back before the
 // node has stopped.
 func TestForeignEventSources(t *testing.T) {
+	t.Parallel()
 	npm := npmFolder(t)
 	tab := browser(t)
 	do(t, tab, "start the browser") // before there is another tab

@@ -56,6 +56,7 @@ source.onmessage = event => console.log(event.data);
 
 // Clients that nobody here wrote are heard and answered.
 func TestForeignClients(t *testing.T) {
+	t.Parallel()
 	for _, f := range foreign {
 		t.Run(f.name, func(t *testing.T) {
 			if err := exec.Command(f.check[0], f.check[1:]...).Run(); err != nil {

@@ -127,6 +127,7 @@ func TestFoundEventStreamsAreCut(t *testing.T) {
 // In a real browser: an EventSource that finds the server full comes back when there
 // is room.
 func TestFoundBrowserComesBack(t *testing.T) {
+	t.Parallel()
 	n := start(t, server.Options{MaxConnections: 1})
 	tab := browser(t)
 	c := n.ws("/ws/other")

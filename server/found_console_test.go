@@ -25,6 +25,7 @@ import (
 // The page works below a prefix, with a slash at its end and without, and behind a
 // proxy that passes neither Host nor upgrades on it says why it cannot connect.
 func TestFoundConsoleBehindAProxy(t *testing.T) {
+	t.Parallel()
 	n := start(t, server.Options{})
 	target, err := url.Parse("http://" + n.addr)
 	if err != nil {
@@ -70,6 +71,7 @@ func says(text string) chromedp.Action[chromedp.Void] {
 
 // A page that cannot reach the server says so.
 func TestFoundConsoleSaysThatNobodyAnswers(t *testing.T) {
+	t.Parallel()
 	n := start(t, server.Options{})
 	tab := browser(t)
 	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/"), isLive())
@@ -184,6 +186,7 @@ func checkNumbers(t *testing.T, channel string, got []string, last int) {
 // A page that was cut off goes on where it was: what was published meanwhile is
 // shown, and a hole is told where it is.
 func TestFoundConsoleComesBackWithHistory(t *testing.T) {
+	t.Parallel()
 	p := newPast(3)
 	t.Cleanup(func() { _ = p.Close() })
 	n := start(t, server.Options{Broker: p})
@@ -220,6 +223,7 @@ const inLog = "[...log.children].map(e => e.querySelector(`.text`)?.textContent 
 
 // Without a history every cut is told, at its place and of each channel.
 func TestFoundConsoleComesBackWithoutHistory(t *testing.T) {
+	t.Parallel()
 	b := memory.New()
 	t.Cleanup(func() { _ = b.Close() })
 	n := start(t, server.Options{Broker: b})
@@ -241,6 +245,7 @@ func TestFoundConsoleComesBackWithoutHistory(t *testing.T) {
 // Each channel comes back or does not as its close code says, whatever becomes of
 // the others.
 func TestFoundConsoleCloseCodes(t *testing.T) {
+	t.Parallel()
 	n := start(t, server.Options{})
 	final := []int{1002, 1003, 1007, 1008, 1009, 4100, 4150, 4199}
 	others := []int{1000, 1001, 1011, 3000, 4001, 4002, 4008, 4099, 4200, 4999}

@@ -255,6 +255,7 @@ func staysReady(t *testing.T, nodes []*node) (stop func()) {
 // client that comes back without a cursor while its channel is filled: what was
 // published shortly before it came may be sent to it, too.
 func TestFoundHostileEntries(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	c, nodes := besideHostile(t, redis)
 	c.rejoin = true
@@ -283,6 +284,7 @@ func TestFoundHostileEntries(t *testing.T) {
 // Where a program has put a channel ahead of the clock, and then at the end of all
 // numbers, what a node publishes that knows nothing of it is heard by those who do.
 func TestFoundHostileFuture(t *testing.T) {
+	t.Parallel()
 	for _, end := range []string{"%d-9007199254740992", "%d-18446744073709551615", "18446744073709551615-%d"} {
 		t.Run(end, func(t *testing.T) {
 			redis := redistest.Start(t)

@@ -175,6 +175,7 @@ func (w *witness) listenText(n *node, stop <-chan struct{}) {
 // Redis is killed again and again while messages are published: nothing is
 // doubled or reordered, every hole is told, and delivery goes on.
 func TestKillsOfRedis(t *testing.T) {
+	t.Parallel()
 	kills := 20
 	if testing.Short() {
 		kills = 3
