@@ -18,6 +18,12 @@
 // the event stream's headers) is out. Channels that come and go later are answered by
 // [Subscription].Answer, which is ahead of the channel's first message.
 //
+// # Connections
+//
+// A Transport takes the connection over from net/http, if [CheckHijack] lets it, or writes
+// to the ResponseWriter by a [Stream]. The first costs less memory for each client, and is
+// all that some protocols can do; the second also works over HTTP/2.
+//
 // # What is shared and what is not
 //
 // Messages and gaps are the same bytes for all clients of a format: they are encoded once,

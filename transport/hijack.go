@@ -10,14 +10,7 @@ import "net/http"
 // What wraps a ResponseWriter must have a method Unwrap, as http.ResponseController
 // says, or be an http.Hijacker itself.
 func CheckHijack(w http.ResponseWriter) *Problem {
-	for {
-		inner, wraps := w.(interface{ Unwrap() http.ResponseWriter })
-		if !wraps {
-			break
-		}
-		w = inner.Unwrap()
-	}
-	if _, ok := w.(http.Hijacker); ok {
+	if _, ok := innermost(w).(http.Hijacker); ok {
 		return nil
 	}
 	return &Problem{Status: http.StatusInternalServerError, Code: "no_hijack",

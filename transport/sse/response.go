@@ -66,11 +66,11 @@ func (t *Transport) Retry(w http.ResponseWriter, r *http.Request, p *transport.P
 		e := t.encodingOf(r, transport.Formats()[0], true) // no message is encoded
 		_ = conn.SetDeadline(time.Now().Add(answerTime))   // fails only where the write does, too
 		_, _ = conn.Write(e.response(w.Header(), lines))   // a client that has gone is no error of ours
-	case flushes(w):
-		c := newStream(w, r)
+	case transport.CheckFlush(w) == nil:
+		c := transport.NewStream(w, r)
 		defer c.Close()
 		setHeaders(w.Header())
-		_ = c.control.SetWriteDeadline(time.Now().Add(answerTime))
+		_ = c.SetWriteDeadline(time.Now().Add(answerTime))
 		_, _ = c.Write(lines)
 	default:
 		p.ServeHTTP(w, r)

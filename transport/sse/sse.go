@@ -86,7 +86,7 @@ var _ transport.Resumer = (*Transport)(nil)
 // otherwise Serve writes to w and returns when the client has gone.
 func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
 	takenOver := canTakeOver(w, r)
-	if !takenOver && !flushes(w) {
+	if !takenOver && transport.CheckFlush(w) != nil {
 		p := transport.CheckHijack(w)
 		t.noHijack.Do(func() { t.env.Logger.Error("sse: no client can be served", "error", p) })
 		return p
@@ -100,7 +100,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	t.readers.Add(1) // before net/http lets go of the connection and of us
 	if !takenOver {
 		defer t.readers.Done()
-		t.stream(newStream(w, r), s, session)
+		t.stream(w, r, s, session)
 		return nil
 	}
 	conn, _, err := http.NewResponseController(w).Hijack()
@@ -138,12 +138,13 @@ func open(ctx context.Context, s *socket.Socket, e *encoding, wanted transport.W
 }
 
 // stream serves a client over its ResponseWriter until it has gone.
-func (t *Transport) stream(c *stream, s *socket.Socket, session transport.Session) {
+func (t *Transport) stream(w http.ResponseWriter, r *http.Request, s *socket.Socket, session transport.Session) {
+	c := transport.NewStream(w, r)
 	defer session.Leave()
 	defer c.Close()
 	defer s.Close()
-	setHeaders(c.w.Header())
-	c.w.WriteHeader(http.StatusOK)
+	setHeaders(w.Header())
+	w.WriteHeader(http.StatusOK)
 	s.Attach(c)
 	if _, err := s.Write(retryAfter(minRetry)); err != nil {
 		return

@@ -3,6 +3,7 @@ package transporttest
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -17,7 +18,8 @@ type door struct {
 	fixture *fixture
 	asked   []transport.Subscription
 
-	joined  chan struct{} // closed by the first Join that succeeds
+	middleware func(http.ResponseWriter) http.ResponseWriter // may be nil
+
 	left    chan struct{} // closed by Leave
 	touched chan struct{} // gets a token when something has come from the client
 	served  chan struct{} // closed when Serve has returned
@@ -102,7 +104,6 @@ func (d *door) Join(ctx context.Context, s transport.Subscriber) (transport.Sess
 		d.note("Join was called for a second time")
 		return session, nil
 	}
-	close(d.joined)
 	return &stay{Session: session, door: d, leave: sync.OnceFunc(func() { close(d.left) })}, nil
 }
 

@@ -45,8 +45,7 @@ type fixture struct {
 	listener  *listener
 	web       *http.Server
 
-	middleware func(http.ResponseWriter) http.ResponseWriter // may be nil
-	confirmed  func()                                        // called between a confirmation and what the Transport does then; may be nil
+	confirmed func() // called between a confirmation and what the Transport does then; may be nil
 
 	mu      sync.Mutex
 	doors   []*door
@@ -114,8 +113,8 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.begin(r.Context().Value(connKey{}).(*conn))
-	if f.middleware != nil {
-		w = f.middleware(w)
+	if d.middleware != nil {
+		w = d.middleware(w)
 	}
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {

@@ -95,8 +95,7 @@ func testHiddenHijack(f *fixture) {
 		"http.Hijacker":                  func(w http.ResponseWriter) http.ResponseWriter { return flushing{bare{w}} },
 		"http.Hijacker and http.Flusher": func(w http.ResponseWriter) http.ResponseWriter { return bare{w} },
 	} {
-		f.middleware = middleware
-		d, done := f.begin(f.Context(), live("a"))
+		d, done := f.beginBehind(f.Context(), live("a"), middleware)
 		result := <-done
 		if result.err == nil {
 			f.publish("a", name)

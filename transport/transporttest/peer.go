@@ -3,6 +3,7 @@ package transporttest
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -32,8 +33,8 @@ func from(channel string, start transport.Start) []transport.Subscription {
 }
 
 // ask makes the door of a request, and the URL that leads to it.
-func (f *fixture) ask(asked []transport.Subscription) (d *door, url string) {
-	d = &door{Client: f.node.Client(transport.Identity{}), fixture: f, asked: asked, joined: make(chan struct{}),
+func (f *fixture) ask(asked []transport.Subscription, middleware func(http.ResponseWriter) http.ResponseWriter) (d *door, url string) {
+	d = &door{Client: f.node.Client(transport.Identity{}), fixture: f, asked: asked, middleware: middleware,
 		left: make(chan struct{}), touched: make(chan struct{}, 1), served: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -49,7 +50,12 @@ type dialled struct {
 
 // begin dials, and returns what comes of it later.
 func (f *fixture) begin(ctx context.Context, asked []transport.Subscription) (*door, <-chan dialled) {
-	d, url := f.ask(asked)
+	return f.beginBehind(ctx, asked, nil)
+}
+
+// beginBehind is begin for a client whose request goes through a middleware.
+func (f *fixture) beginBehind(ctx context.Context, asked []transport.Subscription, middleware func(http.ResponseWriter) http.ResponseWriter) (*door, <-chan dialled) {
+	d, url := f.ask(asked, middleware)
 	done := make(chan dialled, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, guard)

@@ -64,10 +64,9 @@ type Protocol struct {
 // A Conn is the client's end of a connection. It answers pings, if the protocol has them,
 // while somebody waits in Next.
 type Conn interface {
-	// Next returns what comes next, without what is neither of the three kinds of Events,
-	// such as pings. Once the connection has ended it returns an error: an *End where the
-	// server has said why, and any other where it has not. One goroutine at a time calls
-	// Next.
+	// Next waits for the next Event and returns it. It passes over all else, such as pings.
+	// Once the connection has ended it returns an error: an *End where the server has said
+	// why, and any other where it has not. One goroutine at a time calls Next.
 	Next() (Event, error)
 
 	// Close ends the connection at once, and has a Next that waits return. It may be

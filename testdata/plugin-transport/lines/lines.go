@@ -47,9 +47,8 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	if wanted.Format != t.lines.format {
 		return &transport.Problem{Status: http.StatusBadRequest, Code: "bad_format", Detail: "Lines are in the format json."}
 	}
-	if !flushes(w) {
-		return &transport.Problem{Status: http.StatusInternalServerError, Code: "no_flush",
-			Detail: "A middleware in front of this server hides http.Flusher."}
+	if p := transport.CheckFlush(w); p != nil {
+		return p
 	}
 	s := t.env.Sockets.New()
 	session, err := t.open(r.Context(), transport.Subscriber{Socket: s, Encoding: t.lines, Control: t.lines}, wanted)
@@ -59,13 +58,13 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	t.clients.Add(1)
 	defer t.clients.Done()
 	defer session.Leave()
-	c := newConn(w, r)
+	c := transport.NewStream(w, r)
 	defer c.Close()
 	defer s.Close()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
 	s.Attach(c)
-	if c.control.Flush() == nil { // the answer begins, as the channels are subscribed
+	if _, err := s.Write(t.lines.Ping()); err == nil { // the answer begins, as the channels are subscribed
 		s.Open()
 		_, _ = s.Read(nil) // an error is what it waits for
 	}
