@@ -1,6 +1,7 @@
 package transporttest_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -29,7 +30,7 @@ import (
 var faults = []struct {
 	name    string
 	cases   []string
-	says    string // nothing where it differs by format, or is that something did not come
+	says    string // nothing where it is only that something did not come
 	corrupt func(*broken)
 }{
 	{"answers-before-the-broker", []string{"OpenMeansSubscribed", "Refused"}, "before the broker", subscribesLater},
@@ -92,12 +93,15 @@ var faults = []struct {
 	{"reads-elsewhere", []string{"OneDoor"}, "Newest was called", reads},
 }
 
+// formatOf is the format in which a fault shows, where that is not json.
+var formatOf = map[string]string{"one-code-for-all": "text"}
+
 var fault = flag.String("fault", "", "run the suite on the protocol with this fault, as TestFaults does in processes of its own")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// run runs the suite on what corrupt makes of ws.
-func run(t *testing.T, corrupt func(*broken)) {
+// run runs the suite on what corrupt makes of ws, in some formats.
+func run(t *testing.T, corrupt func(*broken), formats ...string) {
 	transporttest.Run(t, transporttest.Protocol{
 		New: func(env transport.Env) (transport.Transport, error) {
 			b := &broken{env: env, encodings: map[transport.Encoding]*brokenEncoding{}}
@@ -106,7 +110,7 @@ func run(t *testing.T, corrupt func(*broken)) {
 			return b, nil
 		},
 		Dial:    dial,
-		Formats: []string{"text", "json"},
+		Formats: formats,
 		Closes: map[transport.CloseReason]string{
 			transport.CloseShutdown: "1001", transport.CloseGap: "4001", transport.CloseIdle: "4002",
 			transport.CloseUnrecovered: "4003", transport.CloseSlow: "4008", transport.CloseDenied: "4100",
@@ -160,7 +164,7 @@ func TestFaults(t *testing.T) {
 		transporttest.SetGuard(time.Second)
 		for _, f := range faults {
 			if f.name == *fault {
-				run(t, f.corrupt)
+				run(t, f.corrupt, cmp.Or(formatOf[f.name], "json"))
 			}
 		}
 		return
