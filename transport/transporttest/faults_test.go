@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,14 +26,15 @@ import (
 // A correct protocol passes, as the tests of ws and sse show; here are those that must
 // not. Each is ws but for one fault.
 
-// faults are the ways to break a correct Transport, each with the cases that must find it,
-// and with a part of what they say.
-var faults = []struct {
+// A fault is a way to break a correct Transport.
+type fault struct {
 	name    string
-	cases   []string
-	says    string // nothing where it is only that something did not come
+	cases   []string // that must find it
+	says    string   // a part of what they say; nothing where that is only that something did not come
 	corrupt func(*broken)
-}{
+}
+
+var faults = []fault{
 	{"answers-before-the-broker", []string{"OpenMeansSubscribed", "Refused"}, "before the broker", subscribesLater},
 	{"says-nothing-of-errors", []string{"Refused"}, "Serve returned nil", forgetsErrors},
 	{"other-errors", []string{"Refused"}, "does not wrap", rewordsErrors},
@@ -96,7 +98,7 @@ var faults = []struct {
 // formatOf is the format in which a fault shows, where that is not json.
 var formatOf = map[string]string{"one-code-for-all": "text"}
 
-var fault = flag.String("fault", "", "run the suite on the protocol with this fault, as TestFaults does in processes of its own")
+var chosen = flag.String("fault", "", "run the suite on the protocol with this fault, as TestFaults does in processes of its own")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -160,10 +162,10 @@ func TestWithoutFault(t *testing.T) {
 
 // Every fault is found by the cases that are there for it, which print their rule.
 func TestFaults(t *testing.T) {
-	if *fault != "" {
+	if *chosen != "" {
 		transporttest.SetGuard(time.Second)
 		for _, f := range faults {
-			if f.name == *fault {
+			if f.name == *chosen {
 				run(t, f.corrupt, cmp.Or(formatOf[f.name], "json"))
 			}
 		}
@@ -189,5 +191,16 @@ func TestFaults(t *testing.T) {
 				t.Logf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// No rule is without a fault that shows that it is tested.
+func TestEveryRuleHasAFault(t *testing.T) {
+	t.Parallel()
+	for _, name := range transporttest.Cases() {
+		finds := func(f fault) bool { return slices.Contains(f.cases, name) }
+		if !slices.ContainsFunc(faults, finds) {
+			t.Errorf("%s has none", name)
+		}
 	}
 }
