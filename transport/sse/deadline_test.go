@@ -23,7 +23,7 @@ func TestStreamOutlivesRequests(t *testing.T) {
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = tr.Serve(w, r, transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: c})
 	}))
-	const times = 50 * time.Millisecond
+	const times = time.Second // TLS has to be agreed upon within that
 	web.EnableHTTP2, web.Config.ReadTimeout, web.Config.WriteTimeout = true, times, times
 	web.StartTLS()
 	defer func() { web.Close(); tr.Wait(); sockets.Wait() }()
@@ -34,7 +34,7 @@ func TestStreamOutlivesRequests(t *testing.T) {
 	defer resp.Body.Close()
 	lines := bufio.NewReader(resp.Body)
 	subscriber := <-c.joined
-	for began := time.Now(); time.Since(began) < 3*times; {
+	for began := time.Now(); time.Since(began) < 3*times/2; {
 		message := subscriber.Encoding.Message(broker.Message{Channel: "c", Data: []byte("hola")})
 		if _, err := subscriber.Socket.Send(new(socket.Writer), socket.Batch{Frames: message, Messages: 1}); err != nil {
 			t.Fatal(err)
