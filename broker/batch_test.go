@@ -84,7 +84,7 @@ func (g guard) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 // Nobody looks behind a wrapper: what it refuses is not published by a capability of
 // the broker that it wraps, and a history that it does not hand on is not read.
 func TestWrappersAreNotPassedBy(t *testing.T) {
-	for _, inner := range []broker.Broker{moodyBatch{&moody{}}, memory.NewBusWithHistory(broker.Retention{Messages: 1, Age: time.Minute}).Broker()} {
+	for _, inner := range []broker.Broker{moodyBatch{&moody{}}, memory.NewBusWithHistory(broker.Retention{MaxMessages: 1, MaxAge: time.Minute}).Broker()} {
 		results := broker.PublishAll(t.Context(), guard{inner}, []broker.Message{{Channel: "open"}, {Channel: "shut"}})
 		if results[0].Err != nil || !errors.Is(results[1].Err, broker.ErrDenied) {
 			t.Errorf("through a guard: %v", results)

@@ -17,7 +17,7 @@ type Message struct {
 	Data []byte
 
 	// Binary says that Data is not text. Data that is not valid UTF-8 is
-	// binary whatever the publisher said, see [Message.Normal].
+	// binary whatever the publisher said, see [Message.Normalized].
 	Binary bool
 
 	// Position is the message's place in the history of its channel: set by
@@ -44,9 +44,9 @@ type Message struct {
 // MaxKey is the longest [Message].Key in bytes.
 const MaxKey = 255
 
-// Normal returns m as every driver delivers it: with Binary set where Data is
+// Normalized returns m as every driver delivers it: with Binary set where Data is
 // not valid UTF-8, so that a receiver may rely on text being text.
-func (m Message) Normal() Message {
+func (m Message) Normalized() Message {
 	m.Binary = m.Binary || !utf8.Valid(m.Data)
 	return m
 }
@@ -91,7 +91,7 @@ type Broker interface {
 	Publish(ctx context.Context, m Message) (Receipt, error)
 
 	// Feed opens a stream without channels. It does not wait for the backend:
-	// that the backend cannot be reached is what Add reports. The context
+	// that the backend cannot be reached is what Subscribe reports. The context
 	// bounds the call, not the life of the Feed.
 	Feed(ctx context.Context) (Feed, error)
 
@@ -103,29 +103,29 @@ type Broker interface {
 // A Feed is one ordered stream of the messages of a changing set of channels:
 // one connection to the backend for a whole node, never one a channel.
 //
-// Add, Remove and Close may be called concurrently with each other and with
+// Subscribe, Unsubscribe and Close may be called concurrently with each other and with
 // Next. One goroutine at a time calls Next.
 type Feed interface {
-	// Add starts channels. Once it returns nil, every later publication to
-	// them, by any node, reaches Next exactly once, until Remove, Close, or a
+	// Subscribe starts channels. Once it returns nil, every later publication to
+	// them, by any node, reaches Next exactly once, until Unsubscribe, Close, or a
 	// gap that Next reports.
 	//
 	// Adding a channel that is there already is no error, does not double its
 	// messages, and costs the backend nothing while the link to it stands. Where
-	// the link was lost, Add returns nil only once the backend has confirmed the
+	// the link was lost, Subscribe returns nil only once the backend has confirmed the
 	// channel on the next one: so a caller asks before it lets one more client
 	// rely on the channel.
 	//
-	// After an error none of the channels that were new was added. Add fails
+	// After an error none of the channels that were new was added. Subscribe fails
 	// as soon as the backend refuses or an attempt to reach it fails; it does
 	// not retry. The Feed keeps trying to restore what it carries by itself.
-	Add(ctx context.Context, channels ...string) error
+	Subscribe(ctx context.Context, channels ...string) error
 
-	// Remove stops channels. Once it returns nil, no later publication to them
+	// Unsubscribe stops channels. Once it returns nil, no later publication to them
 	// reaches Next; messages that were received before may still. Removing a
 	// channel that is not there is no error. After an error the channels are
 	// no longer delivered, but the backend may still send them.
-	Remove(ctx context.Context, channels ...string) error
+	Unsubscribe(ctx context.Context, channels ...string) error
 
 	// Next returns the next message, and waits for it as long as it takes.
 	// What comes faster than Next is called waits, about [QueueMessages] of it;
@@ -138,7 +138,7 @@ type Feed interface {
 	// ErrClosed is the usual one.
 	Next() (Message, error)
 
-	// Close ends the Feed and unblocks Next, Add and Remove with ErrClosed. It
+	// Close ends the Feed and unblocks Next, Subscribe and Unsubscribe with ErrClosed. It
 	// returns when nothing of the Feed runs any more. Closing again is no error.
 	Close() error
 }

@@ -20,7 +20,7 @@ func TestNormal(t *testing.T) {
 	}{
 		{"hola", false, false}, {"hola", true, true}, {"", false, false}, {"", true, true}, {"\x00", false, false}, {"\xFF", false, true}, {"\xFF", true, true},
 	} {
-		if got := (broker.Message{Data: []byte(c.data), Binary: c.binary}).Normal(); got.Binary != c.want || string(got.Data) != c.data {
+		if got := (broker.Message{Data: []byte(c.data), Binary: c.binary}).Normalized(); got.Binary != c.want || string(got.Data) != c.data {
 			t.Errorf("%q, Binary %t: Normal has Binary %t, want %t", c.data, c.binary, got.Binary, c.want)
 		}
 	}

@@ -17,9 +17,9 @@ type Diagnoser interface {
 type Severity string
 
 const (
-	Fine Severity = "ok"   // nothing to do
-	Warn Severity = "warn" // a guarantee is weaker, or trouble is near
-	Bad  Severity = "bad"  // it does not work like this
+	SeverityOK      Severity = "ok"   // nothing to do
+	SeverityWarning Severity = "warn" // a guarantee is weaker, or trouble is near
+	SeverityFailure Severity = "bad"  // it does not work like this
 )
 
 // A Finding is one thing to know about a backend, in words for people. It contains

@@ -26,7 +26,7 @@ const (
 // The tags are 'b' (the payload is binary, no value), 'p' (the position, as in
 // [Position.String]) and 'd'. It is appended with one growth of dst at most.
 func AppendWire(dst []byte, m Message) []byte {
-	if m = m.Normal(); !m.Binary && m.Position.IsZero() {
+	if m = m.Normalized(); !m.Binary && m.Position.IsZero() {
 		return append(dst, m.Data...)
 	}
 	const most = len(magic) + 2 + 2 + len("18446744073709551615-18446744073709551615") + 1
@@ -46,7 +46,7 @@ func AppendWire(dst []byte, m Message) []byte {
 // a backend that gives positions, and can put the rest of the envelope before it
 // by itself.
 func AppendFields(dst []byte, m Message) []byte {
-	if m = m.Normal(); m.Binary {
+	if m = m.Normalized(); m.Binary {
 		dst = append(dst, fieldBinary, 0)
 	}
 	dst = append(dst, fieldData)
@@ -83,7 +83,7 @@ func parseFields(channel string, rest []byte) (Message, bool) {
 		rest = rest[1:]
 		if tag == fieldData {
 			m.Data = rest
-			return m.Normal(), true
+			return m.Normalized(), true
 		}
 		size, n := binary.Uvarint(rest)
 		if n <= 0 || size > uint64(len(rest)-n) {

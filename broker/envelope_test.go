@@ -77,14 +77,14 @@ func TestParseWire(t *testing.T) {
 	}
 }
 
-// checkWire: whatever is published arrives byte for byte, as Normal says.
+// checkWire: whatever is published arrives byte for byte, as Normalized says.
 func checkWire(t interface{ Fatalf(string, ...any) }, data []byte, binary bool) {
 	m := broker.Message{Channel: "chat", Data: data, Binary: binary}
 	wire := broker.AppendWire(nil, m)
-	if diff := cmp.Diff(m.Normal(), broker.ParseWire("chat", wire), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(m.Normalized(), broker.ParseWire("chat", wire), cmpopts.EquateEmpty()); diff != "" {
 		t.Fatalf("through the wire as %q (-want +got):\n%s", wire, diff)
 	}
-	if !m.Normal().Binary && !bytes.Equal(wire, data) {
+	if !m.Normalized().Binary && !bytes.Equal(wire, data) {
 		t.Fatalf("text %q is on the wire as %q", data, wire)
 	}
 }

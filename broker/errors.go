@@ -48,7 +48,7 @@ const (
 	// queue between was full.
 	Overrun GapReason = "overrun"
 	// Denied: the backend does not allow the channels any more. The Feed has
-	// dropped them, as by Remove; nothing of them comes until they are added again.
+	// dropped them, as by Unsubscribe; nothing of them comes until they are added again.
 	Denied GapReason = "denied"
 	// Cleared: the history of the channels was cleared, see Clearer. What was
 	// published before and not delivered yet is gone.

@@ -45,8 +45,8 @@ type Historian interface {
 // much was published: messages that are among the newest Messages and not older
 // than Age. It may keep more.
 type Retention struct {
-	Messages int
-	Age      time.Duration
+	MaxMessages int
+	MaxAge      time.Duration
 }
 
 // IsZero reports whether no history is kept.
@@ -143,20 +143,20 @@ func ParseRetention(u *url.URL) (Retention, error) {
 	if !q.Has(ParamHistory) && !q.Has(ParamHistorySize) {
 		return Retention{}, nil
 	}
-	r := Retention{Messages: DefaultHistorySize, Age: DefaultHistory}
+	r := Retention{MaxMessages: DefaultHistorySize, MaxAge: DefaultHistory}
 	if q.Has(ParamHistory) {
 		age, err := time.ParseDuration(q.Get(ParamHistory))
 		if err != nil || age < MinHistory || age > MaxHistory {
 			return Retention{}, fmt.Errorf("%w: %s: the parameter history is not a time such as 5m, from 1s to 720h", ErrURL, u.Scheme)
 		}
-		r.Age = age
+		r.MaxAge = age
 	}
 	if q.Has(ParamHistorySize) {
 		n, err := strconv.Atoi(q.Get(ParamHistorySize))
 		if err != nil || n < 1 || n > MaxHistorySize {
 			return Retention{}, fmt.Errorf("%w: %s: the parameter history-size is not a number from 1 to 1000000", ErrURL, u.Scheme)
 		}
-		r.Messages = n
+		r.MaxMessages = n
 	}
 	return r, nil
 }

@@ -56,7 +56,7 @@ func TestPositionOrder(t *testing.T) {
 func TestWireWithPosition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := broker.Message{Channel: "c", Data: rapid.SliceOf(rapid.Byte()).Draw(t, "data"), Binary: rapid.Bool().Draw(t, "binary"), Position: anyPosition(t)}
-		want := m.Normal()
+		want := m.Normalized()
 		if diff := cmp.Diff(want, broker.ParseWire("c", broker.AppendWire(nil, m))); diff != "" {
 			t.Fatal(diff)
 		}
@@ -75,10 +75,10 @@ func TestWireWithPosition(t *testing.T) {
 func TestParseRetention(t *testing.T) {
 	for query, want := range map[string]broker.Retention{
 		"":                                {},
-		"history=1s":                      {Messages: 1000, Age: time.Second},
-		"history-size=7":                  {Messages: 7, Age: 5 * time.Minute},
-		"history=720h&history-size=1":     {Messages: 1, Age: 720 * time.Hour},
-		"history=5m&history-size=1000000": {Messages: 1_000_000, Age: 5 * time.Minute},
+		"history=1s":                      {MaxMessages: 1000, MaxAge: time.Second},
+		"history-size=7":                  {MaxMessages: 7, MaxAge: 5 * time.Minute},
+		"history=720h&history-size=1":     {MaxMessages: 1, MaxAge: 720 * time.Hour},
+		"history=5m&history-size=1000000": {MaxMessages: 1_000_000, MaxAge: 5 * time.Minute},
 	} {
 		u := &url.URL{Scheme: "x", RawQuery: query}
 		if got, err := broker.ParseRetention(u); err != nil || got != want {
@@ -137,7 +137,7 @@ func TestHistoryOf(t *testing.T) {
 	if _, ok := broker.HistoryOf(memory.New()); ok {
 		t.Error("a broker without retention")
 	}
-	if _, ok := broker.HistoryOf(memory.NewBusWithHistory(broker.Retention{Messages: 1, Age: time.Minute}).Broker()); !ok {
+	if _, ok := broker.HistoryOf(memory.NewBusWithHistory(broker.Retention{MaxMessages: 1, MaxAge: time.Minute}).Broker()); !ok {
 		t.Error("a broker with retention")
 	}
 }

@@ -52,7 +52,7 @@ func (c *doctorCommand) Run(ctx context.Context, out *console) error {
 	return nil
 }
 
-func isBad(f broker.Finding) bool { return f.Severity == broker.Bad }
+func isBad(f broker.Finding) bool { return f.Severity == broker.SeverityFailure }
 
 // diagnose collects what the driver says and what is tried out.
 func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
@@ -60,7 +60,7 @@ func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 	if d, ok := b.(broker.Diagnoser); ok {
 		said, err := d.Diagnose(ctx)
 		if err != nil {
-			return append([]broker.Finding{{Severity: broker.Bad, Subject: "connection", Detail: sentence(err)}}, said...)
+			return append([]broker.Finding{{Severity: broker.SeverityFailure, Subject: "connection", Detail: sentence(err)}}, said...)
 		}
 		findings = said
 	}
@@ -70,7 +70,7 @@ func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 	}
 	findings = append(findings, promises(b, findings))
 	if _, marks := b.(broker.Marker); marks && keepsHistory(b) {
-		findings = append(findings, broker.Finding{Severity: broker.Fine, Subject: "others get", Detail: othersGet})
+		findings = append(findings, broker.Finding{Severity: broker.SeverityOK, Subject: "others get", Detail: othersGet})
 	}
 	return findings
 }
@@ -91,7 +91,7 @@ const slowTrip = 5 * time.Millisecond
 // tryOut publishes to itself, as a server does all the time.
 func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 	bad := func(what string, err error) []broker.Finding {
-		return []broker.Finding{{Severity: broker.Bad, Subject: what, Detail: sentence(err)}}
+		return []broker.Finding{{Severity: broker.SeverityFailure, Subject: what, Detail: sentence(err)}}
 	}
 	feed, err := b.Feed(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 	defer unhook()
 	defer func() { _ = feed.Close() }()
 	channel := "__pregon.doctor." + rand.Text()
-	if err := feed.Add(ctx, channel); err != nil {
+	if err := feed.Subscribe(ctx, channel); err != nil {
 		return bad("subscribe", err)
 	}
 	var trips []time.Duration
@@ -116,22 +116,22 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 		trips = append(trips, time.Since(began))
 	}
 	slices.Sort(trips)
-	f := broker.Finding{Severity: broker.Fine, Subject: "publish",
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "publish",
 		Detail: fmt.Sprintf("Heard through the own subscription after %v (median of %d).", trips[trials/2].Round(time.Microsecond), trials)}
 	if trips[trials/2] > slowTrip {
-		f.Severity, f.Advice = broker.Warn, "Run pregon nearer to its broker."
+		f.Severity, f.Advice = broker.SeverityWarning, "Run pregon nearer to its broker."
 	}
 	return []broker.Finding{f}
 }
 
 // promises says what clients can rely on with what was found.
 func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "you get"}
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "you get"}
 	_, asked := b.(broker.Diagnoser)
-	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.Fine })
+	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.SeverityOK })
 	switch {
 	case slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Subject == "cluster" }):
-		f.Severity = broker.Warn
+		f.Severity = broker.SeverityWarning
 		f.Detail = "Every message once and in order from nodes at the same master of the cluster while the link to it stands; of others some may be out of order, or lost without a word."
 	case !keepsHistory(b):
 		f.Detail = "Every message once and in order while the link to the broker stands; where it was lost, clients are told. With --history they would get what they missed."

@@ -60,7 +60,7 @@ type forgetting struct {
 }
 
 func kept() broker.Broker {
-	return memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+	return memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute}).Broker()
 }
 
 func failingWith(err error) *failing {

@@ -14,7 +14,7 @@ var picked = make(chan string, 1)
 
 // picky is a transport that nobody can use with a setting: its server does not start.
 func init() {
-	transport.Register("picky", func(env transport.Env) (transport.Transport, error) {
+	transport.Register("picky", func(env transport.Deps) (transport.Transport, error) {
 		lines, err := transport.Setting(env.Settings, "max-lines", 0, strconv.Atoi)
 		if err != nil {
 			return nil, err

@@ -91,11 +91,11 @@ func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, b *batch) 
 // batchFailure returns nil where all of b was published. Otherwise it is a
 // problem that says of each publication what became of it.
 func (s *Server) batchFailure(b *batch, results []broker.Result) error {
-	first, count, outcomes := -1, map[broker.Outcome]int{}, make([]string, len(results))
+	first, parseCount, outcomes := -1, map[broker.Outcome]int{}, make([]string, len(results))
 	for i, result := range results {
 		outcome := broker.OutcomeOf(result.Err)
 		outcomes[i] = outcome.String()
-		count[outcome]++
+		parseCount[outcome]++
 		if first < 0 && result.Err != nil && !errors.Is(result.Err, node.ErrHeldBack) {
 			first = i
 		}
@@ -103,23 +103,23 @@ func (s *Server) batchFailure(b *batch, results []broker.Result) error {
 	if first < 0 {
 		return nil
 	}
-	p := s.problemOfBatch(results[first].Err, count)
-	p.Extensions = map[string]any{"index": b.items[first], "published": count[broker.Published], "outcomes": outcomes}
+	p := s.problemOfBatch(results[first].Err, parseCount)
+	p.Extensions = map[string]any{"index": b.items[first], "published": parseCount[broker.Published], "outcomes": outcomes}
 	return p
 }
 
 // problemOfBatch is the answer to a batch whose first failure was err. Only where
 // nothing was published is it that of the failure, which may ask the caller to come
 // again with the same.
-func (s *Server) problemOfBatch(err error, count map[broker.Outcome]int) *transport.Problem {
+func (s *Server) problemOfBatch(err error, parseCount map[broker.Outcome]int) *transport.Problem {
 	switch {
-	case count[broker.OutcomeUnknown] > 0:
-		s.warnOfBatch(err, count)
+	case parseCount[broker.OutcomeUnknown] > 0:
+		s.warnOfBatch(err, parseCount)
 		p := outcomeUnknown()
 		p.Detail = "The broker did not answer for some messages, which may or may not have been published: see outcomes."
 		return p
-	case count[broker.Published] > 0:
-		s.warnOfBatch(err, count)
+	case parseCount[broker.Published] > 0:
+		s.warnOfBatch(err, parseCount)
 		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "partly_published",
 			Detail: "The broker did not take some of the messages: see outcomes."}
 	default:
@@ -127,7 +127,7 @@ func (s *Server) problemOfBatch(err error, count map[broker.Outcome]int) *transp
 	}
 }
 
-func (s *Server) warnOfBatch(err error, count map[broker.Outcome]int) {
-	s.log.Warn("server: a batch was not wholly published", "published", count[broker.Published],
-		"not_published", count[broker.NotPublished], "unknown", count[broker.OutcomeUnknown], "error", err)
+func (s *Server) warnOfBatch(err error, parseCount map[broker.Outcome]int) {
+	s.log.Warn("server: a batch was not wholly published", "published", parseCount[broker.Published],
+		"not_published", parseCount[broker.NotPublished], "unknown", parseCount[broker.OutcomeUnknown], "error", err)
 }

@@ -22,7 +22,7 @@ import (
 // position as the member index.
 func (s *Server) readBatch(w http.ResponseWriter, r *http.Request) (*batch, error) {
 	if len(r.Header.Values(keyHeader)) > 0 {
-		return nil, bad("bad_key", "Give each item of a batch a key of its own, as its member key, not in the header.")
+		return nil, badRequest("bad_key", "Give each item of a batch a key of its own, as its member key, not in the header.")
 	}
 	kind, err := mediaType(r.Header, batchTypes)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Server) parseBatch(items iter.Seq2[json.RawMessage, error]) (*batch, er
 		i++
 	}
 	if i == 0 {
-		return nil, bad("empty", "There is no message in the batch.")
+		return nil, badRequest("empty", "There is no message in the batch.")
 	}
 	return b, nil
 }
@@ -64,9 +64,9 @@ func itemProblem(i int, err error) error {
 	var p *transport.Problem
 	switch {
 	case errors.Is(err, errNoArray):
-		return bad("bad_batch", "A batch is an object or an array of objects in JSON; send one object per line as application/x-ndjson.")
+		return badRequest("bad_batch", "A batch is an object or an array of objects in JSON; send one object per line as application/x-ndjson.")
 	case errors.Is(err, errBadJSON):
-		p = bad("bad_json", "The batch is not valid JSON from this item on.")
+		p = badRequest("bad_json", "The batch is not valid JSON from this item on.")
 	case !errors.As(err, &p):
 		return err
 	}
@@ -95,7 +95,7 @@ func lines(body []byte) iter.Seq2[json.RawMessage, error] {
 // parseItem adds the publications of item i, which is valid JSON, to b.
 func (s *Server) parseItem(b *batch, i int, raw json.RawMessage) error {
 	if !utf8.Valid(raw) {
-		return bad("invalid_utf8", "The item is not valid UTF-8; send bytes in base64.")
+		return badRequest("invalid_utf8", "The item is not valid UTF-8; send bytes in base64.")
 	}
 	fields, err := itemFields(raw)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *Server) parseItem(b *batch, i int, raw json.RawMessage) error {
 // 4), are errors.
 func itemFields(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	if raw[0] != '{' {
-		return nil, bad("bad_item", "An item of a batch is an object.")
+		return nil, badRequest("bad_item", "An item of a batch is an object.")
 	}
 	in := jsontext.NewDecoder(bytes.NewBuffer(raw), grammar...)
 	_, _ = in.ReadToken() // the brace
@@ -137,10 +137,10 @@ func itemFields(raw json.RawMessage) (map[string]json.RawMessage, error) {
 		}
 		name := key.String()
 		if !slices.Contains([]string{"channel", "channels", "data", "encoding", "key"}, name) {
-			return nil, bad("bad_item", "An item has the members channel or channels, data, encoding and key, and no others.")
+			return nil, badRequest("bad_item", "An item has the members channel or channels, data, encoding and key, and no others.")
 		}
 		if _, twice := fields[name]; twice {
-			return nil, bad("bad_item", "A member of the item comes twice.")
+			return nil, badRequest("bad_item", "A member of the item comes twice.")
 		}
 		value, err := in.ReadValue()
 		if err != nil {
@@ -159,21 +159,21 @@ func itemChannels(fields map[string]json.RawMessage, room int) ([]string, error)
 	many, several := fields["channels"]
 	switch {
 	case single && several:
-		return nil, bad("two_ways", "Name the channel as channel, or many as channels, not both.")
+		return nil, badRequest("two_ways", "Name the channel as channel, or many as channels, not both.")
 	case single && room < 1:
 		return nil, tooManyMessages()
 	case single:
 		name, err := channelName(one)
 		return []string{name}, err
 	case !several:
-		return nil, bad("no_channel", "The item names no channel.")
+		return nil, badRequest("no_channel", "The item names no channel.")
 	}
 	var channels []string
 	seen := map[string]bool{}
 	named := 0
 	for raw, err := range elements(many) {
 		if err != nil {
-			return nil, bad("bad_item", "The member channels is an array of names.")
+			return nil, badRequest("bad_item", "The member channels is an array of names.")
 		}
 		if named++; named > room {
 			return nil, tooManyMessages()
@@ -188,13 +188,13 @@ func itemChannels(fields map[string]json.RawMessage, room int) ([]string, error)
 		}
 	}
 	if len(channels) == 0 {
-		return nil, bad("no_channel", "The item names no channel.")
+		return nil, badRequest("no_channel", "The item names no channel.")
 	}
 	return channels, nil
 }
 
 func tooManyMessages() *transport.Problem {
-	return bad("too_many_messages", "A batch has at most "+strconv.Itoa(maxBatch)+" messages, each channel counted.")
+	return badRequest("too_many_messages", "A batch has at most "+strconv.Itoa(maxBatch)+" messages, each channel counted.")
 }
 
 // channelName returns the name that a valid JSON value is.
@@ -202,9 +202,9 @@ func channelName(raw json.RawMessage) (string, error) {
 	name, ok := jsonText(raw)
 	switch {
 	case !ok:
-		return "", bad("bad_item", "The name of a channel is a string.")
+		return "", badRequest("bad_item", "The name of a channel is a string.")
 	case hasLoneSurrogate(raw):
-		return "", bad("bad_channel", "The channel name is not valid Unicode.")
+		return "", badRequest("bad_channel", "The channel name is not valid Unicode.")
 	}
 	return name, channelProblem(broker.CheckChannel(name))
 }
@@ -214,19 +214,19 @@ func channelName(raw json.RawMessage) (string, error) {
 func itemMessage(fields map[string]json.RawMessage) (broker.Message, error) {
 	data, ok := fields["data"]
 	if !ok {
-		return broker.Message{}, bad("no_message", "The item has no data.")
+		return broker.Message{}, badRequest("no_message", "The item has no data.")
 	}
 	encoding, encoded := fields["encoding"]
 	if !encoded {
 		return jsonMessage(data)
 	}
 	if name, _ := jsonText(encoding); name != "base64" {
-		return broker.Message{}, bad("bad_encoding", "The encoding of data is base64, or is not given.")
+		return broker.Message{}, badRequest("bad_encoding", "The encoding of data is base64, or is not given.")
 	}
 	text, ok := jsonText(data)
 	binary, err := base64.StdEncoding.Strict().DecodeString(text)
 	if !ok || err != nil || strings.ContainsAny(text, "\r\n") { // which the package skips
-		return broker.Message{}, bad("bad_encoding", "The data is not a string of base64 with padding (RFC 4648, section 4).")
+		return broker.Message{}, badRequest("bad_encoding", "The data is not a string of base64 with padding (RFC 4648, section 4).")
 	}
 	return broker.Message{Data: binary, Binary: true}, nil
 }

@@ -32,9 +32,9 @@ func queryChannels(query url.Values) ([]string, error) {
 	names := query["channel"]
 	switch {
 	case len(names) == 0:
-		return nil, bad("no_channel", "Name the channels, in the path or as ?channel=a&channel=b.")
+		return nil, badRequest("no_channel", "Name the channels, in the path or as ?channel=a&channel=b.")
 	case len(names) > maxChannels:
-		return nil, bad("too_many_channels", "At most 100 channels can be named.")
+		return nil, badRequest("too_many_channels", "At most 100 channels can be named.")
 	}
 	var distinct []string
 	for _, name := range names {
@@ -53,7 +53,7 @@ func queryChannels(query url.Values) ([]string, error) {
 func parseQuery(r *http.Request) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, bad("bad_query", "The query is not well formed.")
+		return nil, badRequest("bad_query", "The query is not well formed.")
 	}
 	return query, nil
 }
@@ -71,9 +71,9 @@ func nameProblem(err *broker.ChannelError) *transport.Problem {
 	if err.Code == "channel_reserved" {
 		return &transport.Problem{Status: http.StatusForbidden, Code: err.Code, Detail: err.Detail}
 	}
-	return bad(err.Code, err.Detail)
+	return badRequest(err.Code, err.Detail)
 }
 
-func bad(code, detail string) *transport.Problem {
+func badRequest(code, detail string) *transport.Problem {
 	return &transport.Problem{Status: http.StatusBadRequest, Code: code, Detail: detail}
 }

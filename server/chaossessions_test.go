@@ -72,7 +72,7 @@ type crowd struct {
 func newCrowd(c *chaos, client transport.Client, sessions int) *crowd {
 	ctx, quiet := context.WithCancel(context.Background())
 	crowd := &crowd{chaos: c, quiet: quiet,
-		sockets: socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 1 << 20, Stall: patience, Linger: patience})}
+		sockets: socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 1 << 20, WriteTimeout: patience, Linger: patience})}
 	c.t.Cleanup(crowd.settle)
 	l, err := net.Listen("unix", filepath.Join(c.t.TempDir(), "s"))
 	if err != nil {
@@ -104,7 +104,7 @@ func (c *crowd) join(l net.Listener, client transport.Client, i int) *changer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Open()
+	s.Uncork()
 	ch := &changer{chaos: c.chaos, session: session, rng: rand.New(rand.NewPCG(uint64(i), 1)),
 		owed: map[string]numbers{}, stays: map[string]int{}, hears: newAttendance(), over: make(chan struct{})}
 	go func() { defer close(ch.over); ch.hears.read(peer) }()

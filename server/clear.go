@@ -20,7 +20,7 @@ func (s *Server) clear(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(query) > 0 {
-		return bad("bad_query", "This address has no parameters.")
+		return badRequest("bad_query", "This address has no parameters.")
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), readTimeout)
 	defer cancel()

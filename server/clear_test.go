@@ -18,7 +18,7 @@ import (
 )
 
 func keeping() server.Options {
-	return server.Options{Broker: memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()}
+	return server.Options{Broker: memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute}).Broker()}
 }
 
 // delete returns the status and the body of the answer to DELETE.
@@ -36,7 +36,7 @@ func (n *node) delete(path string) (int, string) {
 // not told that it has recovered; nothing from before is read; and a cleared channel, or one
 // that was never used, is cleared without an error.
 func TestClientsAreToldOfClearing(t *testing.T) {
-	bus := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute})
+	bus := memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute})
 	redis := redistest.Start(t)
 	for name, nodes := range map[string][2]server.Options{
 		"memory": {{Broker: bus.Broker()}, {Broker: bus.Broker()}},

@@ -157,7 +157,7 @@ func TestEmbedSlowSubscriber(t *testing.T) {
 		"catch up":   {func(o *server.Options) { o.CatchUp = true }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := server.Options{QueueBytes: 4 << 10, Broker: memory.NewBusWithHistory(broker.Retention{Messages: 2000, Age: time.Minute}).Broker()}
+			o := server.Options{QueueBytes: 4 << 10, Broker: memory.NewBusWithHistory(broker.Retention{MaxMessages: 2000, MaxAge: time.Minute}).Broker()}
 			c.change(&o)
 			n := start(t, o)
 			slow, err := n.server.Subscribe(t.Context(), transport.Identity{}, on("a"))

@@ -65,7 +65,7 @@ func ownRoutes() []transport.Route {
 }
 
 func making(t transport.Transport) transport.Maker {
-	return func(transport.Env) (transport.Transport, error) { return t, nil }
+	return func(transport.Deps) (transport.Transport, error) { return t, nil }
 }
 
 // with returns Options with one more transport, called own.
@@ -200,7 +200,7 @@ func TestEmbedTransportsThatCollide(t *testing.T) {
 // A Transport gets its own settings; one that makes no sense is named, without its text.
 func TestEmbedSettings(t *testing.T) {
 	lines := 0
-	o := server.Options{Transports: map[string]transport.Maker{"own": func(env transport.Env) (_ transport.Transport, err error) {
+	o := server.Options{Transports: map[string]transport.Maker{"own": func(env transport.Deps) (_ transport.Transport, err error) {
 		lines, err = transport.Setting(env.Settings, "max-lines", 7, strconv.Atoi)
 		return probe{}, err
 	}}}

@@ -53,7 +53,7 @@ func TestForeignEventSources(t *testing.T) {
 	heard := newAudience(clientNames()...)
 	pages := servePages(t, npm, heard)
 
-	bus := memory.NewBusWithHistory(broker.Retention{Messages: 100_000, Age: time.Hour})
+	bus := memory.NewBusWithHistory(broker.Retention{MaxMessages: 100_000, MaxAge: time.Hour})
 	o := server.Options{
 		Broker: bus.Broker(), AllowOrigins: []string{pages.otherOrigin},
 		PingInterval: 200 * time.Millisecond, DrainTime: time.Second,

@@ -96,7 +96,7 @@ func ExampleServer_Drain() {
 // A program publishes and reads without HTTP, and is refused what a caller over HTTP is.
 func ExampleServer_Client() {
 	ctx := context.Background()
-	b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+	b := memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute}).Broker()
 	defer b.Close()
 	s, err := server.New(ctx, server.Options{Broker: b})
 	if err != nil {
@@ -117,7 +117,7 @@ func ExampleServer_Client() {
 // A program hears channels without HTTP, and goes on where it was.
 func ExampleServer_Subscribe() {
 	ctx := context.Background()
-	b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+	b := memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute}).Broker()
 	defer b.Close()
 	s, err := server.New(ctx, server.Options{Broker: b})
 	if err != nil {

@@ -34,11 +34,11 @@ func (m mute) Feed(ctx context.Context) (broker.Feed, error) {
 
 type muteFeed struct{ broker.Feed }
 
-func (f muteFeed) Add(ctx context.Context, channels ...string) error {
+func (f muteFeed) Subscribe(ctx context.Context, channels ...string) error {
 	if slices.ContainsFunc(channels, func(c string) bool { return strings.HasPrefix(c, "mute") }) {
 		return broker.ErrUnavailable
 	}
-	return f.Feed.Add(ctx, channels...)
+	return f.Feed.Subscribe(ctx, channels...)
 }
 
 func newMute(t *testing.T) broker.Broker {

@@ -19,7 +19,7 @@ import (
 )
 
 func init() {
-	transport.Register("prying", func(env transport.Env) (transport.Transport, error) { return prying{env}, nil })
+	transport.Register("prying", func(env transport.Deps) (transport.Transport, error) { return prying{env}, nil })
 }
 
 // loot is what the last client of the transport prying could get hold of: tests that use
@@ -27,12 +27,12 @@ func init() {
 var loot = make(chan []string, 1)
 
 // A prying is a Transport that tries to get behind the door.
-type prying struct{ env transport.Env }
+type prying struct{ env transport.Deps }
 
 func (prying) DefaultFormat() string { return "raw" }
 func (prying) Wait()                 {}
 
-func (p prying) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+func (p prying) Serve(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 	b := &burglar{seen: map[any]bool{}}
 	b.enter("Env", reflect.ValueOf(p.env))
 	b.enter("Wanted", reflect.ValueOf(wanted))
@@ -104,7 +104,7 @@ func (b *burglar) enter(where string, v reflect.Value) {
 }
 
 // join tries what a Session leads to.
-func (b *burglar) join(ctx context.Context, env transport.Env, wanted transport.Wanted) {
+func (b *burglar) join(ctx context.Context, env transport.Deps, wanted transport.SubscribeRequest) {
 	s := env.Sockets.New()
 	defer s.Close()
 	session, err := transport.Open(ctx, wanted.Client, transport.Subscriber{Socket: s, Encoding: plainEncoding{}, Control: plainEncoding{}}, wanted.Subscriptions)

@@ -23,7 +23,7 @@ const asTransport = "SERVER_TEST_TRANSPORT"
 // A transport does not take the place of a route of the server's own.
 func TestFoundTransportNames(t *testing.T) {
 	if name := os.Getenv(asTransport); name != "" {
-		transport.Register(name, func(transport.Env) (transport.Transport, error) { return probe{}, nil })
+		transport.Register(name, func(transport.Deps) (transport.Transport, error) { return probe{}, nil })
 		b := memory.New()
 		defer b.Close()
 		s, err := server.New(context.Background(), server.Options{Broker: b})

@@ -25,7 +25,7 @@ func TestFoundPollsWait(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Hour}).Broker()
+				b := memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Hour}).Broker()
 				s, err := server.New(context.Background(), server.Options{Broker: b, Logger: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)

@@ -18,7 +18,7 @@ type scripted struct {
 	mu    sync.Mutex
 	queue *broker.Queue
 	feeds int
-	err   error // what Add and Publish answer
+	err   error // what Subscribe and Publish answer
 }
 
 func newScripted() *scripted { return &scripted{queue: broker.NewQueue()} }
@@ -55,7 +55,7 @@ type scriptedFeed struct {
 	*broker.Queue
 }
 
-func (f *scriptedFeed) Add(_ context.Context, channels ...string) error {
+func (f *scriptedFeed) Subscribe(_ context.Context, channels ...string) error {
 	_, err := f.broker.state()
 	for _, c := range channels {
 		if c == "forbidden" {
@@ -65,7 +65,7 @@ func (f *scriptedFeed) Add(_ context.Context, channels ...string) error {
 	return err
 }
 
-func (f *scriptedFeed) Remove(context.Context, ...string) error { return nil }
+func (f *scriptedFeed) Unsubscribe(context.Context, ...string) error { return nil }
 
 func (f *scriptedFeed) Close() error { f.Queue.Close(broker.ErrClosed); return nil }
 

@@ -97,7 +97,7 @@ func (h historyReader) begin(f found) broker.Position {
 	case len(f.Messages) > 0:
 		return f.Messages[0].Position
 	default:
-		return nowhereBehind
+		return behindNewest
 	}
 }
 
@@ -125,14 +125,14 @@ func parseReading(channel string, query url.Values) (reading, error) {
 	}
 	asked := reading{channel: channel, after: after, limit: defaultLimit}
 	if query.Has("limit") {
-		if asked.limit, err = count(query["limit"], maxHistory); err != nil {
-			return asked, bad("bad_limit", "Give limit once, as a number of messages from 1 to 1000.")
+		if asked.limit, err = parseCount(query["limit"], maxHistory); err != nil {
+			return asked, badRequest("bad_limit", "Give limit once, as a number of messages from 1 to 1000.")
 		}
 	}
 	if query.Has("wait") {
 		asked.wait, err = time.ParseDuration(query.Get("wait"))
 		if err != nil || len(query["wait"]) > 1 || asked.wait < 0 || asked.wait > maxWait {
-			return asked, bad("bad_wait", "Give wait once, as a time from 0s to 60s, such as 30s.")
+			return asked, badRequest("bad_wait", "Give wait once, as a time from 0s to 60s, such as 30s.")
 		}
 	}
 	return asked, nil
@@ -176,7 +176,7 @@ func (h historyReader) lookAgain(ctx context.Context, f found) (found, error) {
 		page.Complete = page.Complete && f.Complete
 		return found{page, f.from}, err
 	}
-	page, err := h.read(ctx, nowhere) // all of it, the oldest first
+	page, err := h.read(ctx, beforeOldest) // all of it, the oldest first
 	page.Complete = f.Complete
 	return found{page, f.from}, err
 }
@@ -203,7 +203,7 @@ func (h historyReader) answer(f found) historyAnswer {
 		}
 		messages[i], next = pastMessageOf(h.channel, m), m.Position
 	}
-	if next.IsZero() || next == nowhere {
+	if next.IsZero() || next == beforeOldest {
 		next = transport.Outset
 	}
 	return historyAnswer{h.channel, messages, f.Complete, f.More, transport.Cursor(h.channel, next)}

@@ -34,13 +34,13 @@ func (s *Server) checkKey(key string) error {
 // keyProblem is the answer to an error that matches broker.ErrKey.
 func keyProblem(err error) *transport.Problem {
 	if errors.Is(err, errors.ErrUnsupported) {
-		return bad("no_history", "This server keeps no history, so it cannot know a key again.")
+		return badRequest("no_history", "This server keeps no history, so it cannot know a key again.")
 	}
 	return badKey()
 }
 
 func badKey() *transport.Problem {
-	return bad("bad_key", "A key is given once, as 1 to 255 visible characters of ASCII, with spaces only between them.")
+	return badRequest("bad_key", "A key is given once, as 1 to 255 visible characters of ASCII, with spaces only between them.")
 }
 
 // itemKey returns the key of an item of a batch, which may have none.

@@ -75,8 +75,8 @@ func tooManyConnections() *transport.Problem {
 
 // wantedOf returns what the client asks to hear: /name/{channel} or
 // /name?channel=a&channel=b, with ?format= and where to begin in both.
-func (s *Server) wantedOf(r *http.Request, name string, t transport.Transport) (transport.Wanted, error) {
-	var wanted transport.Wanted
+func (s *Server) wantedOf(r *http.Request, name string, t transport.Transport) (transport.SubscribeRequest, error) {
+	var wanted transport.SubscribeRequest
 	query, err := parseQuery(r)
 	if err != nil {
 		return wanted, err
@@ -128,7 +128,7 @@ var listenParameters = []string{"channel", "format", "since", "history"}
 func checkParameters(query url.Values, known []string) error {
 	for name := range query {
 		if !slices.Contains(known, name) {
-			return bad("bad_query", "The query has a parameter that is not known here: there are "+strings.Join(known, ", ")+".")
+			return badRequest("bad_query", "The query has a parameter that is not known here: there are "+strings.Join(known, ", ")+".")
 		}
 	}
 	return nil
@@ -141,7 +141,7 @@ func queryFormat(query url.Values, byDefault string) (transport.Format, error) {
 	}
 	format, ok := transport.FormatByName(named[0])
 	if !ok || len(named) > 1 {
-		return nil, bad("bad_format", "The format is one of text, raw and json.")
+		return nil, badRequest("bad_format", "The format is one of text, raw and json.")
 	}
 	return format, nil
 }
@@ -152,7 +152,7 @@ func listenChannels(r *http.Request, query url.Values, name string) ([]string, e
 	}
 	channel, err := pathChannel(r, "/"+name+"/")
 	if err == nil && query.Has("channel") {
-		err = bad("two_ways", "Name the channels in the path or in the query, not in both.")
+		err = badRequest("two_ways", "Name the channels in the path or in the query, not in both.")
 	}
 	return []string{channel}, err
 }

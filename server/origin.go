@@ -153,10 +153,10 @@ func isIP(host string) bool {
 	return err == nil
 }
 
-// guard refuses requests that a page of another site makes with the user's
+// checkOrigin refuses requests that a page of another site makes with the user's
 // browser, and lets pages of allowed sites read the answers. Programs other than
 // browsers send no Origin.
-func (s *Server) guard(next handler) handler {
+func (s *Server) checkOrigin(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		h := w.Header()
 		h.Add("Vary", "Origin") // also on what a page of our own gets: a cache may keep it
@@ -247,7 +247,7 @@ const allowedHeaders = "Authorization, Cache-Control, Content-Type, " + keyHeade
 // request of one of the given methods.
 func (s *Server) preflight(methods []string) handler {
 	allowed := strings.Join(methods, ", ")
-	return s.guard(func(w http.ResponseWriter, _ *http.Request) error {
+	return s.checkOrigin(func(w http.ResponseWriter, _ *http.Request) error {
 		h := w.Header()
 		h.Set("Allow", allowed+", "+http.MethodOptions)
 		h.Set("Access-Control-Allow-Methods", allowed)

@@ -30,7 +30,7 @@ func newPast(keep int) *past {
 }
 
 func (p *past) Retention() broker.Retention {
-	return broker.Retention{Messages: p.keep, Age: time.Hour}
+	return broker.Retention{MaxMessages: p.keep, MaxAge: time.Hour}
 }
 
 func (p *past) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
@@ -46,7 +46,7 @@ func (p *past) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	if m.Position.Seq > 1 { // the first number, so that nothing relies on 0
 		m.Prev = broker.Position{Epoch: epoch, Seq: p.seq[m.Channel] - 1}
 	}
-	kept := append(p.kept[m.Channel], m.Normal())
+	kept := append(p.kept[m.Channel], m.Normalized())
 	p.kept[m.Channel] = kept[max(0, len(kept)-p.keep):]
 	_, err := p.Broker.Publish(ctx, m)
 	return broker.Receipt{Position: m.Position}, err

@@ -79,7 +79,7 @@ func (s *Server) contentOf(w http.ResponseWriter, r *http.Request, query url.Val
 		return parseBody(r.Header, body)
 	}
 	if len(body) > 0 {
-		return broker.Message{}, bad("two_messages", "Give the message in the query or in the body, not in both.")
+		return broker.Message{}, badRequest("two_messages", "Give the message in the query or in the body, not in both.")
 	}
 	return single(query)
 }
@@ -91,7 +91,7 @@ func parseBody(h http.Header, body []byte) (broker.Message, error) {
 		return broker.Message{}, err
 	}
 	if len(body) == 0 {
-		return broker.Message{}, bad("empty", "There is no message: give ?message= or a body.")
+		return broker.Message{}, badRequest("empty", "There is no message: give ?message= or a body.")
 	}
 	if kind == "application/octet-stream" {
 		return broker.Message{Data: body, Binary: true}, nil
@@ -113,7 +113,7 @@ func parseBody(h http.Header, body []byte) (broker.Message, error) {
 // text that it came as.
 func parseJSON(body []byte) (broker.Message, error) {
 	if !validJSON(body) {
-		return broker.Message{}, bad("bad_json", "The body is not valid JSON.")
+		return broker.Message{}, badRequest("bad_json", "The body is not valid JSON.")
 	}
 	return jsonMessage(body)
 }
@@ -133,10 +133,10 @@ func jsonMessage(body []byte) (broker.Message, error) {
 func parseForm(body []byte) (broker.Message, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return broker.Message{}, bad("bad_form", "The form is not well formed.")
+		return broker.Message{}, badRequest("bad_form", "The form is not well formed.")
 	}
 	if !form.Has("message") {
-		return broker.Message{}, bad("no_message",
+		return broker.Message{}, badRequest("no_message",
 			"The form has no field message. To send a body as it is, set Content-Type: text/plain.")
 	}
 	return single(form)
@@ -147,7 +147,7 @@ func single(values url.Values) (broker.Message, error) {
 	text := values["message"]
 	switch {
 	case len(text) > 1:
-		return broker.Message{}, bad("two_messages", "There is more than one message.")
+		return broker.Message{}, badRequest("two_messages", "There is more than one message.")
 	case !utf8.ValidString(text[0]):
 		return broker.Message{}, invalidUTF8()
 	}
@@ -155,5 +155,5 @@ func single(values url.Values) (broker.Message, error) {
 }
 
 func invalidUTF8() *transport.Problem {
-	return bad("invalid_utf8", "The message is not valid UTF-8; send bytes as application/octet-stream.")
+	return badRequest("invalid_utf8", "The message is not valid UTF-8; send bytes as application/octet-stream.")
 }

@@ -92,11 +92,11 @@ func (s *Server) routes() (http.Handler, error) {
 	for _, r := range table {
 		switch {
 		case r.pages:
-			e.Add(r.method, r.path, plain(s.guard(r.handle)))
-			e.OPTIONS(r.path, plain(s.preflight(methods(table, r.path))))
+			e.Add(r.method, r.path, adapt(s.checkOrigin(r.handle)))
+			e.OPTIONS(r.path, adapt(s.preflight(methods(table, r.path))))
 		default:
-			e.Add(r.method, r.path, plain(r.handle))
-			e.HEAD(r.path, plain(r.handle))
+			e.Add(r.method, r.path, adapt(r.handle))
+			e.HEAD(r.path, adapt(r.handle))
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.ServeHTTP(w, rooted(r)) }), nil
@@ -113,8 +113,8 @@ func rooted(r *http.Request) *http.Request {
 	return &rooted
 }
 
-// plain lets a handler of plain net/http serve a route of Echo's.
-func plain(h handler) echo.HandlerFunc {
+// adapt lets a handler of plain net/http serve a route of Echo's.
+func adapt(h handler) echo.HandlerFunc {
 	return func(c echo.Context) error { return h(c.Response(), c.Request()) }
 }
 

@@ -161,7 +161,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.sockets = socket.NewGroup(socket.Limits{
-		Bytes: o.QueueBytes, Messages: queueMessages, Stall: o.WriteTimeout, Linger: lingerTime,
+		Bytes: o.QueueBytes, Messages: queueMessages, WriteTimeout: o.WriteTimeout, Linger: lingerTime,
 	})
 	s.local = local.NewHost(s.sockets)
 	if s.transports, err = s.makeTransports(o); err != nil {

@@ -21,18 +21,18 @@ func queryStarts(query url.Values, channels []string, keeps bool) ([]transport.S
 	since, last := query["since"], query["history"]
 	switch {
 	case len(since) > 0 && len(last) > 0:
-		return nil, bad("two_ways", "Begin with since or with history, not with both.")
+		return nil, badRequest("two_ways", "Begin with since or with history, not with both.")
 	case len(since) > 0:
 		return sinceStarts(channels, since)
 	case len(last) == 0:
 		return nil, nil
 	}
-	n, err := count(last, maxHistory)
+	n, err := parseCount(last, maxHistory)
 	if err != nil {
-		return nil, bad("bad_history", "Give history once, as a number of messages from 1 to 1000.")
+		return nil, badRequest("bad_history", "Give history once, as a number of messages from 1 to 1000.")
 	}
 	if !keeps {
-		return nil, bad("no_history", "This server keeps no history.")
+		return nil, badRequest("no_history", "This server keeps no history.")
 	}
 	starts := make([]transport.Start, len(channels))
 	for i := range starts {
@@ -46,12 +46,12 @@ func queryStarts(query url.Values, channels []string, keeps bool) ([]transport.S
 // something there.
 func sinceStarts(channels, cursors []string) ([]transport.Start, error) {
 	if len(cursors) > len(channels) {
-		return nil, bad("bad_cursor", "There are more cursors in since than channels.")
+		return nil, badRequest("bad_cursor", "There are more cursors in since than channels.")
 	}
 	starts := unrecovered(channels)
 	for _, cursor := range cursors {
-		if !place(starts, channels, cursor) {
-			return nil, bad("bad_cursor", "A cursor in since is not one that this server gives.")
+		if !assignCursor(starts, channels, cursor) {
+			return nil, badRequest("bad_cursor", "A cursor in since is not one that this server gives.")
 		}
 	}
 	return starts, nil
@@ -63,7 +63,7 @@ func sinceStarts(channels, cursors []string) ([]transport.Start, error) {
 func resume(channels []string, id string) []transport.Start {
 	starts := unrecovered(channels)
 	if len(id) <= maxLastID {
-		place(starts, channels, id)
+		assignCursor(starts, channels, id)
 	}
 	return starts
 }
@@ -76,9 +76,9 @@ func unrecovered(channels []string) []transport.Start {
 	return starts
 }
 
-// place puts a cursor into the Start of its channel, if that is among channels. It
+// assignCursor puts a cursor into the Start of its channel, if that is among channels. It
 // reports whether it is a cursor.
-func place(starts []transport.Start, channels []string, cursor string) bool {
+func assignCursor(starts []transport.Start, channels []string, cursor string) bool {
 	for i, channel := range channels {
 		p, err := transport.ParseCursor(channel, cursor)
 		switch {
@@ -94,8 +94,8 @@ func place(starts []transport.Start, channels []string, cursor string) bool {
 
 var errCount = errors.New("server: not one number in the range")
 
-// count returns the one number from 1 to most that values has, in decimal digits.
-func count(values []string, most int) (int, error) {
+// parseCount returns the one number from 1 to most that values has, in decimal digits.
+func parseCount(values []string, most int) (int, error) {
 	if len(values) != 1 {
 		return 0, errCount
 	}
@@ -106,15 +106,15 @@ func count(values []string, most int) (int, error) {
 	return int(n), nil
 }
 
-// nowhere is a position that no message has, as epochs are never 0: a client that reads
+// beforeOldest is a position that no message has, as epochs are never 0: a client that reads
 // on from there gets the oldest messages that are kept.
-var nowhere = broker.Position{Seq: 1}
+var beforeOldest = broker.Position{Seq: 1}
 
-// nowhereBehind is a position behind all others.
-var nowhereBehind = broker.Position{Epoch: math.MaxUint64, Seq: math.MaxUint64}
+// behindNewest is a position behind all others.
+var behindNewest = broker.Position{Epoch: math.MaxUint64, Seq: math.MaxUint64}
 
 // sinceOf returns the position that the one cursor in values stands for, zero
-// where there is none, and nowhere where it is of another channel or of a time before
+// where there is none, and beforeOldest where it is of another channel or of a time before
 // there was any message.
 func sinceOf(channel string, values []string) (broker.Position, error) {
 	if len(values) == 0 {
@@ -123,11 +123,11 @@ func sinceOf(channel string, values []string) (broker.Position, error) {
 	p, err := transport.ParseCursor(channel, values[0])
 	switch {
 	case len(values) > 1:
-		return p, bad("bad_cursor", "There is more than one cursor in since.")
+		return p, badRequest("bad_cursor", "There is more than one cursor in since.")
 	case errors.Is(err, transport.ErrForeignCursor), err == nil && p == transport.Outset:
-		return nowhere, nil
+		return beforeOldest, nil
 	case err != nil:
-		return p, bad("bad_cursor", "The cursor in since is not one that this server gives.")
+		return p, badRequest("bad_cursor", "The cursor in since is not one that this server gives.")
 	}
 	return p, nil
 }

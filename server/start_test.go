@@ -15,10 +15,10 @@ import (
 
 // probed has what the last client of the transport probe wanted: tests that use it
 // do not run together.
-var probed = make(chan transport.Wanted, 1)
+var probed = make(chan transport.SubscribeRequest, 1)
 
 // starts returns where wanted begins in each channel.
-func starts(wanted transport.Wanted) []transport.Start {
+func starts(wanted transport.SubscribeRequest) []transport.Start {
 	var all []transport.Start
 	for _, sub := range wanted.Subscriptions {
 		all = append(all, sub.Start)
@@ -27,8 +27,8 @@ func starts(wanted transport.Wanted) []transport.Start {
 }
 
 func init() {
-	transport.Register("probe", func(transport.Env) (transport.Transport, error) { return probe{}, nil })
-	transport.Register("resumer", func(transport.Env) (transport.Transport, error) { return resumer{}, nil })
+	transport.Register("probe", func(transport.Deps) (transport.Transport, error) { return probe{}, nil })
+	transport.Register("resumer", func(transport.Deps) (transport.Transport, error) { return resumer{}, nil })
 }
 
 // A probe is a Transport that keeps what is wanted, and lets the client go.
@@ -36,7 +36,7 @@ type probe struct{}
 
 func (probe) DefaultFormat() string { return "raw" }
 func (probe) Wait()                 {}
-func (probe) Serve(w http.ResponseWriter, _ *http.Request, wanted transport.Wanted) error {
+func (probe) Serve(w http.ResponseWriter, _ *http.Request, wanted transport.SubscribeRequest) error {
 	probed <- wanted
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -54,7 +54,7 @@ func (s *Server) makeTransports(o Options) (map[string]transport.Transport, erro
 	made := make(map[string]transport.Transport, len(makers))
 	for name, maker := range makers {
 		settings := transport.NewSettings(o.Settings[name])
-		t, err := maker(transport.Env{
+		t, err := maker(transport.Deps{
 			Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: o.Compress, Settings: settings,
 		})
 		if err == nil {

@@ -32,7 +32,7 @@
 //
 // # One door
 //
-// The [Client] that comes with each request ([Wanted]) is all that a Transport can do with
+// The [Client] that comes with each request ([SubscribeRequest]) is all that a Transport can do with
 // channels: join, publish, read the history, wait for news. There is no other way, so
 // what a caller may not do, no Transport can do for it.
 //

@@ -13,7 +13,7 @@ func TestRegisterRefuses(t *testing.T) {
 	for _, name := range []string{"", "a/b", "a:c", "a*", "a.b", "a b", "ws2", "é", "-"} {
 		said := func() (said string) {
 			defer func() { said = fmt.Sprint(recover()) }()
-			transport.Register(name, func(transport.Env) (transport.Transport, error) { return nil, nil })
+			transport.Register(name, func(transport.Deps) (transport.Transport, error) { return nil, nil })
 			return
 		}()
 		if !strings.Contains(said, "transport: Register") {

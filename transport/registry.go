@@ -11,7 +11,7 @@ import (
 
 // A Maker makes the Transport of one server. It starts nothing: what runs belongs to
 // connections, and Wait waits for it. An error says which setting makes no sense.
-type Maker func(Env) (Transport, error)
+type Maker func(Deps) (Transport, error)
 
 var registry = struct {
 	sync.RWMutex

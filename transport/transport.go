@@ -26,14 +26,14 @@ type Transport interface {
 	// what a connection needs from then on runs in goroutines of the Transport. Where it
 	// writes to w, it returns when the client has gone. Where it returns an error nothing
 	// has been written; a *Problem says what to answer.
-	Serve(w http.ResponseWriter, r *http.Request, wanted Wanted) error
+	Serve(w http.ResponseWriter, r *http.Request, wanted SubscribeRequest) error
 
 	// Wait returns when the last connection has ended. The hub ends them.
 	Wait()
 }
 
-// A Wanted is what a client asks to hear, checked by the server.
-type Wanted struct {
+// A SubscribeRequest is what a client asks to hear, checked by the server.
+type SubscribeRequest struct {
 	Subscriptions []Subscription // of valid and distinct channels, without Answers
 	Format        Format
 
@@ -63,9 +63,9 @@ type Retrier interface {
 	Retry(w http.ResponseWriter, r *http.Request, p *Problem)
 }
 
-// An Env is what a server gives to its Transports for as long as they live. What they may
-// do for a caller comes with each request: see Wanted.
-type Env struct {
+// Deps are what a server gives to its Transports for as long as they live. What they may
+// do for a caller comes with each request: see SubscribeRequest.
+type Deps struct {
 	Sockets *socket.Group
 	Logger  *slog.Logger
 

@@ -26,7 +26,7 @@ func (a away) Feed(ctx context.Context) (broker.Feed, error) {
 
 type awayFeed struct{ broker.Feed }
 
-func (awayFeed) Add(context.Context, ...string) error { return errAway }
+func (awayFeed) Subscribe(context.Context, ...string) error { return errAway }
 
 func failedIsUncertain(b broker.Broker) broker.Broker {
 	return onPublishError(broker.ErrUnavailable, broker.ErrUncertain)(b)
@@ -49,7 +49,7 @@ func onPublishError(is, becomes error) func(broker.Broker) broker.Broker {
 func addsLater(f *brokenFeed) {
 	var failed names
 	f.add = func(ctx context.Context, channels ...string) error {
-		err := f.Feed.Add(ctx, channels...)
+		err := f.Feed.Subscribe(ctx, channels...)
 		if err != nil {
 			failed.put(channels...)
 		}
@@ -57,7 +57,7 @@ func addsLater(f *brokenFeed) {
 	}
 	f.next = func() (broker.Message, error) {
 		m, err := f.Feed.Next()
-		_ = f.Feed.Add(context.Background(), failed.list()...)
+		_ = f.Feed.Subscribe(context.Background(), failed.list()...)
 		return m, err
 	}
 }
@@ -70,7 +70,7 @@ func addsWithoutAsking(f *brokenFeed) {
 			if added.has(c) {
 				continue
 			}
-			if err := f.Feed.Add(ctx, c); err != nil {
+			if err := f.Feed.Subscribe(ctx, c); err != nil {
 				return err
 			}
 			added.put(c)

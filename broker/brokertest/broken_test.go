@@ -46,18 +46,18 @@ type brokenFeed struct {
 	close       func() error
 }
 
-func (f *brokenFeed) Add(ctx context.Context, channels ...string) error {
+func (f *brokenFeed) Subscribe(ctx context.Context, channels ...string) error {
 	if f.add != nil {
 		return f.add(ctx, channels...)
 	}
-	return f.Feed.Add(ctx, channels...)
+	return f.Feed.Subscribe(ctx, channels...)
 }
 
-func (f *brokenFeed) Remove(ctx context.Context, channels ...string) error {
+func (f *brokenFeed) Unsubscribe(ctx context.Context, channels ...string) error {
 	if f.remove != nil {
 		return f.remove(ctx, channels...)
 	}
-	return f.Feed.Remove(ctx, channels...)
+	return f.Feed.Unsubscribe(ctx, channels...)
 }
 
 func (f *brokenFeed) Next() (broker.Message, error) {

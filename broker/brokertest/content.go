@@ -63,7 +63,7 @@ func testPayloads(f *fixture) {
 			m := broker.Message{Channel: "chat", Data: p.data, Binary: binary}
 			sent, names = append(sent, m), append(names, p.name)
 			m.Data = bytes.Clone(p.data)
-			want = append(want, m.Normal())
+			want = append(want, m.Normalized())
 		}
 	}
 	for i, m := range sent {

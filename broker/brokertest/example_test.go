@@ -46,7 +46,7 @@ func (l *Loop) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	}
 	for f := range l.backend.feeds {
 		if f.channels[m.Channel] {
-			f.queue.Push(broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normal())
+			f.queue.Push(broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normalized())
 		}
 	}
 	return broker.Receipt{}, nil
@@ -82,7 +82,7 @@ type LoopFeed struct {
 	channels map[string]bool
 }
 
-func (f *LoopFeed) Add(ctx context.Context, channels ...string) error {
+func (f *LoopFeed) Subscribe(ctx context.Context, channels ...string) error {
 	f.loop.backend.mu.Lock()
 	defer f.loop.backend.mu.Unlock()
 	if err := check(ctx, !f.loop.backend.feeds[f], channels...); err != nil {
@@ -94,7 +94,7 @@ func (f *LoopFeed) Add(ctx context.Context, channels ...string) error {
 	return nil
 }
 
-func (f *LoopFeed) Remove(_ context.Context, channels ...string) error {
+func (f *LoopFeed) Unsubscribe(_ context.Context, channels ...string) error {
 	f.loop.backend.mu.Lock()
 	defer f.loop.backend.mu.Unlock()
 	for _, c := range channels {
@@ -139,7 +139,7 @@ func Example() {
 	defer b.Close()
 
 	feed, _ := b.Feed(ctx)
-	if err := feed.Add(ctx, "noticias"); err != nil {
+	if err := feed.Subscribe(ctx, "noticias"); err != nil {
 		fmt.Println(err)
 		return
 	}

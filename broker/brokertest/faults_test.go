@@ -89,7 +89,7 @@ func runFaulty(t *testing.T) {
 func runHistory(t *testing.T, broken func(broker.Broker) broker.Broker) {
 	nodes := func(age time.Duration) func(*testing.T) func(*testing.T) broker.Broker {
 		return func(*testing.T) func(*testing.T) broker.Broker {
-			bus := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: age})
+			bus := memory.NewBusWithHistory(broker.Retention{MaxMessages: 100, MaxAge: age})
 			made := &marks{at: map[string]broker.Position{}}
 			return func(*testing.T) broker.Broker { return broken(&hardship{Broker: bus.Broker(), marks: made}) }
 		}

@@ -30,7 +30,7 @@ func losesFirst(f *brokenFeed) {
 	var fresh names
 	f.add = func(ctx context.Context, channels ...string) error {
 		fresh.put(channels...)
-		return f.Feed.Add(ctx, channels...)
+		return f.Feed.Subscribe(ctx, channels...)
 	}
 	f.next = func() (broker.Message, error) {
 		for {
@@ -51,7 +51,7 @@ func doubles(f *brokenFeed) {
 				twice.put(c)
 			}
 		}
-		return f.Feed.Add(ctx, channels...)
+		return f.Feed.Subscribe(ctx, channels...)
 	}
 	f.next = func() (broker.Message, error) {
 		if m := again; m != nil {
@@ -75,7 +75,7 @@ func deafWhenAddedAgain(f *brokenFeed) {
 	f.add = func(ctx context.Context, channels ...string) error {
 		for _, c := range channels {
 			if !removed.has(c) {
-				if err := f.Feed.Add(ctx, c); err != nil {
+				if err := f.Feed.Subscribe(ctx, c); err != nil {
 					return err
 				}
 			}
@@ -84,20 +84,20 @@ func deafWhenAddedAgain(f *brokenFeed) {
 	}
 	f.remove = func(ctx context.Context, channels ...string) error {
 		removed.put(channels...)
-		return f.Feed.Remove(ctx, channels...)
+		return f.Feed.Unsubscribe(ctx, channels...)
 	}
 }
 
 func addsFew(f *brokenFeed) {
 	f.add = func(ctx context.Context, channels ...string) error {
-		return f.Feed.Add(ctx, channels[:min(len(channels), 300)]...)
+		return f.Feed.Subscribe(ctx, channels[:min(len(channels), 300)]...)
 	}
 }
 
 func addsUntilError(f *brokenFeed) {
 	f.add = func(ctx context.Context, channels ...string) error {
 		for _, c := range channels {
-			if err := f.Feed.Add(ctx, c); err != nil {
+			if err := f.Feed.Subscribe(ctx, c); err != nil {
 				return err
 			}
 		}
@@ -106,12 +106,12 @@ func addsUntilError(f *brokenFeed) {
 }
 
 func endsWithContext(f *brokenFeed) {
-	var contexts sync.Map // of Add, by channel
+	var contexts sync.Map // of Subscribe, by channel
 	f.add = func(ctx context.Context, channels ...string) error {
 		for _, c := range channels {
 			contexts.Store(c, ctx)
 		}
-		return f.Feed.Add(ctx, channels...)
+		return f.Feed.Subscribe(ctx, channels...)
 	}
 	f.next = func() (broker.Message, error) {
 		for {
@@ -127,7 +127,7 @@ func refusesUnknown(f *brokenFeed) {
 	var added names
 	f.add = func(ctx context.Context, channels ...string) error {
 		added.put(channels...)
-		return f.Feed.Add(ctx, channels...)
+		return f.Feed.Subscribe(ctx, channels...)
 	}
 	f.remove = func(ctx context.Context, channels ...string) error {
 		for _, c := range channels {
@@ -135,7 +135,7 @@ func refusesUnknown(f *brokenFeed) {
 				return errors.New("not there")
 			}
 		}
-		return f.Feed.Remove(ctx, channels...)
+		return f.Feed.Unsubscribe(ctx, channels...)
 	}
 }
 
@@ -180,8 +180,12 @@ func endsWithEOF(f *brokenFeed) {
 		}
 		return err
 	}
-	f.add = func(ctx context.Context, channels ...string) error { return strange(f.Feed.Add(ctx, channels...)) }
-	f.remove = func(ctx context.Context, channels ...string) error { return strange(f.Feed.Remove(ctx, channels...)) }
+	f.add = func(ctx context.Context, channels ...string) error {
+		return strange(f.Feed.Subscribe(ctx, channels...))
+	}
+	f.remove = func(ctx context.Context, channels ...string) error {
+		return strange(f.Feed.Unsubscribe(ctx, channels...))
+	}
 	f.next = func() (broker.Message, error) { m, err := f.Feed.Next(); return m, strange(err) }
 }
 

@@ -26,7 +26,7 @@ func sharedRemoves(b broker.Broker) broker.Broker {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, other := range all {
-				if err := other.Feed.Remove(ctx, channels...); other == f && err != nil {
+				if err := other.Feed.Unsubscribe(ctx, channels...); other == f && err != nil {
 					return err
 				}
 			}
@@ -65,7 +65,7 @@ func foldsCase(b broker.Broker) broker.Broker {
 			f := &brokenFeed{Feed: inner}
 			f.add = func(ctx context.Context, channels ...string) error {
 				for _, c := range channels {
-					if err := inner.Add(ctx, strings.ToLower(c)); err != nil {
+					if err := inner.Subscribe(ctx, strings.ToLower(c)); err != nil {
 						return err
 					}
 				}
@@ -94,7 +94,7 @@ func patterns(b broker.Broker) broker.Broker {
 			f := &brokenFeed{Feed: inner}
 			f.add = func(ctx context.Context, channels ...string) error {
 				patternNames.put(channels...)
-				return inner.Add(ctx, channels...)
+				return inner.Subscribe(ctx, channels...)
 			}
 			return f
 		},

@@ -128,7 +128,7 @@ func (f *fixture) begin(n int, test func(i int) error) (wait func()) {
 func add(ctx context.Context, feed broker.Feed, channels ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, guard)
 	defer cancel()
-	if err := feed.Add(ctx, channels...); err != nil {
+	if err := feed.Subscribe(ctx, channels...); err != nil {
 		return fmt.Errorf("adding %s: %w", brief(channels), err)
 	}
 	return nil
@@ -137,7 +137,7 @@ func add(ctx context.Context, feed broker.Feed, channels ...string) error {
 func remove(ctx context.Context, feed broker.Feed, channels ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, guard)
 	defer cancel()
-	if err := feed.Remove(ctx, channels...); err != nil {
+	if err := feed.Unsubscribe(ctx, channels...); err != nil {
 		return fmt.Errorf("removing %s: %w", brief(channels), err)
 	}
 	return nil

@@ -48,7 +48,7 @@ func testHistoryAges(f *fixture) {
 	if f.age != nil {
 		f.age(p.node, "c")
 	} else {
-		<-time.After(3 * p.kept.Retention().Age)
+		<-time.After(3 * p.kept.Retention().MaxAge)
 	}
 	p.keep("other", "x") // what is too old may be swept away with a publication
 	page, newest := p.read("c", last, 10), p.newest("c")

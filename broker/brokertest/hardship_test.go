@@ -107,13 +107,13 @@ type hardFeed struct {
 	later  *broker.Message // that came ahead of that gap
 }
 
-func (f *hardFeed) Add(ctx context.Context, channels ...string) error {
+func (f *hardFeed) Subscribe(ctx context.Context, channels ...string) error {
 	if err := f.node.refusal(channels...); err != nil {
 		return err
 	}
 	f.added.put(channels...)
 	f.confirm()
-	return f.Feed.Add(ctx, channels...)
+	return f.Feed.Subscribe(ctx, channels...)
 }
 
 // confirm ends that f loses messages.

@@ -15,7 +15,7 @@ const maxBrief = 2 * time.Second
 // machine that is late proves nothing; then it begins again.
 func testHistoryProlonged(f *fixture) {
 	p := f.past()
-	age := p.kept.Retention().Age
+	age := p.kept.Retention().MaxAge
 	if age > maxBrief {
 		f.Fatalf("the history is too long for this test: %v", age)
 	}

@@ -162,7 +162,7 @@ func testHistoryResume(f *fixture) {
 
 func testHistoryWindow(f *fixture) {
 	p := f.past()
-	keeps := p.kept.Retention().Messages
+	keeps := p.kept.Retention().MaxMessages
 	if keeps > 10_000 {
 		f.Fatalf("the history is too large for this test: %d messages", keeps)
 	}
@@ -272,7 +272,7 @@ func testHistoryPayloads(f *fixture) {
 			f.Fatalf("after %d of %d messages the history ends", i, len(sent))
 		}
 		for _, m := range page.Messages {
-			if want := sent[i].Normal(); string(m.Data) != string(want.Data) || m.Binary != want.Binary {
+			if want := sent[i].Normalized(); string(m.Data) != string(want.Data) || m.Binary != want.Binary {
 				f.Fatalf("message %d came back as %.40q, binary %v; want %.40q, %v", i, m.Data, m.Binary, want.Data, want.Binary)
 			}
 			after = m.Position

@@ -15,7 +15,7 @@ func testEmptyName(f *fixture) {
 		f.Errorf("Publish to the empty name was accepted")
 	}
 	for _, names := range [][]string{{""}, {"new", ""}, {"", "new"}, {"chat", "", "new"}} {
-		if err := feed.Add(ctx, names...); err == nil {
+		if err := feed.Subscribe(ctx, names...); err == nil {
 			f.Errorf("Add(%q) was accepted", names)
 		}
 	}
@@ -31,7 +31,7 @@ func testContexts(f *fixture) {
 		f.Fatalf("Feed: %v", err)
 	}
 	r := f.read(opened)
-	if err := opened.Add(ended, "chat", "gone"); err != nil {
+	if err := opened.Subscribe(ended, "chat", "gone"); err != nil {
 		f.Fatalf("Add: %v", err)
 	}
 	end()
@@ -40,10 +40,10 @@ func testContexts(f *fixture) {
 	if _, err := node.Publish(ended, broker.Message{Channel: "chat", Data: []byte("never")}); err == nil {
 		f.Errorf("Publish with an ended context was accepted")
 	}
-	if err := opened.Add(ended, "new"); err == nil {
+	if err := opened.Subscribe(ended, "new"); err == nil {
 		f.Errorf("Add with an ended context was accepted")
 	}
-	_ = opened.Remove(ended, "gone") // silent from here on, whether it fails or not
+	_ = opened.Unsubscribe(ended, "gone") // silent from here on, whether it fails or not
 	if feed, err := node.Feed(ended); err == nil {
 		f.closes("Feed.Close", feed.Close)
 	}

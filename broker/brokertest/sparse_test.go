@@ -16,7 +16,7 @@ import (
 // many channels share, passes.
 func TestSparseNumbers(t *testing.T) {
 	brokertest.Run(t, func(*testing.T) func(*testing.T) broker.Broker {
-		bus := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: time.Hour})
+		bus := memory.NewBusWithHistory(broker.Retention{MaxMessages: 100, MaxAge: time.Hour})
 		return func(*testing.T) broker.Broker { return newSparse(bus.Broker()) }
 	}, brokertest.HistoryOnly())
 }

@@ -18,7 +18,7 @@ import (
 func TestHistoryIsBounded(t *testing.T) {
 	log := captureLog(t)
 	const channels, size, bound = 100, 64 << 10, 1 << 20
-	bus := memory.NewBusWithHistory(broker.Retention{Messages: 1000, Age: time.Hour})
+	bus := memory.NewBusWithHistory(broker.Retention{MaxMessages: 1000, MaxAge: time.Hour})
 	bus.LimitHistory(bound)
 	b := bus.Broker()
 	defer b.Close()
@@ -74,7 +74,7 @@ func TestHistoryIsBounded(t *testing.T) {
 // Channels without messages count, too. One that is forgotten begins a new epoch.
 func TestChannelsAreBounded(t *testing.T) {
 	captureLog(t)
-	bus := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Hour})
+	bus := memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Hour})
 	bus.LimitHistory(64 << 10)
 	b := bus.Broker()
 	defer b.Close()

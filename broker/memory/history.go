@@ -114,7 +114,7 @@ func (n *node) Probe(ctx context.Context, m broker.Message) (broker.Receipt, err
 	if err != nil {
 		return broker.Receipt{}, err
 	}
-	m = broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normal()
+	m = broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normalized()
 	m.Position = broker.Position{Epoch: a.began}
 	n.bus.mu.RLock()
 	defer n.bus.mu.RUnlock()

@@ -16,7 +16,7 @@ import (
 // twice as long begins anew, in an epoch of its own.
 func TestHistoryAges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+		b := memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute}).Broker()
 		defer b.Close()
 		h, _ := broker.HistoryOf(b)
 		say := func(text, key string) broker.Receipt {
@@ -65,7 +65,7 @@ func TestHistoryAges(t *testing.T) {
 // A channel that is kept goes on in its epoch, also when it has no message any more.
 func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+		b := memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute}).Broker()
 		defer b.Close()
 		h, _ := broker.HistoryOf(b)
 		var last broker.Position
@@ -91,7 +91,7 @@ func TestKeep(t *testing.T) {
 // Feeds of all nodes that carry a channel are told that its history was cleared: behind
 // what was published before, ahead of what comes next.
 func TestClearIsTold(t *testing.T) {
-	bus := memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute})
+	bus := memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute})
 	here, there := bus.Broker(), bus.Broker()
 	defer here.Close()
 	defer there.Close()
@@ -99,7 +99,7 @@ func TestClearIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := feed.Add(t.Context(), "c", "other"); err != nil {
+	if err := feed.Subscribe(t.Context(), "c", "other"); err != nil {
 		t.Fatal(err)
 	}
 	say := func(channel, text string) {

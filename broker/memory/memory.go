@@ -114,7 +114,7 @@ func (n *node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	if len(m.Key) > broker.MaxKey {
 		return broker.Receipt{}, fmt.Errorf("memory: publish: %w", broker.ErrKey)
 	}
-	m = m.Normal()
+	m = m.Normalized()
 	m.Position, m.Prev = broker.Position{}, broker.Position{}
 	receipt, full, err := n.publish(m)
 	if full { // not under a lock: the log may wait for its reader
@@ -198,8 +198,8 @@ type feed struct {
 	channels map[string]struct{}
 }
 
-// Add implements broker.Feed.
-func (f *feed) Add(ctx context.Context, channels ...string) error {
+// Subscribe implements broker.Feed.
+func (f *feed) Subscribe(ctx context.Context, channels ...string) error {
 	if err := check(ctx, channels...); err != nil {
 		return fmt.Errorf("memory: add: %w", err)
 	}
@@ -215,9 +215,9 @@ func (f *feed) Add(ctx context.Context, channels ...string) error {
 	return nil
 }
 
-// Remove implements broker.Feed. Having nothing to wait for, it does not ask
+// Unsubscribe implements broker.Feed. Having nothing to wait for, it does not ask
 // the context.
-func (f *feed) Remove(_ context.Context, channels ...string) error {
+func (f *feed) Unsubscribe(_ context.Context, channels ...string) error {
 	bus := f.node.bus
 	bus.mu.Lock()
 	defer bus.mu.Unlock()

@@ -45,7 +45,7 @@ func TestBusesAreApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := feed.Add(t.Context(), "chat"); err != nil {
+	if err := feed.Subscribe(t.Context(), "chat"); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []struct {
@@ -69,7 +69,7 @@ func ExampleNewBus() {
 	defer there.Close()
 
 	feed, _ := there.Feed(ctx)
-	_ = feed.Add(ctx, "chat")
+	_ = feed.Subscribe(ctx, "chat")
 	_, _ = here.Publish(ctx, broker.Message{Channel: "chat", Data: []byte("¡Hola mundo!")})
 	m, _ := feed.Next()
 	fmt.Printf("[%s] %s\n", m.Channel, m.Data)

@@ -83,7 +83,7 @@ func (a *archive) add(m broker.Message) (kept broker.Message, repeated bool) {
 	r := record{m, now, a.order.PushBack(p)}
 	p.kept = append(p.kept, r)
 	a.bytes += r.size()
-	if len(p.kept) > a.keep.Messages {
+	if len(p.kept) > a.keep.MaxMessages {
 		a.drop(p)
 	}
 	a.shrink()
@@ -118,14 +118,14 @@ func (a *archive) open(channel string, now time.Time) *past {
 func (a *archive) sweep(now time.Time) {
 	for range sweepAtOnce {
 		p := oldest(a.order)
-		if p == nil || now.Sub(p.kept[0].since) <= a.keep.Age {
+		if p == nil || now.Sub(p.kept[0].since) <= a.keep.MaxAge {
 			break
 		}
 		a.drop(p)
 	}
 	for range sweepAtOnce {
 		p := oldest(a.idle)
-		if p == nil || now.Sub(p.used) <= 2*a.keep.Age {
+		if p == nil || now.Sub(p.used) <= 2*a.keep.MaxAge {
 			break
 		}
 		a.forget(p)

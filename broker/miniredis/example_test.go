@@ -32,7 +32,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := feed.Add(ctx, "chat"); err != nil {
+	if err := feed.Subscribe(ctx, "chat"); err != nil {
 		log.Fatal(err)
 	}
 	if _, err := here.Publish(ctx, broker.Message{Channel: "chat", Data: []byte("hello")}); err != nil {

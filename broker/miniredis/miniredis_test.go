@@ -49,7 +49,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceOfHistory(t *testing.T) {
 	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
 		o := start(t).Options()
-		o.History = broker.Retention{Messages: 100, Age: 5 * time.Minute}
+		o.History = broker.Retention{MaxMessages: 100, MaxAge: 5 * time.Minute}
 		return func(t *testing.T) broker.Broker {
 			b, err := redis.New(o)
 			if err != nil {
@@ -98,7 +98,7 @@ func TestOpen(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if err := f.Add(ctx, "chat"); err != nil {
+	if err := f.Subscribe(ctx, "chat"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Publish(ctx, broker.Message{Channel: "chat", Data: []byte("hello")}); err != nil {
@@ -117,7 +117,7 @@ func TestOpenWithHistory(t *testing.T) {
 	}
 	defer b.Close()
 	h, ok := broker.HistoryOf(b)
-	if !ok || h.Retention() != (broker.Retention{Messages: 5, Age: broker.DefaultHistory}) {
+	if !ok || h.Retention() != (broker.Retention{MaxMessages: 5, MaxAge: broker.DefaultHistory}) {
 		t.Fatalf("the Historian is %v", h)
 	}
 	r, err := b.Publish(t.Context(), broker.Message{Channel: "chat", Data: []byte("hello")})

@@ -37,7 +37,7 @@ func TestNoPermission(t *testing.T) {
 	_, o := weak(t)
 	b := newBroker(t, o)
 	f := newFeed(t, b, "allowed")
-	if err := f.Add(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
+	if err := f.Subscribe(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
 		t.Errorf("Add: error %v, want one that matches ErrDenied", err)
 	}
 	_, err := b.Publish(guard(t), broker.Message{Channel: "forbidden"})
@@ -72,7 +72,7 @@ func TestHistoryPermissions(t *testing.T) {
 	}
 }
 
-// That another Add is denied does not fail one that shares a channel with it: the
+// That another Subscribe is denied does not fail one that shares a channel with it: the
 // server refuses both channels of the first when it has both Adds.
 func TestDeniedNeighbour(t *testing.T) {
 	first := make(chan struct{})
@@ -90,12 +90,12 @@ func TestDeniedNeighbour(t *testing.T) {
 	f := newFeed(t, newBroker(t, options(server.Addr())))
 	var adds sync.WaitGroup
 	adds.Go(func() {
-		if err := f.Add(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
+		if err := f.Subscribe(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
 			t.Errorf("the first: error %v, want one that matches ErrDenied", err)
 		}
 	})
 	<-first
-	if err := f.Add(guard(t), "shared", "second"); err != nil {
+	if err := f.Subscribe(guard(t), "shared", "second"); err != nil {
 		t.Errorf("the second: %v", err)
 	}
 	adds.Wait()
@@ -113,7 +113,7 @@ func TestPermissionTakenAway(t *testing.T) {
 	f := newFeed(t, b, "allowed", "shared")
 	server.MustDo("ACL", "SETUSER", "weak", "resetchannels", "&allowed") // cuts the connection too
 	for refused := 0; refused < 5; {
-		err := f.Add(guard(t), "shared")
+		err := f.Subscribe(guard(t), "shared")
 		switch { // nil until the cut is noticed
 		case errors.Is(err, broker.ErrDenied):
 			refused++
@@ -122,7 +122,7 @@ func TestPermissionTakenAway(t *testing.T) {
 		}
 	}
 	server.MustDo("ACL", "SETUSER", "weak", "&shared")
-	if err := f.Add(guard(t), "shared"); err != nil {
+	if err := f.Subscribe(guard(t), "shared"); err != nil {
 		t.Fatal(err)
 	}
 	hearGaps(t, f, map[string]broker.GapReason{"allowed": broker.LinkLost, "shared": broker.Denied})
@@ -172,7 +172,7 @@ func TestCommandTakenAway(t *testing.T) {
 	server.MustDo("ACL", "SETUSER", "weak", "-subscribe")
 	server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
 	for refused := 0; refused < 2; {
-		if err := f.Add(guard(t), "shared"); errors.Is(err, broker.ErrDenied) {
+		if err := f.Subscribe(guard(t), "shared"); errors.Is(err, broker.ErrDenied) {
 			refused++
 		}
 	}
@@ -200,7 +200,7 @@ func TestWrongPassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 5 { // each waits for one more attempt
-			denied(t, "Add", f.Add(guard(t), "chat"))
+			denied(t, "Add", f.Subscribe(guard(t), "chat"))
 		}
 		f.Close()
 		if n := log.count("level=ERROR"); n != 1 || log.count("level=") != 1 {
@@ -239,7 +239,7 @@ func TestEchoingServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Add(guard(t), "chat"); err == nil || strings.Contains(err.Error(), secret) {
+		if err := f.Subscribe(guard(t), "chat"); err == nil || strings.Contains(err.Error(), secret) {
 			t.Errorf("Add: error %v, want one without the password", err)
 		}
 	}

@@ -54,7 +54,7 @@ func BenchmarkReceive(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer feed.Close()
-	if err := feed.Add(context.Background(), "chat"); err != nil {
+	if err := feed.Subscribe(context.Background(), "chat"); err != nil {
 		b.Fatal(err)
 	}
 	messages := make([]broker.Message, 256)
@@ -92,7 +92,7 @@ func BenchmarkAdd(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := feed.Add(context.Background(), names...); err != nil {
+		if err := feed.Subscribe(context.Background(), names...); err != nil {
 			b.Fatal(err)
 		}
 		if err := feed.Close(); err != nil {

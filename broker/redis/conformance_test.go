@@ -42,7 +42,7 @@ func conforms(t *testing.T, parameters string) {
 		server.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
 	}), brokertest.WithBriefHistory(func(t *testing.T) func(t *testing.T) broker.Broker {
 		o := options(redistest.Start(t).Addr())
-		o.History = broker.Retention{Messages: 1000, Age: 500 * time.Millisecond}
+		o.History = broker.Retention{MaxMessages: 1000, MaxAge: 500 * time.Millisecond}
 		return func(t *testing.T) broker.Broker { return newBroker(t, o) }
 	}), brokertest.WithDown(func(*testing.T, broker.Broker) (up func()) {
 		server.Kill()

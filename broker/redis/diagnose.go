@@ -63,18 +63,18 @@ func (b *Broker) examine(ctx context.Context) *examination {
 }
 
 func (e *examination) version() broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "version"}
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "version"}
 	version := reply.Field(e.info, "redis_version")
 	n, err := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
 	switch {
 	case e.embedded:
 		f.Detail = "This is the embedded Redis, for demos and tests: nothing outlives the process, and no other node can use it."
 	case err != nil:
-		f.Severity, f.Detail = broker.Warn, "The server does not say its version."
+		f.Severity, f.Detail = broker.SeverityWarning, "The server does not say its version."
 	case n < reply.LeastMajor && e.history:
-		f.Severity, f.Detail, f.Advice = broker.Bad, "Redis "+printable(version)+" is too old for a history.", "Use Redis 7 or newer."
+		f.Severity, f.Detail, f.Advice = broker.SeverityFailure, "Redis "+printable(version)+" is too old for a history.", "Use Redis 7 or newer."
 	case n < reply.LeastMajor:
-		f.Severity, f.Detail, f.Advice = broker.Warn, "Redis "+printable(version)+" works, but not with a history.", "Use Redis 7 or newer."
+		f.Severity, f.Detail, f.Advice = broker.SeverityWarning, "Redis "+printable(version)+" works, but not with a history.", "Use Redis 7 or newer."
 	default:
 		f.Detail = "Redis " + printable(version) + "."
 	}
@@ -82,31 +82,31 @@ func (e *examination) version() broker.Finding {
 }
 
 func (e *examination) persistence() broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "persistence"}
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "persistence"}
 	aof, fsync := e.settings["appendonly"], e.settings["appendfsync"]
 	switch {
 	case e.embedded:
-		f.Severity, f.Detail = broker.Warn, "None: a history is gone with the process."
+		f.Severity, f.Detail = broker.SeverityWarning, "None: a history is gone with the process."
 	case aof == "":
-		f.Severity, f.Detail, f.Advice = broker.Warn, "CONFIG GET is refused, so it is assumed that a crash may lose what was acknowledged.", "Let this user run CONFIG GET."
+		f.Severity, f.Detail, f.Advice = broker.SeverityWarning, "CONFIG GET is refused, so it is assumed that a crash may lose what was acknowledged.", "Let this user run CONFIG GET."
 	case aof == "yes" && fsync == "always":
 		f.Detail = "appendonly yes, appendfsync always: what was acknowledged survives a crash."
 	case aof == "yes":
-		f.Severity, f.Detail = broker.Warn, "appendonly yes, appendfsync "+printable(fsync)+": a crash may lose the last moments of what was acknowledged. Clients are told."
+		f.Severity, f.Detail = broker.SeverityWarning, "appendonly yes, appendfsync "+printable(fsync)+": a crash may lose the last moments of what was acknowledged. Clients are told."
 		f.Advice = "Set appendfsync always where nothing acknowledged may be lost."
 	default:
-		f.Severity, f.Detail = broker.Warn, "appendonly no: a restart loses all or part of a history. Clients are told."
+		f.Severity, f.Detail = broker.SeverityWarning, "appendonly no: a restart loses all or part of a history. Clients are told."
 		f.Advice = "Set appendonly yes and appendfsync always where nothing acknowledged may be lost."
 	}
-	if !e.history && f.Severity == broker.Warn && (aof != "" || e.embedded) {
-		f.Severity, f.Advice = broker.Fine, ""
+	if !e.history && f.Severity == broker.SeverityWarning && (aof != "" || e.embedded) {
+		f.Severity, f.Advice = broker.SeverityOK, ""
 		f.Detail = "Without a history nothing is kept that could be lost."
 	}
 	return f
 }
 
 func (e *examination) eviction() broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "memory"}
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "memory"}
 	most, policy := e.settings["maxmemory"], e.settings["maxmemory-policy"]
 	switch {
 	case most == "":
@@ -114,10 +114,10 @@ func (e *examination) eviction() broker.Finding {
 	case most == "0":
 		f.Detail = "maxmemory is not set."
 	case policy == "noeviction":
-		f.Severity, f.Detail = broker.Warn, "maxmemory "+printable(most)+", noeviction: when that is full, publishing is answered with 503."
+		f.Severity, f.Detail = broker.SeverityWarning, "maxmemory "+printable(most)+", noeviction: when that is full, publishing is answered with 503."
 		f.Advice = "Watch the memory of Redis."
 	default:
-		f.Severity, f.Detail = broker.Warn, "maxmemory "+printable(most)+", "+printable(policy)+": when that is full, Redis deletes histories, and clients are told."
+		f.Severity, f.Detail = broker.SeverityWarning, "maxmemory "+printable(most)+", "+printable(policy)+": when that is full, Redis deletes histories, and clients are told."
 		f.Advice = "Set maxmemory-policy noeviction, or give Redis more memory."
 	}
 	return f
@@ -128,7 +128,7 @@ func (e *examination) eviction() broker.Finding {
 const smallBuffer = 8 << 20
 
 func (e *examination) outputBuffer() broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "subscribers"}
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "subscribers"}
 	words := strings.Fields(e.settings["client-output-buffer-limit"])
 	for i := 0; i+3 < len(words); i += 4 {
 		if words[i] != "pubsub" {
@@ -137,7 +137,7 @@ func (e *examination) outputBuffer() broker.Finding {
 		hard, _ := strconv.ParseInt(words[i+1], 10, 64)
 		f.Detail = fmt.Sprintf("client-output-buffer-limit pubsub %s %s %s.", words[i+1], words[i+2], words[i+3])
 		if hard > 0 && hard < smallBuffer {
-			f.Severity, f.Advice = broker.Warn, "Raise it to 32mb 8mb 60 or more."
+			f.Severity, f.Advice = broker.SeverityWarning, "Raise it to 32mb 8mb 60 or more."
 			f.Detail += " A node that is late for a moment is cut off, and misses what comes until it is back."
 		}
 		return f
@@ -147,22 +147,22 @@ func (e *examination) outputBuffer() broker.Finding {
 }
 
 func (e *examination) replication() broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "replicas"}
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "replicas"}
 	role, replicas := reply.Field(e.info, "role"), reply.Field(e.info, "connected_slaves")
 	switch {
 	case role == "slave":
-		f.Severity, f.Detail, f.Advice = broker.Bad, "This is a replica, which takes no publications with a history.", "Name the master in the URL."
+		f.Severity, f.Detail, f.Advice = broker.SeverityFailure, "This is a replica, which takes no publications with a history.", "Name the master in the URL."
 		if !e.history {
-			f.Severity = broker.Warn
+			f.Severity = broker.SeverityWarning
 		}
 	case replicas != "" && replicas != "0":
-		f.Severity = broker.Warn
+		f.Severity = broker.SeverityWarning
 		f.Detail = printable(replicas) + " replicas. They are asynchronous: a failover may lose what was acknowledged. Clients are told."
 		if e.history {
 			f.Detail += " It may lose a key, too: a publication that is repeated with it is then heard again."
 		}
 	case e.watched:
-		f.Severity, f.Detail = broker.Warn, "None: the Sentinels have no server to replace this one with."
+		f.Severity, f.Detail = broker.SeverityWarning, "None: the Sentinels have no server to replace this one with."
 	default:
 		f.Detail = "None."
 	}
@@ -174,10 +174,10 @@ func (e *examination) replication() broker.Finding {
 // the bus is broken.
 func (e *examination) cluster() broker.Finding {
 	if e.history {
-		return broker.Finding{Severity: broker.Bad, Subject: "cluster", Detail: "A Redis Cluster keeps no history.",
+		return broker.Finding{Severity: broker.SeverityFailure, Subject: "cluster", Detail: "A Redis Cluster keeps no history.",
 			Advice: "Use one Redis, or one with Sentinels."}
 	}
-	return broker.Finding{Severity: broker.Warn, Subject: "cluster",
+	return broker.Finding{Severity: broker.SeverityWarning, Subject: "cluster",
 		Detail: "Order is kept, and a loss is told, only between nodes that use the same master. What comes by way of the cluster's bus may be out of order, and is lost without a word where the bus between two masters is broken.",
 		Advice: "Give every node the address of the same master, or use one Redis, or one with Sentinels."}
 }

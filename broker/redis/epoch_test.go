@@ -102,7 +102,7 @@ func TestEpochEndLost(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			server := redistest.Start(t, durable...)
 			o := keeping(server.Addr())
-			o.History.Age = time.Second
+			o.History.MaxAge = time.Second
 			nodes := []*redis.Broker{newBroker(t, o), newBroker(t, o)}
 			next := nodes[0]
 			if c.ahead {
@@ -229,7 +229,7 @@ func TestKillsKeepHistory(t *testing.T) {
 	const kills, callers = 5, 8
 	server := redistest.Start(t, durable...)
 	o := keeping(server.Addr())
-	o.History.Messages = 1_000_000
+	o.History.MaxMessages = 1_000_000
 	b := newBroker(t, o)
 	feed := newFeed(t, newBroker(t, o), "chat")
 	var mu sync.Mutex

@@ -45,7 +45,7 @@ func newFeed(t testing.TB, b broker.Broker, channels ...string) broker.Feed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Add(guard(t), channels...); err != nil {
+	if err := f.Subscribe(guard(t), channels...); err != nil {
 		t.Fatal(err)
 	}
 	return f

@@ -44,7 +44,7 @@ func TestClientKill(t *testing.T) {
 	server := redistest.Start(t)
 	b := newBroker(t, options(server.Addr()))
 	f := newFeed(t, b, "a", "b", "removed")
-	if err := f.Remove(guard(t), "removed"); err != nil {
+	if err := f.Unsubscribe(guard(t), "removed"); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -69,7 +69,7 @@ func TestUnexpectedConfirmation(t *testing.T) {
 }
 
 // A connection that goes silent without being closed is found out and replaced;
-// an Add that waits on it fails and does not hang.
+// a Subscribe that waits on it fails and does not hang.
 func TestHalfOpen(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr())
@@ -77,7 +77,7 @@ func TestHalfOpen(t *testing.T) {
 	f := newFeed(t, newBroker(t, impatient(proxy.Addr())), "chat")
 	for range 3 {
 		proxy.Silence()
-		if err := f.Add(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
+		if err := f.Subscribe(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
 			t.Errorf("Add on a silent link: error %v, want one that matches ErrUnavailable", err)
 		}
 		proxy.Restore()
@@ -110,7 +110,7 @@ func TestPause(t *testing.T) {
 	b := newBroker(t, impatient(server.Addr()))
 	f := newFeed(t, b, "chat")
 	server.Pause()
-	if err := f.Add(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
+	if err := f.Subscribe(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("Add while Redis is stopped: error %v, want one that matches ErrUnavailable", err)
 	}
 	server.Resume()
@@ -129,7 +129,7 @@ func TestLoading(t *testing.T) {
 	server.AnswerPing("-LOADING Redis is loading the dataset in memory\r\n")
 	server.Cut()
 	for range 3 {
-		if err := f.Add(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
+		if err := f.Subscribe(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
 			t.Errorf("Add: error %v, want one that matches ErrUnavailable", err)
 		}
 		_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
@@ -144,17 +144,17 @@ func TestLoading(t *testing.T) {
 	hearGap(t, f, "chat")
 }
 
-// While the link is down, Add says so, Remove forgets, and neither comes back
+// While the link is down, Subscribe says so, Unsubscribe forgets, and neither comes back
 // with the link: no gap and no message.
 func TestChangesWhileDown(t *testing.T) {
 	server := redistest.Start(t)
 	b := newBroker(t, options(server.Addr()))
 	f := newFeed(t, b, "stays", "goes")
 	server.Kill()
-	if err := f.Add(guard(t), "new", "stays"); !errors.Is(err, broker.ErrUnavailable) {
+	if err := f.Subscribe(guard(t), "new", "stays"); !errors.Is(err, broker.ErrUnavailable) {
 		t.Errorf("Add: error %v, want one that matches ErrUnavailable", err)
 	}
-	if err := f.Remove(guard(t), "goes"); err != nil {
+	if err := f.Unsubscribe(guard(t), "goes"); err != nil {
 		t.Errorf("Remove: %v", err)
 	}
 	server.Restart()
@@ -178,7 +178,7 @@ func TestConcurrentAdds(t *testing.T) {
 	var adds sync.WaitGroup
 	for range 16 {
 		adds.Go(func() {
-			if err := f.Add(guard(t), "chat"); err != nil {
+			if err := f.Subscribe(guard(t), "chat"); err != nil {
 				t.Error(err)
 			}
 			select {
@@ -206,10 +206,10 @@ func TestNothingLeft(t *testing.T) {
 		users.Go(func() {
 			own, shared := fmt.Sprintf("own-%d", i), "shared"
 			for range 50 {
-				if err := f.Add(guard(t), own, shared); err != nil {
+				if err := f.Subscribe(guard(t), own, shared); err != nil {
 					t.Error(err)
 				}
-				if err := f.Remove(guard(t), shared, own); err != nil {
+				if err := f.Unsubscribe(guard(t), shared, own); err != nil {
 					t.Error(err)
 				}
 			}

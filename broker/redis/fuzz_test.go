@@ -46,8 +46,8 @@ func FuzzReplies(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if feed.Add(ctx, "chat") == nil {
-			_ = feed.Remove(ctx, "chat")
+		if feed.Subscribe(ctx, "chat") == nil {
+			_ = feed.Unsubscribe(ctx, "chat")
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/pregon/pregon/broker/redis/redistest"
 )
 
-var retention = broker.Retention{Messages: 1000, Age: time.Minute}
+var retention = broker.Retention{MaxMessages: 1000, MaxAge: time.Minute}
 
 // keeping are options of a node with history.
 func keeping(addr string) redis.Options {
@@ -112,7 +112,7 @@ func TestPositions(t *testing.T) {
 func TestHistoryPages(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, o redis.Options) {
-		o.History.Messages = 10
+		o.History.MaxMessages = 10
 		b := newBroker(t, o)
 		if page := history(t, b, "chat", broker.Position{}, 5); !page.Complete || page.More || len(page.Messages) > 0 {
 			t.Errorf("an empty channel: %+v", page)

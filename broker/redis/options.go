@@ -92,7 +92,7 @@ func (o Options) complete() (Options, error) {
 		return o, errors.New("redis: Options.DB is negative")
 	case o.DialTimeout < 0, o.Timeout < 0, o.Heartbeat < 0:
 		return o, errors.New("redis: a timeout in Options is negative")
-	case !o.History.IsZero() && (o.History.Messages < 1 || o.History.Age < time.Millisecond):
+	case !o.History.IsZero() && (o.History.MaxMessages < 1 || o.History.MaxAge < time.Millisecond):
 		return o, errors.New("redis: Options.History keeps no message, or for no time")
 	}
 	if o.Network == "" {

@@ -48,7 +48,7 @@ func TestNotRedis(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Add(ctx, "chat"); !errors.Is(err, c.want) {
+			if err := f.Subscribe(ctx, "chat"); !errors.Is(err, c.want) {
 				t.Errorf("Add: error %v, want one that matches %v", err, c.want)
 			}
 			if ctx.Err() != nil {

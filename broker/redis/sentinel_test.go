@@ -143,7 +143,7 @@ func TestSentinelAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.Add(ctx, "chat"); !errors.Is(err, c.want) {
+			if err := f.Subscribe(ctx, "chat"); !errors.Is(err, c.want) {
 				t.Errorf("Add: error %v, want one that matches %v", err, c.want)
 			}
 			if ctx.Err() != nil {
@@ -243,7 +243,7 @@ func TestSentinelNamesReplica(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Add(guard(t), "chat"); !errors.Is(err, broker.ErrUnavailable) || !strings.Contains(err.Error(), "not the master") {
+	if err := f.Subscribe(guard(t), "chat"); !errors.Is(err, broker.ErrUnavailable) || !strings.Contains(err.Error(), "not the master") {
 		t.Errorf("Add: error %v, want one that matches ErrUnavailable and says why", err)
 	}
 	b.Close()
@@ -339,9 +339,9 @@ func TestSentinelDiagnose(t *testing.T) {
 		severity  broker.Severity
 		detail    string
 	}{
-		{all, broker.Fine, "3 of 3 "},
-		{all[:1], broker.Warn, "1 of 1 "},
-		{append([]string{unused(t)}, all...), broker.Warn, "3 of 4 "},
+		{all, broker.SeverityOK, "3 of 3 "},
+		{all[:1], broker.SeverityWarning, "1 of 1 "},
+		{append([]string{unused(t)}, all...), broker.SeverityWarning, "3 of 4 "},
 	} {
 		o := options(c.sentinels[0])
 		o.Master, o.Sentinels = "main", c.sentinels[1:]

@@ -41,7 +41,7 @@ func TestImpossibleNumberInTheEpoch(t *testing.T) {
 func TestRepeatedWitness(t *testing.T) {
 	server := redistest.Start(t)
 	o := keeping(server.Addr())
-	o.History.Age = time.Second // long enough for the rest of the test
+	o.History.MaxAge = time.Second // long enough for the rest of the test
 	b := newBroker(t, o)
 	f := newFeed(t, b, "old", "c")
 	client := newClient(t, o)
@@ -166,5 +166,5 @@ func TestListeningNeedsNoWrite(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	t.Errorf("not listening; joining: %v", f.Add(ctx, "d"))
+	t.Errorf("not listening; joining: %v", f.Subscribe(ctx, "d"))
 }

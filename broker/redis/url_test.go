@@ -29,8 +29,8 @@ func TestParseURL(t *testing.T) {
 		{"redis://me:pw@host", redis.Options{Network: "tcp", Addr: "host:6379", Username: "me", Password: "pw"}},
 		{"redis://me:%40%3A%2F%3F%23%25@host", redis.Options{Network: "tcp", Addr: "host:6379", Username: "me", Password: "@:/?#%"}},
 		{"redis://host?prefix=app%3A", redis.Options{Network: "tcp", Addr: "host:6379", Prefix: "app:"}},
-		{"redis://host?history=90s", redis.Options{Network: "tcp", Addr: "host:6379", History: broker.Retention{Messages: 1000, Age: 90 * time.Second}}},
-		{"unix:///run/redis.sock?history-size=7", redis.Options{Network: "unix", Addr: "/run/redis.sock", History: broker.Retention{Messages: 7, Age: 5 * time.Minute}}},
+		{"redis://host?history=90s", redis.Options{Network: "tcp", Addr: "host:6379", History: broker.Retention{MaxMessages: 1000, MaxAge: 90 * time.Second}}},
+		{"unix:///run/redis.sock?history-size=7", redis.Options{Network: "unix", Addr: "/run/redis.sock", History: broker.Retention{MaxMessages: 7, MaxAge: 5 * time.Minute}}},
 		{"redis://host?master=main", redis.Options{Network: "tcp", Addr: "host:26379", Master: "main"}},
 		{"redis://:pw@host:1/2?master=main&sentinels=b:2,[::1]:3", redis.Options{Network: "tcp", Addr: "host:1", Master: "main", Sentinels: []string{"b:2", "[::1]:3"}, Password: "pw", DB: 2}},
 		{"unix:///run/redis.sock", redis.Options{Network: "unix", Addr: "/run/redis.sock"}},
@@ -131,7 +131,7 @@ func TestBadOptions(t *testing.T) {
 		"empty Sentinel":     {Addr: "host:1", Master: "main", Sentinels: []string{""}},
 		"Sentinel on a path": {Network: "unix", Addr: "/s", Master: "main"},
 		"negative DB":        {Addr: "host:1", DB: -1},
-		"history of nothing": {Addr: "host:1", History: broker.Retention{Age: time.Minute}},
+		"history of nothing": {Addr: "host:1", History: broker.Retention{MaxAge: time.Minute}},
 		"negative timeout":   {Addr: "host:1", Timeout: -1},
 	} {
 		if b, err := redis.New(o); err == nil {

@@ -56,7 +56,7 @@ func alone(b testing.TB, h *hub.Hub, e answering) transport.Session {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.Open()
+	s.Uncork()
 	b.Cleanup(func() { session.Leave(); _ = s.Close(); <-done; _ = peer.Close() })
 	return session
 }

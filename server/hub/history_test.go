@@ -62,7 +62,7 @@ func joinAt(t *testing.T, h *hub.Hub, e answering, group *socket.Group, channel 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Open()
+	s.Uncork()
 	return &client{session, s, peer}
 }
 
@@ -328,7 +328,7 @@ type forgetful struct{ broker.Broker }
 // from the history, in order.
 func TestCatchUp(t *testing.T) {
 	withHistory(t, hub.Options{CatchUp: true}, func(t *testing.T, l *ledger, h *hub.Hub) {
-		small := socket.NewGroup(socket.Limits{Bytes: 100, Messages: 8, Stall: time.Hour, Linger: time.Hour})
+		small := socket.NewGroup(socket.Limits{Bytes: 100, Messages: 8, WriteTimeout: time.Hour, Linger: time.Hour})
 		c := joinFrom(t, h, &lines{}, small, transport.Start{})
 		defer c.leave()
 		var want strings.Builder
@@ -362,7 +362,7 @@ func TestLeavingEndsCatchingUp(t *testing.T) {
 		for i := range messages {
 			l.say("c", strconv.Itoa(i), true)
 		}
-		small := socket.NewGroup(socket.Limits{Bytes: 4096, Messages: 1 << 16, Stall: time.Hour, Linger: time.Hour})
+		small := socket.NewGroup(socket.Limits{Bytes: 4096, Messages: 1 << 16, WriteTimeout: time.Hour, Linger: time.Hour})
 		c := joinFrom(t, h, &lines{}, small, transport.Start{Since: true, After: first})
 		c.read(t, 10)
 		c.session.Leave()
@@ -450,7 +450,7 @@ func TestNoSeamAndNoRepeat(t *testing.T) {
 	go func() { _ = drain(anchor.peer) }()
 	defer anchor.leave()
 	first := l.say("c", "0", true)
-	tight := socket.NewGroup(socket.Limits{Bytes: 512, Messages: 32, Stall: time.Hour, Linger: time.Hour})
+	tight := socket.NewGroup(socket.Limits{Bytes: 512, Messages: 32, WriteTimeout: time.Hour, Linger: time.Hour})
 
 	var running sync.WaitGroup
 	for i := range clients {

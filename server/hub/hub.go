@@ -28,12 +28,12 @@ var (
 type Options struct {
 	Logger *slog.Logger // where to log; default slog.Default()
 
-	Workers      int           // writing goroutines; default GOMAXPROCS
-	Linger       time.Duration // how long an unused channel stays; default 2 s
-	PingInterval time.Duration // between pings to a client; default 25 s
-	PongTimeout  time.Duration // silence after which a client is gone; default 55 s
-	Heartbeat    time.Duration // between messages to ourselves; default 1 s
-	EndRate      int           // clients ended a second after a gap; default 1000
+	Workers          int           // writing goroutines; default GOMAXPROCS
+	UnsubscribeDelay time.Duration // how long an unused channel stays; default 2 s
+	PingInterval     time.Duration // between pings to a client; default 25 s
+	PongTimeout      time.Duration // silence after which a client is gone; default 55 s
+	Heartbeat        time.Duration // between messages to ourselves; default 1 s
+	EndRate          int           // clients ended a second after a gap; default 1000
 
 	// DropOldest says what becomes of a client that does not read fast enough:
 	// the older half of what waits for it is dropped and a gap told in its
@@ -52,7 +52,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.Default()
 	}
 	setDefault(&o.Workers, runtime.GOMAXPROCS(0))
-	setDefault(&o.Linger, 2*time.Second)
+	setDefault(&o.UnsubscribeDelay, 2*time.Second)
 	setDefault(&o.PingInterval, 25*time.Second)
 	setDefault(&o.PongTimeout, 55*time.Second)
 	setDefault(&o.Heartbeat, time.Second)
@@ -124,7 +124,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 // newInterest opens a feed, which carries what the topics want and which r reads.
 func (h *Hub) newInterest(ctx context.Context, r *reader) (*interest.Interest, error) {
 	return interest.New(ctx, interest.Options{
-		Broker: h.broker, Logger: h.log, Linger: h.options.Linger,
+		Broker: h.broker, Logger: h.log, UnsubscribeDelay: h.options.UnsubscribeDelay,
 		Read:    r.readAll,
 		Prepare: h.topics.noteEnds,
 		Leave:   h.topics.forget,

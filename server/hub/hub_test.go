@@ -48,7 +48,7 @@ type client struct {
 	peer    net.Conn
 }
 
-var sockets = socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 16, Stall: time.Hour, Linger: time.Hour})
+var sockets = socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 16, WriteTimeout: time.Hour, Linger: time.Hour})
 
 func newHub(t *testing.T, b broker.Broker, o hub.Options) *hub.Hub {
 	t.Helper()
@@ -70,7 +70,7 @@ func join(t *testing.T, h *hub.Hub, e answering, answers bool, channels ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Open()
+	s.Uncork()
 	return &client{session, s, peer}
 }
 
@@ -167,14 +167,14 @@ type countingFeed struct {
 	c *counting
 }
 
-func (f *countingFeed) Add(ctx context.Context, channels ...string) error {
+func (f *countingFeed) Subscribe(ctx context.Context, channels ...string) error {
 	f.c.change(1, channels)
-	return f.Feed.Add(ctx, channels...)
+	return f.Feed.Subscribe(ctx, channels...)
 }
 
-func (f *countingFeed) Remove(ctx context.Context, channels ...string) error {
+func (f *countingFeed) Unsubscribe(ctx context.Context, channels ...string) error {
 	f.c.change(0, channels)
-	return f.Feed.Remove(ctx, channels...)
+	return f.Feed.Unsubscribe(ctx, channels...)
 }
 
 func (c *counting) change(to int, channels []string) {
@@ -190,7 +190,7 @@ func (c *counting) change(to int, channels []string) {
 func TestInterest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &counting{Broker: memory.New(), carried: map[string]int{}}
-		h := newHub(t, c, hub.Options{Workers: 1, Linger: time.Minute})
+		h := newHub(t, c, hub.Options{Workers: 1, UnsubscribeDelay: time.Minute})
 		a, b := join(t, h, &lines{}, false, "c"), join(t, h, &lines{}, false, "c")
 		if c.count("c") != 1 {
 			t.Error("not carried")

@@ -58,18 +58,18 @@ func (f *scriptedFeed) Close() error {
 	return f.Feed.Close()
 }
 
-func (f *scriptedFeed) Add(ctx context.Context, channels ...string) error {
+func (f *scriptedFeed) Subscribe(ctx context.Context, channels ...string) error {
 	if err := f.b.add(channels); err != nil {
 		return err
 	}
-	return f.Feed.Add(ctx, channels...)
+	return f.Feed.Subscribe(ctx, channels...)
 }
 
-func (f *scriptedFeed) Remove(ctx context.Context, channels ...string) error {
+func (f *scriptedFeed) Unsubscribe(ctx context.Context, channels ...string) error {
 	if err := f.b.remove(channels); err != nil {
 		return err
 	}
-	return f.Feed.Remove(ctx, channels...)
+	return f.Feed.Unsubscribe(ctx, channels...)
 }
 
 // pump makes what the feed says wait beside the end that the test may want.
@@ -102,7 +102,7 @@ func TestJoinWhileRemoved(t *testing.T) {
 		b := script()
 		removing, goOn := make(chan struct{}), make(chan struct{})
 		b.remove = func([]string) error { close(removing); <-goOn; return nil }
-		h := newHub(t, b, hub.Options{Workers: 1, Linger: time.Minute})
+		h := newHub(t, b, hub.Options{Workers: 1, UnsubscribeDelay: time.Minute})
 		join(t, h, &lines{}, false, "c").leave()
 		<-removing
 		joined := make(chan *client)
@@ -365,7 +365,7 @@ func TestRemoveIsTriedAgain(t *testing.T) {
 			}
 			return nil
 		}
-		h := newHub(t, b, hub.Options{Workers: 1, Linger: time.Second})
+		h := newHub(t, b, hub.Options{Workers: 1, UnsubscribeDelay: time.Second})
 		join(t, h, &lines{}, false, "c").leave()
 		time.Sleep(2 * time.Second)
 		join(t, h, &lines{}, false, "other").leave() // while the other is tried

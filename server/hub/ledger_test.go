@@ -115,12 +115,12 @@ func (l *ledger) Close() error                              { return nil }
 
 type ledgerFeed struct{ *broker.Queue }
 
-func (ledgerFeed) Add(context.Context, ...string) error    { return nil }
-func (ledgerFeed) Remove(context.Context, ...string) error { return nil }
-func (f ledgerFeed) Close() error                          { f.Queue.Close(broker.ErrClosed); return nil }
+func (ledgerFeed) Subscribe(context.Context, ...string) error   { return nil }
+func (ledgerFeed) Unsubscribe(context.Context, ...string) error { return nil }
+func (f ledgerFeed) Close() error                               { f.Queue.Close(broker.ErrClosed); return nil }
 
 func (l *ledger) Retention() broker.Retention {
-	return broker.Retention{Messages: 1000, Age: time.Hour}
+	return broker.Retention{MaxMessages: 1000, MaxAge: time.Hour}
 }
 
 func (l *ledger) Newest(_ context.Context, channels ...string) ([]broker.Position, error) {

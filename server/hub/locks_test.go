@@ -29,7 +29,7 @@ var (
 func TestPath(t *testing.T) {
 	bus := memory.NewBus()
 	if *pathHistory {
-		bus = memory.NewBusWithHistory(broker.Retention{Messages: 1000, Age: time.Hour})
+		bus = memory.NewBusWithHistory(broker.Retention{MaxMessages: 1000, MaxAge: time.Hour})
 	}
 	b := bus.Broker()
 	defer b.Close()
@@ -44,7 +44,7 @@ func TestPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Open()
+	s.Uncork()
 	c := &client{session, s, peer}
 	defer c.leave()
 	read := bufio.NewReader(peer)

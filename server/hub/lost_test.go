@@ -44,7 +44,7 @@ func TestLostForGood(t *testing.T) {
 // next, and do not recover from before.
 func TestCleared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: time.Hour}).Broker()
+		b := memory.NewBusWithHistory(broker.Retention{MaxMessages: 100, MaxAge: time.Hour}).Broker()
 		defer b.Close()
 		h := newHub(t, b, hub.Options{})
 		defer h.Close()
@@ -82,7 +82,7 @@ func TestCleared(t *testing.T) {
 // long nothing comes, so nobody is told of a gap when something does.
 func TestIdleChannelGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := memory.NewBusWithHistory(broker.Retention{Messages: 100, Age: time.Minute}).Broker()
+		b := memory.NewBusWithHistory(broker.Retention{MaxMessages: 100, MaxAge: time.Minute}).Broker()
 		defer b.Close()
 		say := func(channel, text string) broker.Position {
 			t.Helper()

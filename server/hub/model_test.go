@@ -44,7 +44,7 @@ func TestModel(t *testing.T) {
 		b := memory.New()
 		defer b.Close()
 		h, err := hub.New(context.Background(), b, hub.Options{Workers: rapid.IntRange(1, 3).Draw(t, "workers"),
-			Linger: 1, PingInterval: 32e6, Logger: slog.New(slog.DiscardHandler)})
+			UnsubscribeDelay: 1, PingInterval: 32e6, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ var channels = []string{"a", "b", "c"}
 
 // patient are sockets that hold all that a run of the model can publish: nobody
 // is too slow, however long it does not read.
-var patient = socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 16, Stall: time.Hour, Linger: time.Hour})
+var patient = socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 16, WriteTimeout: time.Hour, Linger: time.Hour})
 
 func (m *model) join(t *rapid.T) {
 	ours, peer := connection(t)
@@ -89,7 +89,7 @@ func (m *model) join(t *rapid.T) {
 	if err != nil {
 		t.Fatal("join:", err)
 	}
-	s.Open()
+	s.Uncork()
 	l.session = session
 	m.subscribe(l, rapid.SliceOfNDistinct(rapid.SampledFrom(channels), 1, 3, rapid.ID[string]).Draw(t, "channels")...)
 	m.listeners = append(m.listeners, l)

@@ -129,7 +129,7 @@ func TestCatchUpOfSeveralChannels(t *testing.T) {
 				for i := range before {
 					l.say("b", fmt.Sprint("before ", i), false)
 				}
-				small := socket.NewGroup(socket.Limits{Bytes: 100, Messages: 8, Stall: time.Hour, Linger: time.Hour})
+				small := socket.NewGroup(socket.Limits{Bytes: 100, Messages: 8, WriteTimeout: time.Hour, Linger: time.Hour})
 				ours, peer := net.Pipe()
 				s := small.New()
 				s.Attach(ours)
@@ -137,7 +137,7 @@ func TestCatchUpOfSeveralChannels(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s.Open()
+				s.Uncork()
 				c := &client{session, s, peer}
 				defer c.leave()
 				const n = 50

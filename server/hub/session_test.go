@@ -177,7 +177,7 @@ func TestUnsubscribeWhileCatchingUp(t *testing.T) {
 				first = p
 			}
 		}
-		small := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 300, Stall: time.Hour, Linger: time.Hour})
+		small := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 300, WriteTimeout: time.Hour, Linger: time.Hour})
 		ours, peer := net.Pipe()
 		s := small.New()
 		s.Attach(ours)
@@ -185,7 +185,7 @@ func TestUnsubscribeWhileCatchingUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Open()
+		s.Uncork()
 		c := &client{session, s, peer}
 		defer c.leave()
 		since := transport.Subscription{Channel: "c", Start: transport.Start{Since: true, After: first}, Answer: answer}
@@ -225,7 +225,7 @@ func TestSubscribeWhileClosing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Open()
+		s.Uncork()
 		c := &client{session, s, peer}
 		defer c.leave()
 		l.renew()

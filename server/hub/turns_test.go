@@ -51,7 +51,7 @@ func (p *picky) Newest(ctx context.Context, channels ...string) ([]broker.Positi
 func withPicky(t *testing.T, o hub.Options, test func(t *testing.T, p *picky, h *hub.Hub)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := &picky{ledger: newLedger(), keep: broker.Retention{Messages: 1000, Age: 30 * 24 * time.Hour}}
+		p := &picky{ledger: newLedger(), keep: broker.Retention{MaxMessages: 1000, MaxAge: 30 * 24 * time.Hour}}
 		h := newHub(t, p, o)
 		defer h.Close()
 		test(t, p, h)

@@ -27,7 +27,7 @@ type worker struct {
 	spare   []entry  // those taken before, for reuse
 	done    tally
 	wheel   wheel
-	leaving pace
+	leaving drainLimiter
 	closing bool // everybody is being ended, latecomers too
 }
 
@@ -243,7 +243,7 @@ func (w *worker) send(g *group, joined []byte, frames []frame) {
 // sendTo sends frames, which joined is made of, to m. It reports false where m is too
 // slow for them.
 func (w *worker) sendTo(m member, joined []byte, frames []frame) bool {
-	dropped, err := m.socket.Send(&w.writer, socket.Batch{Frames: joined, Messages: len(frames), Gap: m.group.dropped})
+	dropped, err := m.socket.Send(&w.writer, socket.Batch{Frames: joined, Messages: len(frames), DropNotice: m.group.dropped})
 	if dropped > 0 {
 		w.counts.dropped.Add(uint64(dropped))
 	}
@@ -260,7 +260,7 @@ func (w *worker) sendTo(m member, joined []byte, frames []frame) bool {
 func (w *worker) disconnect(s *session) {
 	w.counts.disconnected.Add(1)
 	s.hub.log.Info("hub: a client does not read fast enough, disconnecting it")
-	s.Socket.Cut(s.Control.Close(transport.CloseSlow))
+	s.Socket.CloseNow(s.Control.Close(transport.CloseSlow))
 }
 
 // gap tells those who listen to g that messages may be missing, or ends them.
@@ -306,7 +306,7 @@ func (w *worker) endAll(rate float64) {
 // end ends s, unless it has left meanwhile.
 func (w *worker) end(s *session, reason transport.CloseReason) {
 	if s.slot != gone {
-		s.Socket.End(s.Control.Close(reason))
+		s.Socket.CloseAfterFlush(s.Control.Close(reason))
 	}
 }
 
@@ -316,7 +316,7 @@ func (w *worker) ping(now time.Time) {
 	silent := now.Add(-w.options.PongTimeout).Unix()
 	for _, s := range w.wheel.turn() {
 		if s.AnswersPings && s.heard.Load() < silent {
-			s.Socket.Cut(s.Control.Close(transport.CloseIdle))
+			s.Socket.CloseNow(s.Control.Close(transport.CloseIdle))
 			continue
 		}
 		// An error means that the connection is ending already.

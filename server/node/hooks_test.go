@@ -189,7 +189,7 @@ func (mute) Close(transport.CloseReason) []byte { return nil }
 
 func join(t *testing.T, c *node.Client) transport.Session {
 	t.Helper()
-	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
+	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, WriteTimeout: time.Minute, Linger: time.Minute})
 	s := sockets.New()
 	t.Cleanup(func() { _ = s.Close(); sockets.Wait() })
 	session, err := c.Join(t.Context(), transport.Subscriber{Socket: s, Encoding: mute{}, Control: mute{}})

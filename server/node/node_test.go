@@ -41,7 +41,7 @@ func subscribe(ctx context.Context, c transport.Client, channel string) error {
 }
 
 func withHistory() broker.Broker {
-	return memory.NewBusWithHistory(broker.Retention{Messages: 10, Age: time.Minute}).Broker()
+	return memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Minute}).Broker()
 }
 
 // No method of a Client takes a name that clients may not use, and what it says has no

@@ -23,7 +23,7 @@ const ours = "github.com/pregon/pregon/"
 func TestNothingLeadsBehindTheDoor(t *testing.T) {
 	t.Parallel()
 	seen := reachable(
-		reflect.TypeFor[transport.Env](), reflect.TypeFor[transport.Wanted](), reflect.TypeFor[transport.Client](),
+		reflect.TypeFor[transport.Deps](), reflect.TypeFor[transport.SubscribeRequest](), reflect.TypeFor[transport.Client](),
 		reflect.TypeFor[transport.Session](), reflect.TypeFor[*node.Client](),
 	)
 	for found := range seen {

@@ -55,7 +55,7 @@ func (s stay) Leave() {
 // open returns a Subscription and the Subscriber that it is to the hub.
 func open(t *testing.T, channels ...transport.Subscription) (*local.Subscription, transport.Subscriber, *capture) {
 	t.Helper()
-	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, Stall: time.Minute, Linger: time.Minute})
+	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, WriteTimeout: time.Minute, Linger: time.Minute})
 	host := local.NewHost(sockets)
 	c := &capture{joined: make(chan transport.Subscriber, 1), left: make(chan struct{}, 1)}
 	s, err := host.Open(t.Context(), c, channels...)
@@ -148,13 +148,13 @@ func TestEnds(t *testing.T) {
 		want string
 	}{
 		"shutdown": {func(_ *local.Subscription, to transport.Subscriber) {
-			to.Socket.End(to.Control.Close(transport.CloseShutdown))
+			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseShutdown))
 		}, "local: the server stops"},
 		"slow": {func(_ *local.Subscription, to transport.Subscriber) {
-			to.Socket.End(to.Control.Close(transport.CloseSlow))
+			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseSlow))
 		}, "local: the program has not read fast enough"},
 		"denied": {func(_ *local.Subscription, to transport.Subscriber) {
-			to.Socket.End(to.Control.Close(transport.CloseDenied))
+			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseDenied))
 		}, "local: ended for reason 5"},
 		"cut":    {func(_ *local.Subscription, to transport.Subscriber) { _ = to.Socket.Close() }, local.ErrCut.Error()},
 		"closed": {func(s *local.Subscription, _ transport.Subscriber) { s.Close() }, local.ErrClosed.Error()},
@@ -181,7 +181,7 @@ func TestEnds(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
-	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
+	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, WriteTimeout: time.Minute, Linger: time.Minute})
 	host := local.NewHost(sockets)
 	c := &capture{joined: make(chan transport.Subscriber, 1), left: make(chan struct{}, 1), err: refused}
 	if _, err := host.Open(t.Context(), c, transport.Subscription{Channel: "a"}, transport.Subscription{Channel: "b"}); !errors.Is(err, refused) {

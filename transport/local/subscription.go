@@ -37,7 +37,7 @@ func (h *Host) Open(ctx context.Context, c transport.Client, channels ...transpo
 	}
 	s.session = session
 	s.socket.Attach(pipe)
-	s.socket.Open()
+	s.socket.Uncork()
 	h.running.Go(func() {
 		defer session.Leave()
 		defer s.socket.Close()

@@ -27,7 +27,7 @@ func (s *Socket) empty() (again <-chan struct{}, err error) {
 	switch {
 	case s.state != taking:
 		return nil, ErrClosed
-	case !s.holding && s.queue == nil:
+	case !s.corked && s.queue == nil:
 		return nil, nil
 	}
 	if s.emptied == nil {
@@ -36,8 +36,8 @@ func (s *Socket) empty() (again <-chan struct{}, err error) {
 	return s.emptied, nil
 }
 
-// lookAgain wakes those who wait in AwaitEmpty. The caller holds the lock.
-func (s *Socket) lookAgain() {
+// wakeWaiters wakes those who wait in AwaitEmpty. The caller holds the lock.
+func (s *Socket) wakeWaiters() {
 	if s.emptied != nil {
 		close(s.emptied)
 		s.emptied = nil

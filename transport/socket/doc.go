@@ -19,21 +19,21 @@
 //
 // A queue holds at most [Limits].Bytes and [Limits].Messages. What would exceed
 // them is refused with [ErrSlow], and it is the sender's to decide: the hub ends
-// such a connection with [Socket.Cut]. Or the sender has decided before: where a
+// such a connection with [Socket.CloseNow]. Or the sender has decided before: where a
 // [Batch] has a Gap, the older half of what waits is dropped and the Gap sent in
 // its place. The newest Batch stays, even beside a write under way that fills the
 // bound alone; so the least that a queue takes up is one Batch and one write of 64 KiB.
 //
-// A peer that takes nothing for [Limits].Stall is disconnected, and counted by
+// A peer that takes nothing for [Limits].WriteTimeout is disconnected, and counted by
 // [Group.Stalled]. Taking is what its system acknowledges: one that reads slowly but
 // steadily is kept. Where the system does not tell, which only Linux does, it is a
 // write of 64 KiB that is done.
 //
 // # Life
 //
-// A Socket is born holding: what is sent waits until [Socket.Open], so that a
-// client can be subscribed before its handshake is answered. It ends with End
-// or Cut, after which the reading side, whose owner calls Close, has a short time
+// A Socket is born corked: what is sent waits until [Socket.Uncork], so that a
+// client can be subscribed before its handshake is answered. It ends with CloseAfterFlush
+// or CloseNow, after which the reading side, whose owner calls Close, has a short time
 // to see the peer's own end. That order lets the peer read the last bytes:
 // closing a connection with unread input resets it, and a reset destroys what
 // was sent before.

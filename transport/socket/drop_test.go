@@ -19,12 +19,12 @@ import (
 func TestEveryHoleIsTold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := socket.NewGroup(socket.Limits{Bytes: rapid.IntRange(1<<10, 64<<10).Draw(t, "bytes"),
-			Messages: rapid.IntRange(2, 100).Draw(t, "messages"), Stall: limits.Stall, Linger: limits.Linger})
+			Messages: rapid.IntRange(2, 100).Draw(t, "messages"), WriteTimeout: limits.WriteTimeout, Linger: limits.Linger})
 		s, peer := pair(t, g, rapid.Bool().Draw(t, "hide descriptor"))
 		defer g.Wait()
 		defer s.Close()
 		defer peer.Close()
-		s.Open()
+		s.Uncork()
 		channels := rapid.SliceOfN(rapid.SampledFrom([]byte("ab")), 1, 300).Draw(t, "channels")
 		size := rapid.IntRange(0, 5_000).Draw(t, "size")
 		reads, received := make(chan int, len(channels)), make(chan []byte, 1)
@@ -40,7 +40,7 @@ func TestEveryHoleIsTold(t *testing.T) {
 					t.Fatal("send:", err)
 				}
 			}
-			n, err := s.Send(&w, socket.Batch{Frames: frame(c, sent[c], size), Messages: 1, Gap: gaps[c]})
+			n, err := s.Send(&w, socket.Batch{Frames: frame(c, sent[c], size), Messages: 1, DropNotice: gaps[c]})
 			if err != nil {
 				t.Fatal("send:", err)
 			}
@@ -50,7 +50,7 @@ func TestEveryHoleIsTold(t *testing.T) {
 				reads <- reading
 			}
 		}
-		s.End(frame('e', 0, 0))
+		s.CloseAfterFlush(frame('e', 0, 0))
 		close(reads)
 		missing := 0
 		next, told := map[byte]int{}, map[byte]bool{}
@@ -92,20 +92,20 @@ func TestEveryHoleIsTold(t *testing.T) {
 // under way.
 func TestTheNewestStays(t *testing.T) {
 	const size = 60_000
-	g := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 100, Stall: limits.Stall, Linger: limits.Linger})
+	g := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 100, WriteTimeout: limits.WriteTimeout, Linger: limits.Linger})
 	s, peer := pair(t, g, false)
 	defer g.Wait()
 	defer s.Close()
 	defer peer.Close()
-	s.Open()
+	s.Uncork()
 	var w socket.Writer
 	const sent = 50
 	for i := range sent {
-		if _, err := s.Send(&w, socket.Batch{Frames: frame('a', i, size), Messages: 1, Gap: frame('A', 0, 0)}); err != nil {
+		if _, err := s.Send(&w, socket.Batch{Frames: frame('a', i, size), Messages: 1, DropNotice: frame('A', 0, 0)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.End(nil)
+	s.CloseAfterFlush(nil)
 	received := readAll(peer, 1<<16)
 	if newest := frame('a', sent-1, size); !bytes.HasSuffix(received, newest) {
 		t.Errorf("%d bytes arrived, and the newest message is not the last", len(received))
@@ -114,11 +114,11 @@ func TestTheNewestStays(t *testing.T) {
 
 // An empty Gap says nothing: such a Batch is not dropped.
 func TestEmptyGap(t *testing.T) {
-	g := socket.NewGroup(socket.Limits{Bytes: 1 << 10, Messages: 100, Stall: limits.Stall, Linger: limits.Linger})
-	s := g.New() // which holds what it is sent
+	g := socket.NewGroup(socket.Limits{Bytes: 1 << 10, Messages: 100, WriteTimeout: limits.WriteTimeout, Linger: limits.Linger})
+	s := g.New() // which keeps what it is sent
 	var w socket.Writer
 	send := func() error {
-		dropped, err := s.Send(&w, socket.Batch{Frames: frame('a', 0, 600), Messages: 1, Gap: []byte{}})
+		dropped, err := s.Send(&w, socket.Batch{Frames: frame('a', 0, 600), Messages: 1, DropNotice: []byte{}})
 		if dropped > 0 {
 			t.Error("something was dropped")
 		}

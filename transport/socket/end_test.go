@@ -17,7 +17,7 @@ func TestEndOutlivesReadDeadline(t *testing.T) {
 		ours, peer := net.Pipe()
 		s := g.New()
 		s.Attach(ours)
-		s.Open()
+		s.Uncork()
 		if err := s.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
@@ -28,8 +28,8 @@ func TestEndOutlivesReadDeadline(t *testing.T) {
 		if _, err := s.Send(new(socket.Writer), socket.Batch{Frames: []byte("waits, "), Messages: 1}); err != nil {
 			t.Fatal(err)
 		}
-		s.End([]byte("last"))
-		time.Sleep(7 * time.Second) // less than Limits.Stall
+		s.CloseAfterFlush([]byte("last"))
+		time.Sleep(7 * time.Second) // less than Limits.WriteTimeout
 		if all, _ := io.ReadAll(peer); string(all) != "waits, last" {
 			t.Errorf("the peer got %q", all)
 		}
@@ -54,8 +54,8 @@ func TestGoodByeHoldsNobody(t *testing.T) {
 	c := lingering{ours, make(chan struct{}), make(chan struct{})}
 	s := g.New()
 	s.Attach(c)
-	s.Open()
-	s.End(nil)
+	s.Uncork()
+	s.CloseAfterFlush(nil)
 	<-c.began
 	if _, err := s.Send(new(socket.Writer), socket.Batch{Frames: []byte("late"), Messages: 1}); err != socket.ErrClosed {
 		t.Error("send:", err)

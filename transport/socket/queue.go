@@ -18,7 +18,7 @@ type chunk struct {
 }
 
 // A queue holds what a connection did not take. It exists for as long as a
-// writer goroutine works on it, or the Socket is holding.
+// writer goroutine works on it, or the Socket is corked.
 type queue struct {
 	chunks   []chunk
 	bytes    int  // that wait or are being written
@@ -167,10 +167,10 @@ func (s *Socket) writeNow(w *Writer, c chunk) error {
 	return nil
 }
 
-// newQueue makes an empty queue and has it written, from Open on.
+// newQueue makes an empty queue and has it written, from Uncork on.
 func (s *Socket) newQueue() {
 	s.queue = &queue{}
-	if !s.holding {
+	if !s.corked {
 		s.startWriter()
 	}
 }
@@ -217,7 +217,7 @@ func (s *Socket) nextWrite(size, messages *int) (bufs net.Buffers, ended bool) {
 	if bufs == nil {
 		q.watchdog.Stop()
 		s.queue = nil
-		s.lookAgain()
+		s.wakeWaiters()
 	}
 	return bufs, bufs == nil && s.state == ending
 }

@@ -19,10 +19,10 @@ var (
 
 // Limits bound what a peer that does not read may cost.
 type Limits struct {
-	Bytes    int           // that wait in one Socket; one message may exceed it
-	Messages int           // that wait in one Socket
-	Stall    time.Duration // longest time in which a peer that is written to takes nothing
-	Linger   time.Duration // longest time between our end and the peer's
+	Bytes        int           // that wait in one Socket; one message may exceed it
+	Messages     int           // that wait in one Socket
+	WriteTimeout time.Duration // longest time in which a peer that is written to takes nothing
+	Linger       time.Duration // longest time between our end and the peer's
 }
 
 // A Group is what the Sockets of a server share.
@@ -39,9 +39,9 @@ func NewGroup(l Limits) *Group { return &Group{limits: l} }
 // Sockets must have been closed.
 func (g *Group) Wait() { g.writers.Wait() }
 
-// New returns a Socket that holds what it is sent. Its life goes on with Attach
-// and Open, or ends with Close.
-func (g *Group) New() *Socket { return &Socket{group: g, holding: true} }
+// New returns a Socket that keeps what it is sent. Its life goes on with Attach
+// and Uncork, or ends with Close.
+func (g *Group) New() *Socket { return &Socket{group: g, corked: true} }
 
 // The states of a Socket, in the order of its life.
 type state uint8
@@ -61,7 +61,7 @@ type Socket struct {
 
 	mu      sync.Mutex
 	state   state
-	holding bool          // until Open: what is sent waits, and Write goes through
+	corked  bool          // until Uncork: what is sent waits, and Write goes through
 	queue   *queue        // nil while nothing waits
 	emptied chan struct{} // closed when AwaitEmpty is to look again; nil while nobody waits
 }
@@ -80,18 +80,18 @@ func (s *Socket) Attach(c net.Conn) {
 	}
 }
 
-// Open lets everything go out, first what was held.
-func (s *Socket) Open() {
+// Uncork lets everything go out, first what was held.
+func (s *Socket) Uncork() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.holding || s.state == closed {
+	if !s.corked || s.state == closed {
 		return
 	}
-	s.holding = false
+	s.corked = false
 	if s.queue != nil {
 		s.startWriter()
 	} else {
-		s.lookAgain()
+		s.wakeWaiters()
 	}
 }
 
@@ -106,7 +106,7 @@ type Batch struct {
 	// the peer gets the Gap, once, in place of each run of Batches that were
 	// dropped with the same one.
 	// An empty Gap says nothing, and is as good as nil.
-	Gap []byte
+	DropNotice []byte
 }
 
 // Send sends b, without waiting, after all that was sent before. w is the
@@ -120,10 +120,10 @@ func (s *Socket) Send(w *Writer, b Batch) (dropped int, err error) {
 		return 0, ErrClosed
 	}
 	c := chunk{bytes: b.Frames, messages: b.Messages}
-	if len(b.Gap) > 0 {
-		c.gap = b.Gap
+	if len(b.DropNotice) > 0 {
+		c.gap = b.DropNotice
 	}
-	if s.holding || s.queue != nil || s.raw == nil {
+	if s.corked || s.queue != nil || s.raw == nil {
 		return s.enqueue(c)
 	}
 	return 0, s.writeNow(w, c)
@@ -139,7 +139,7 @@ func (s *Socket) Control(w *Writer, frame []byte) error {
 		return ErrClosed
 	case s.queue != nil:
 		return s.queue.insert(frame, s.group.limits)
-	case s.holding || s.raw == nil:
+	case s.corked || s.raw == nil:
 		_, err := s.enqueue(chunk{bytes: frame})
 		return err
 	}
@@ -147,13 +147,13 @@ func (s *Socket) Control(w *Writer, frame []byte) error {
 }
 
 // Write implements net.Conn for a protocol library that answers pings and
-// closes by itself, and calls Write once a frame. While the Socket is holding it
+// closes by itself, and calls Write once a frame. While the Socket is corked it
 // writes to the connection and waits, as a handshake does; afterwards it
 // is Control with a copy of p. A Socket that has ended swallows p: its last
 // frame is out already.
 func (s *Socket) Write(p []byte) (int, error) {
 	s.mu.Lock()
-	handshake := s.holding
+	handshake := s.corked
 	s.mu.Unlock()
 	if handshake {
 		return s.Conn.Write(p)
@@ -165,12 +165,12 @@ func (s *Socket) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// End sends last after everything that waits, then ends the writing side, and
+// CloseAfterFlush sends last after everything that waits, then ends the writing side, and
 // gives the reading side Limits.Linger to end too.
-func (s *Socket) End(last []byte) { s.end(last, false) }
+func (s *Socket) CloseAfterFlush(last []byte) { s.end(last, false) }
 
-// Cut is End without what waits, as far as no frame has to be cut in two.
-func (s *Socket) Cut(last []byte) { s.end(last, true) }
+// CloseNow is CloseAfterFlush without what waits, as far as no frame has to be cut in two.
+func (s *Socket) CloseNow(last []byte) { s.end(last, true) }
 
 func (s *Socket) end(last []byte, drop bool) {
 	s.mu.Lock()
@@ -179,7 +179,7 @@ func (s *Socket) end(last []byte, drop bool) {
 		return
 	}
 	s.state = ending
-	s.lookAgain()
+	s.wakeWaiters()
 	if s.Conn != nil {
 		// What the reader has set must not end what still goes out. Where
 		// this fails the connection has gone.
@@ -216,7 +216,7 @@ func (s *Socket) SetReadDeadline(t time.Time) error {
 	return s.Conn.SetReadDeadline(t)
 }
 
-// SetWriteDeadline implements net.Conn. It does nothing: Limits.Stall applies.
+// SetWriteDeadline implements net.Conn. It does nothing: Limits.WriteTimeout applies.
 func (s *Socket) SetWriteDeadline(time.Time) error { return nil }
 
 // SetDeadline implements net.Conn. It is SetReadDeadline.
@@ -234,7 +234,7 @@ func (s *Socket) close() error {
 		return nil
 	}
 	s.state = closed
-	s.lookAgain()
+	s.wakeWaiters()
 	if s.Conn == nil {
 		return nil
 	}

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var limits = socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: 10 * time.Second, Linger: 10 * time.Second}
+var limits = socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, WriteTimeout: 10 * time.Second, Linger: 10 * time.Second}
 
 // pair returns a Socket that is attached to one end of a TCP connection, and the
 // other end. hideDescriptor makes it take the path of TLS.
@@ -123,7 +123,7 @@ func TestFramesAreWholeOnceAndInOrder(t *testing.T) {
 		var w socket.Writer
 		for i, size := range sizes {
 			if i == openAt {
-				s.Open()
+				s.Uncork()
 				close(opened)
 			}
 			switch _, err := s.Send(&w, socket.Batch{Frames: frame('m', taken, size), Messages: 1}); {
@@ -134,7 +134,7 @@ func TestFramesAreWholeOnceAndInOrder(t *testing.T) {
 			}
 		}
 		wg.Wait()
-		s.End(frame('e', 0, 3))
+		s.CloseAfterFlush(frame('e', 0, 3))
 		if _, err := s.Send(&w, socket.Batch{Frames: frame('m', 0, 0), Messages: 1}); !errors.Is(err, socket.ErrClosed) {
 			t.Fatalf("send after the end: %v", err)
 		}
@@ -171,12 +171,12 @@ func readAll(r io.Reader, size int) []byte {
 }
 
 // A peer that does not read is refused more than the bounds, the sender never
-// waits, and Cut ends the connection at the boundary of a frame.
+// waits, and CloseNow ends the connection at the boundary of a frame.
 func TestBoundsAndCut(t *testing.T) {
 	for _, hidden := range []bool{false, true} {
-		g := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 100, Stall: 10 * time.Second, Linger: 10 * time.Second})
+		g := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 100, WriteTimeout: 10 * time.Second, Linger: 10 * time.Second})
 		s, peer := pair(t, g, hidden)
-		s.Open()
+		s.Uncork()
 		var w socket.Writer
 		var err error
 		for i := 0; err == nil; i++ {
@@ -188,7 +188,7 @@ func TestBoundsAndCut(t *testing.T) {
 		if !errors.Is(err, socket.ErrSlow) {
 			t.Fatal("refused with", err)
 		}
-		s.Cut(frame('e', 0, 0))
+		s.CloseNow(frame('e', 0, 0))
 		received := readAll(peer, 1<<16)
 		if !bytes.HasSuffix(received, frame('e', 0, 0)) {
 			t.Error("the last frame did not arrive")
@@ -199,13 +199,13 @@ func TestBoundsAndCut(t *testing.T) {
 	}
 }
 
-// A peer that takes nothing for Limits.Stall is disconnected: the reading side
+// A peer that takes nothing for Limits.WriteTimeout is disconnected: the reading side
 // hears of it.
 func TestStall(t *testing.T) {
-	g := socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 1 << 20, Stall: 50 * time.Millisecond, Linger: time.Second})
+	g := socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 1 << 20, WriteTimeout: 50 * time.Millisecond, Linger: time.Second})
 	s, peer := pair(t, g, false)
 	defer peer.Close()
-	s.Open()
+	s.Uncork()
 	var w socket.Writer
 	if _, err := s.Send(&w, socket.Batch{Frames: make([]byte, 32<<20), Messages: 1}); err != nil {
 		t.Fatal(err)
@@ -226,7 +226,7 @@ func TestHandshakeThatFails(t *testing.T) {
 	if _, err := s.Send(new(socket.Writer), socket.Batch{Frames: []byte("x"), Messages: 1}); err != nil {
 		t.Error(err)
 	}
-	s.End([]byte("bye"))
+	s.CloseAfterFlush([]byte("bye"))
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
@@ -239,14 +239,14 @@ func TestSendDoesNotAllocate(t *testing.T) {
 	s, peer := pair(t, g, false)
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = io.Copy(io.Discard, peer) }()
-	s.Open()
+	s.Uncork()
 	var w socket.Writer
 	p := []byte("x")
 	_, _ = s.Send(&w, socket.Batch{Frames: p, Messages: 1})
 	if n := testing.AllocsPerRun(200, func() { _, _ = s.Send(&w, socket.Batch{Frames: p, Messages: 1}) }); n >= 1 {
 		t.Errorf("%v allocations a send", n)
 	}
-	s.End(nil)
+	s.CloseAfterFlush(nil)
 	<-done
 	_ = peer.Close()
 	_ = s.Close()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// looks is how often, within Limits.Stall, a Socket looks whether its peer takes
+// looks is how often, within Limits.WriteTimeout, a Socket looks whether its peer takes
 // what is written.
 const looks = 4
 
@@ -21,10 +21,10 @@ const looks = 4
 func (s *Socket) watch() {
 	q := s.queue
 	q.progress = time.Now()
-	q.watchdog = time.AfterFunc(s.group.limits.Stall/looks, func() { s.look(q) })
+	q.watchdog = time.AfterFunc(s.group.limits.WriteTimeout/looks, func() { s.look(q) })
 }
 
-// look disconnects a peer that has taken nothing for Limits.Stall.
+// look disconnects a peer that has taken nothing for Limits.WriteTimeout.
 func (s *Socket) look(q *queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,7 +34,7 @@ func (s *Socket) look(q *queue) {
 	if n := s.unacknowledged(); n != q.unacknowledged { // whether it has fallen, or grown into the room that was made
 		q.unacknowledged, q.progress = n, time.Now()
 	}
-	stall := s.group.limits.Stall
+	stall := s.group.limits.WriteTimeout
 	if idle := time.Since(q.progress); idle < stall {
 		q.watchdog.Reset(min(stall/looks, stall-idle))
 		return
@@ -60,7 +60,7 @@ func (s *Socket) unacknowledged() int {
 }
 
 // Stalled returns how many peers were disconnected because they took nothing for
-// Limits.Stall, though their Sockets were still sent to.
+// Limits.WriteTimeout, though their Sockets were still sent to.
 func (g *Group) Stalled() uint64 { return g.stalled.Load() }
 
 // inner returns the connection below TLS.

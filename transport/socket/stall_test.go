@@ -40,7 +40,7 @@ func TestSlowButSteadyPeerIsKept(t *testing.T) {
 	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 100, Stall: 500 * time.Millisecond, Linger: time.Second})
+			g := socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 100, WriteTimeout: 500 * time.Millisecond, Linger: time.Second})
 			s, ours, peer := unattached(t, g)
 			_ = ours.SetWriteBuffer(256 << 10)
 			_ = peer.SetReadBuffer(32 << 10)
@@ -51,7 +51,7 @@ func TestSlowButSteadyPeerIsKept(t *testing.T) {
 			} else {
 				s.Attach(ours)
 			}
-			s.Open()
+			s.Uncork()
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
 			if _, err := s.Send(new(socket.Writer), socket.Batch{Frames: make([]byte, size), Messages: 1}); err != nil {
@@ -68,7 +68,7 @@ func TestSlowButSteadyPeerIsKept(t *testing.T) {
 	}
 }
 
-// A peer that takes nothing for Limits.Stall is disconnected and counted, unless its
+// A peer that takes nothing for Limits.WriteTimeout is disconnected and counted, unless its
 // end was under way.
 func TestStallIsCounted(t *testing.T) {
 	for name, ended := range map[string]bool{"taking": false, "ending": true} {
@@ -79,20 +79,20 @@ func TestStallIsCounted(t *testing.T) {
 				defer peer.Close()
 				s := g.New()
 				s.Attach(ours)
-				s.Open()
+				s.Uncork()
 				var w socket.Writer
 				if _, err := s.Send(&w, socket.Batch{Frames: []byte("nobody reads"), Messages: 1}); err != nil {
 					t.Fatal(err)
 				}
 				want := uint64(1)
 				if ended {
-					s.End(nil)
+					s.CloseAfterFlush(nil)
 					want = 0
 				}
 				began := time.Now()
 				g.Wait()
-				if took := time.Since(began); took < limits.Stall || took > limits.Stall*3/2 {
-					t.Errorf("disconnected after %v, want %v", took, limits.Stall)
+				if took := time.Since(began); took < limits.WriteTimeout || took > limits.WriteTimeout*3/2 {
+					t.Errorf("disconnected after %v, want %v", took, limits.WriteTimeout)
 				}
 				if n := g.Stalled(); n != want {
 					t.Errorf("%d are counted, want %d", n, want)
@@ -112,7 +112,7 @@ func TestIdleIsNoStall(t *testing.T) {
 		ours, peer := net.Pipe()
 		s := g.New()
 		s.Attach(ours)
-		s.Open()
+		s.Uncork()
 		for range 3 {
 			if _, err := s.Send(new(socket.Writer), socket.Batch{Frames: []byte("x"), Messages: 1}); err != nil {
 				t.Fatal(err)
@@ -120,7 +120,7 @@ func TestIdleIsNoStall(t *testing.T) {
 			if _, err := io.ReadFull(peer, make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(3 * limits.Stall)
+			time.Sleep(3 * limits.WriteTimeout)
 		}
 		_ = s.Close()
 		_ = peer.Close()

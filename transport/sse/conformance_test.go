@@ -20,7 +20,7 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	transporttest.Run(t, transporttest.Protocol{
-		New: func(env transport.Env) (transport.Transport, error) { return sse.New(env), nil },
+		New: func(env transport.Deps) (transport.Transport, error) { return sse.New(env), nil },
 		Dial: func(ctx context.Context, url string, format transport.Format) (transporttest.Conn, error) {
 			life, end := context.WithCancel(context.Background())
 			defer context.AfterFunc(ctx, end)()

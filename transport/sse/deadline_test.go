@@ -16,12 +16,12 @@ import (
 // The times that an http.Server has for requests do not end a stream over HTTP/2.
 func TestStreamOutlivesRequests(t *testing.T) {
 	t.Parallel()
-	sockets := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
+	sockets := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 1 << 10, WriteTimeout: time.Minute, Linger: time.Minute})
 	c := newCapture()
-	tr := sse.New(transport.Env{Sockets: sockets})
+	tr := sse.New(transport.Deps{Sockets: sockets})
 	f, _ := transport.FormatByName("raw")
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = tr.Serve(w, r, transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: c})
+		_ = tr.Serve(w, r, transport.SubscribeRequest{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: c})
 	}))
 	const times = time.Second // TLS has to be agreed upon within that
 	web.EnableHTTP2, web.Config.ReadTimeout, web.Config.WriteTimeout = true, times, times
@@ -45,5 +45,5 @@ func TestStreamOutlivesRequests(t *testing.T) {
 			}
 		}
 	}
-	subscriber.Socket.End(nil)
+	subscriber.Socket.CloseAfterFlush(nil)
 }

@@ -11,12 +11,12 @@ import (
 )
 
 func init() {
-	transport.Register("sse", func(env transport.Env) (transport.Transport, error) { return New(env), nil })
+	transport.Register("sse", func(env transport.Deps) (transport.Transport, error) { return New(env), nil })
 }
 
 // A Transport serves clients that read an event stream.
 type Transport struct {
-	env      transport.Env
+	env      transport.Deps
 	chunked  map[string]*encoding // by the Format's name
 	plain    map[string]*encoding // for HTTP/1.0, which has no chunks
 	readers  sync.WaitGroup
@@ -24,7 +24,7 @@ type Transport struct {
 }
 
 // New returns a Transport.
-func New(env transport.Env) *Transport {
+func New(env transport.Deps) *Transport {
 	t := &Transport{env: env, chunked: map[string]*encoding{}, plain: map[string]*encoding{}}
 	events, _ := transport.FormatByName("json")
 	for _, f := range transport.Formats() {
@@ -84,7 +84,7 @@ var _ transport.Resumer = (*Transport)(nil)
 // Serve implements transport.Transport. The headers are sent once the broker has
 // confirmed all channels. Where the connection can be taken over from net/http it is;
 // otherwise Serve writes to w and returns when the client has gone.
-func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 	takenOver := canTakeOver(w, r)
 	if !takenOver && transport.CheckFlush(w) != nil {
 		p := transport.CheckHijack(w)
@@ -112,7 +112,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	}
 	s.Attach(conn)
 	if _, err := s.Write(e.response(w.Header(), retryAfter(minRetry))); err == nil {
-		s.Open()
+		s.Uncork()
 	} // else the client has gone, as its reader will find
 	go func() {
 		defer t.readers.Done()
@@ -123,7 +123,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 
 // open subscribes what the client wants. EventSource knows one id, which is the first
 // channel's.
-func open(ctx context.Context, s *socket.Socket, e *encoding, wanted transport.Wanted) (transport.Session, error) {
+func open(ctx context.Context, s *socket.Socket, e *encoding, wanted transport.SubscribeRequest) (transport.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, transport.JoinTimeout)
 	defer cancel()
 	for i := range wanted.Subscriptions {
@@ -149,7 +149,7 @@ func (t *Transport) stream(w http.ResponseWriter, r *http.Request, s *socket.Soc
 	if _, err := s.Write(retryAfter(minRetry)); err != nil {
 		return
 	}
-	s.Open()
+	s.Uncork()
 	_, _ = s.Read(nil) // an error is what it waits for
 }
 

@@ -72,11 +72,11 @@ type connection struct {
 func connect(t *testing.T, proto, format string, start transport.Start) connection {
 	t.Helper()
 	client := newCapture()
-	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
-	tr := sse.New(transport.Env{Sockets: sockets, MaxInbound: 1 << 10})
+	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, WriteTimeout: time.Minute, Linger: time.Minute})
+	tr := sse.New(transport.Deps{Sockets: sockets, MaxInbound: 1 << 10})
 	f, _ := transport.FormatByName(format)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := tr.Serve(w, r, transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c", Start: start}}, Format: f, Client: client}); err != nil {
+		if err := tr.Serve(w, r, transport.SubscribeRequest{Subscriptions: []transport.Subscription{{Channel: "c", Start: start}}, Format: f, Client: client}); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -138,7 +138,7 @@ data: {"type":"start","channel":"c","id":"` + id + `"}` + "\n\n$")
 // and is cut: clients that are content with a stream that has ended come back, too.
 func TestRetry(t *testing.T) {
 	p := &transport.Problem{Status: 503, Code: "full", Detail: "All\nseats are taken.", RetryAfter: 7}
-	tr := sse.New(transport.Env{})
+	tr := sse.New(transport.Deps{})
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "https://example.com")
 		tr.Retry(w, r, p)
@@ -169,11 +169,11 @@ func TestRetry(t *testing.T) {
 func TestHiddenHijacker(t *testing.T) {
 	client := newCapture()
 	var log strings.Builder
-	tr := sse.New(transport.Env{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	tr := sse.New(transport.Deps{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 2 {
 		f, _ := transport.FormatByName("raw")
 		err := tr.Serve(struct{ http.ResponseWriter }{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/", nil),
-			transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: client})
+			transport.SubscribeRequest{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: client})
 		var p *transport.Problem
 		if !errors.As(err, &p) || p.Status != 500 || p.Code != "no_hijack" {
 			t.Errorf("answered with %v", err)
@@ -210,7 +210,7 @@ func TestLastID(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/?"+c.query, nil)
 		r.Header["Last-Event-Id"] = c.sent
-		if id, said := sse.New(transport.Env{}).LastID(r); id != c.want || said != c.said {
+		if id, said := sse.New(transport.Deps{}).LastID(r); id != c.want || said != c.said {
 			t.Errorf("%q: %q, %v", c.sent, id, said)
 		}
 	}

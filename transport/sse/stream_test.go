@@ -38,14 +38,14 @@ type plainSite struct {
 
 func servePlain(t *testing.T, http2 bool, stall time.Duration) plainSite {
 	t.Helper()
-	sockets := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 1 << 10, Stall: stall, Linger: time.Minute})
-	s := plainSite{capture: newCapture(), tr: sse.New(transport.Env{Sockets: sockets}), served: make(chan struct{}, 1)}
+	sockets := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 1 << 10, WriteTimeout: stall, Linger: time.Minute})
+	s := plainSite{capture: newCapture(), tr: sse.New(transport.Deps{Sockets: sockets}), served: make(chan struct{}, 1)}
 	f, _ := transport.FormatByName("raw")
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !http2 {
 			w = hiding{w}
 		}
-		wanted := transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: s.capture}
+		wanted := transport.SubscribeRequest{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: s.capture}
 		if err := s.tr.Serve(w, r, wanted); err != nil {
 			t.Error(err)
 		}
@@ -100,7 +100,7 @@ func TestStreamWithoutHijack(t *testing.T) {
 			if got := read(2); got != "data: hola\n\n" {
 				t.Errorf("got %q", got)
 			}
-			subscriber.Socket.End(nil)
+			subscriber.Socket.CloseAfterFlush(nil)
 			if rest, err := io.ReadAll(lines); err == nil || len(rest) > 0 {
 				t.Errorf("the stream ended well, behind %q", rest)
 			}
@@ -144,7 +144,7 @@ func TestStreamWithoutHijackEnds(t *testing.T) {
 // A problem after which a client may come back is a stream that is cut there, too.
 func TestRetryWithoutHijack(t *testing.T) {
 	t.Parallel()
-	tr := sse.New(transport.Env{})
+	tr := sse.New(transport.Deps{})
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tr.Retry(hiding{w}, r, &transport.Problem{Status: 503, Code: "full", Detail: "All seats are taken.", RetryAfter: 7})
 	}))

@@ -18,8 +18,8 @@ import (
 // clients meet the same functions.
 type broken struct {
 	transport.Transport
-	env   transport.Env
-	serve func(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error
+	env   transport.Deps
+	serve func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error
 	wait  func()
 	wrap  func(transport.Client) transport.Client // what the embedded one gets in place of the request's Client
 
@@ -45,7 +45,7 @@ func (b *broken) Wait() {
 	b.Transport.Wait()
 }
 
-func (b *broken) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+func (b *broken) Serve(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 	wanted.Client = &brokenClient{wanted.Client, b}
 	if b.serve != nil {
 		return b.serve(w, r, wanted)
@@ -155,7 +155,7 @@ func subscribesLater(b *broken) {
 }
 
 func forgetsErrors(b *broken) {
-	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 		if err := b.Transport.Serve(w, r, wanted); err != nil {
 			http.Error(w, "sorry", http.StatusServiceUnavailable)
 		}
@@ -164,7 +164,7 @@ func forgetsErrors(b *broken) {
 }
 
 func rewordsErrors(b *broken) {
-	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 		if err := b.Transport.Serve(w, r, wanted); err != nil {
 			return errors.New("it did not work")
 		}
@@ -181,7 +181,7 @@ func ignoresContext(b *broken) {
 }
 
 func joinsFirst(b *broken) {
-	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 		if p := transport.CheckHijack(w); p != nil {
 			s, err := wanted.Client.Join(r.Context(), transport.Subscriber{Socket: b.env.Sockets.New(), Encoding: &brokenEncoding{}, Control: &brokenControl{}})
 			if err == nil {
@@ -303,7 +303,7 @@ func onStarts(corrupt func(*transport.Start)) func(*broken) {
 
 // unbounded keeps everything for a client that does not read.
 func unbounded(b *broken) {
-	b.env.Sockets = socket.NewGroup(socket.Limits{Bytes: 1 << 40, Messages: 1 << 40, Stall: time.Hour, Linger: time.Hour})
+	b.env.Sockets = socket.NewGroup(socket.Limits{Bytes: 1 << 40, Messages: 1 << 40, WriteTimeout: time.Hour, Linger: time.Hour})
 }
 
 // A leaking ResponseWriter hands out connections that cannot be closed.
@@ -319,14 +319,14 @@ type open struct{ net.Conn }
 func (open) Close() error { return nil }
 
 func neverCloses(b *broken) {
-	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 		return b.Transport.Serve(leaking{w}, r, wanted)
 	}
 }
 
 // stays does not return when the client is connected.
 func stays(b *broken) {
-	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 		err := b.Transport.Serve(w, r, wanted)
 		if err == nil {
 			select {}
@@ -337,7 +337,7 @@ func stays(b *broken) {
 
 func oneFormat(name string) func(*broken) {
 	return func(b *broken) {
-		b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+		b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 			wanted.Format, _ = transport.FormatByName(name)
 			return b.Transport.Serve(w, r, wanted)
 		}
@@ -391,7 +391,7 @@ func reads(b *broken) {
 // servesOne has all others wait for as long as one client is connected.
 func servesOne(b *broken) {
 	one := make(chan struct{}, 1)
-	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+	b.serve = func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 		one <- struct{}{}
 		return b.Transport.Serve(w, r, wanted)
 	}

@@ -13,7 +13,7 @@ func testCloseReasons(f *fixture) {
 	} {
 		p := f.dial(live("a"))
 		p.publishAndHear("hola")
-		p.subscriber.Socket.End(p.subscriber.Control.Close(reason))
+		p.subscriber.Socket.CloseAfterFlush(p.subscriber.Control.Close(reason))
 		p.ends(reason)
 		_ = p.conn.Close()
 		if !f.await(p.left, "a session did not leave though its connection has ended") {

@@ -105,7 +105,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // run runs the suite on what corrupt makes of ws, in some formats.
 func run(t *testing.T, corrupt func(*broken), formats ...string) {
 	transporttest.Run(t, transporttest.Protocol{
-		New: func(env transport.Env) (transport.Transport, error) {
+		New: func(env transport.Deps) (transport.Transport, error) {
 			b := &broken{env: env, encodings: map[transport.Encoding]*brokenEncoding{}}
 			corrupt(b)
 			b.Transport = ws.New(b.env)

@@ -67,8 +67,8 @@ type faultyFeed struct {
 	broker *faulty
 }
 
-// Add implements broker.Feed.
-func (f *faultyFeed) Add(ctx context.Context, channels ...string) error {
+// Subscribe implements broker.Feed.
+func (f *faultyFeed) Subscribe(ctx context.Context, channels ...string) error {
 	for _, channel := range channels {
 		g := f.broker.gateOf(channel)
 		switch {
@@ -84,7 +84,7 @@ func (f *faultyFeed) Add(ctx context.Context, channels ...string) error {
 			return ctx.Err()
 		}
 	}
-	return f.Feed.Add(ctx, channels...)
+	return f.Feed.Subscribe(ctx, channels...)
 }
 
 // Next implements broker.Feed.

@@ -28,7 +28,7 @@ import (
 var guard = 30 * time.Second
 
 // waiting is the most that waits in one Socket.
-var waiting = socket.Limits{Bytes: 256 << 10, Messages: 1 << 12, Stall: time.Hour, Linger: time.Hour}
+var waiting = socket.Limits{Bytes: 256 << 10, Messages: 1 << 12, WriteTimeout: time.Hour, Linger: time.Hour}
 
 // A fixture is what one test runs on. It is ended when the test is, and then checks that
 // nothing is left and nothing was done that nobody asked for.
@@ -66,7 +66,7 @@ func newFixture(t *testing.T, p Protocol, format transport.Format, on setting) *
 	}
 	f.node = node.New(b, f.hub, node.Options{})
 	f.sockets = socket.NewGroup(waiting)
-	f.transport, err = p.New(transport.Env{Sockets: f.sockets, Logger: logger, MaxInbound: 1 << 16})
+	f.transport, err = p.New(transport.Deps{Sockets: f.sockets, Logger: logger, MaxInbound: 1 << 16})
 	if err != nil {
 		f.hub.Close()
 		t.Fatalf("the Transport was not made without Settings: %v", err)
@@ -99,7 +99,7 @@ func (f *fixture) openBroker() broker.Broker {
 		f.broker.Broker = memory.New()
 		return f.broker
 	}
-	f.broker.Broker = memory.NewBusWithHistory(broker.Retention{Messages: 1000, Age: time.Hour}).Broker()
+	f.broker.Broker = memory.NewBusWithHistory(broker.Retention{MaxMessages: 1000, MaxAge: time.Hour}).Broker()
 	past, _ := broker.HistoryOf(f.broker.Broker)
 	return keeping{f.broker, past}
 }
@@ -125,7 +125,7 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(p)
 		}
 	}()
-	err = f.transport.Serve(w, r, transport.Wanted{Subscriptions: slices.Clone(d.asked), Format: f.format, Client: d})
+	err = f.transport.Serve(w, r, transport.SubscribeRequest{Subscriptions: slices.Clone(d.asked), Format: f.format, Client: d})
 	d.end(err, r.Context().Err() != nil)
 	var p *transport.Problem
 	switch {

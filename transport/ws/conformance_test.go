@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			transporttest.Run(t, transporttest.Protocol{
-				New: func(env transport.Env) (transport.Transport, error) {
+				New: func(env transport.Deps) (transport.Transport, error) {
 					env.Compress = compress
 					return ws.New(env), nil
 				},

@@ -25,7 +25,7 @@ func TestCompressedMessagesSurvive(t *testing.T) {
 	var w socket.Writer
 	rapid.Check(t, func(t *rapid.T) {
 		piece := rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "piece")
-		m := broker.Message{Channel: "c", Data: bytes.Repeat(piece, rapid.IntRange(0, 300).Draw(t, "times"))}.Normal()
+		m := broker.Message{Channel: "c", Data: bytes.Repeat(piece, rapid.IntRange(0, 300).Draw(t, "times"))}.Normalized()
 		framed := s.Encoding.Message(m)
 		if len(framed) > len(m.Data)+10 {
 			t.Fatalf("%d bytes became %d", len(m.Data), len(framed))

@@ -21,7 +21,7 @@
 //
 // # Compression
 //
-// Where [transport.Env].Compress is set and the client offers permessage-deflate
+// Where [transport.Deps].Compress is set and the client offers permessage-deflate
 // (RFC 7692), messages of some length are compressed: by themselves, without
 // context takeover, so that one compression serves all clients of a channel and
 // format, and no connection keeps a window. What such a client sends is bounded

@@ -69,8 +69,8 @@ type site struct {
 func serve(t *testing.T, format string, start transport.Start) site {
 	t.Helper()
 	client := newCapture()
-	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, Stall: time.Minute, Linger: time.Minute})
-	tr := ws.New(transport.Env{Sockets: sockets, MaxInbound: 1 << 10, Compress: true})
+	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, WriteTimeout: time.Minute, Linger: time.Minute})
+	tr := ws.New(transport.Deps{Sockets: sockets, MaxInbound: 1 << 10, Compress: true})
 	f, ok := transport.FormatByName(format)
 	if !ok {
 		t.Fatal("no format", format)
@@ -80,7 +80,7 @@ func serve(t *testing.T, format string, start transport.Start) site {
 		t.Fatal(err)
 	}
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		wanted := transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c", Start: start}}, Format: f, Client: client}
+		wanted := transport.SubscribeRequest{Subscriptions: []transport.Subscription{{Channel: "c", Start: start}}, Format: f, Client: client}
 		if err := tr.Serve(w, r, wanted); err != nil {
 			t.Error(err)
 		}
@@ -132,7 +132,7 @@ func TestMessagesSurvive(t *testing.T) {
 		var w socket.Writer
 		rapid.Check(t, func(t *rapid.T) {
 			size := rapid.OneOf(rapid.SampledFrom([]int{0, 1, 125, 126, 127, 65535, 65536, 70000}), rapid.IntRange(0, 1000)).Draw(t, "size")
-			m := broker.Message{Channel: "c", Data: bytes.Repeat([]byte{rapid.Byte().Draw(t, "byte")}, size)}.Normal()
+			m := broker.Message{Channel: "c", Data: bytes.Repeat([]byte{rapid.Byte().Draw(t, "byte")}, size)}.Normalized()
 			if _, err := s.Socket.Send(&w, socket.Batch{Frames: s.Encoding.Message(m), Messages: 1}); err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,7 @@ func TestEvents(t *testing.T) {
 	if err := s.Socket.Control(&w, s.Control.Ping()); err != nil {
 		t.Fatal(err)
 	}
-	s.Socket.End(s.Control.Close(transport.CloseShutdown))
+	s.Socket.CloseAfterFlush(s.Control.Close(transport.CloseShutdown))
 	_, _, err := c.ReadMessage()
 	if !websocket.IsCloseError(err, websocket.CloseGoingAway) {
 		t.Error(err)

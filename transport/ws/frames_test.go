@@ -86,14 +86,14 @@ func TestHalfAFrame(t *testing.T) {
 // pipe connects a client over a net.Pipe, within a bubble of synctest.
 func pipe(t *testing.T) net.Conn {
 	client := newCapture()
-	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, Stall: time.Minute, Linger: time.Minute})
-	tr := ws.New(transport.Env{Sockets: sockets, MaxInbound: 1 << 10})
+	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, WriteTimeout: time.Minute, Linger: time.Minute})
+	tr := ws.New(transport.Deps{Sockets: sockets, MaxInbound: 1 << 10})
 	f, _ := transport.FormatByName("raw")
 	ours, peer := net.Pipe()
 	l := &single{conn: make(chan net.Conn, 1)}
 	l.conn <- ours
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := tr.Serve(w, r, transport.Wanted{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: client}); err != nil {
+		if err := tr.Serve(w, r, transport.SubscribeRequest{Subscriptions: []transport.Subscription{{Channel: "c"}}, Format: f, Client: client}); err != nil {
 			t.Error(err)
 		}
 	})}

@@ -68,19 +68,19 @@ func (r *reader) run() {
 	err := r.readAll()
 	switch {
 	case errors.Is(err, errHalfCode): // RFC 6455 section 5.5.1
-		r.wire.Cut(closeFrame(codeProtocol, "half a close code"))
+		r.wire.CloseNow(closeFrame(codeProtocol, "half a close code"))
 	case errors.Is(err, errReserved): // section 5.2
-		r.wire.Cut(closeFrame(codeProtocol, "RSV1 set"))
+		r.wire.CloseNow(closeFrame(codeProtocol, "RSV1 set"))
 	case errors.Is(err, errNotUTF8):
-		r.wire.Cut(closeFrame(codeInvalidData, "text is not UTF-8"))
+		r.wire.CloseNow(closeFrame(codeInvalidData, "text is not UTF-8"))
 	case errors.Is(err, errNotDeflate):
-		r.wire.Cut(closeFrame(codeInvalidData, "not well compressed"))
+		r.wire.CloseNow(closeFrame(codeInvalidData, "not well compressed"))
 	case errors.Is(err, errTooBig):
-		r.wire.Cut(closeFrame(codeTooBig, ""))
+		r.wire.CloseNow(closeFrame(codeTooBig, ""))
 	case errors.Is(err, errFlood), errors.Is(err, errTooManyFrames):
-		r.wire.Cut(closeFrame(codePolicy, "sending too much"))
+		r.wire.CloseNow(closeFrame(codePolicy, "sending too much"))
 	default: // most often the peer has gone, or an end is under way already
-		r.wire.Cut(nil)
+		r.wire.CloseNow(nil)
 	}
 	// Let the peer read our last frame before the connection goes. Errors are
 	// what this waits for.
@@ -171,7 +171,7 @@ func (r *reader) closed(code int, _ string) error {
 	if code == websocket.CloseNoStatusReceived {
 		code = 0
 	}
-	r.wire.Cut(closeFrame(code, ""))
+	r.wire.CloseNow(closeFrame(code, ""))
 	return nil
 }
 

@@ -23,7 +23,7 @@ type wire struct {
 // close frame that answers a broken protocol, after which nothing may follow.
 func (w *wire) Write(p []byte) (int, error) {
 	if len(p) > 0 && p[0] == finClose {
-		w.Cut(append([]byte(nil), p...))
+		w.CloseNow(append([]byte(nil), p...))
 		return len(p), nil
 	}
 	return w.Socket.Write(p)

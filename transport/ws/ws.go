@@ -9,12 +9,12 @@ import (
 )
 
 func init() {
-	transport.Register("ws", func(env transport.Env) (transport.Transport, error) { return New(env), nil })
+	transport.Register("ws", func(env transport.Deps) (transport.Transport, error) { return New(env), nil })
 }
 
 // A Transport serves WebSocket clients.
 type Transport struct {
-	env      transport.Env
+	env      transport.Deps
 	plain    map[string]*encoding // by the Format's name
 	deflated map[string]*encoding
 	readers  sync.WaitGroup
@@ -22,7 +22,7 @@ type Transport struct {
 }
 
 // New returns a Transport.
-func New(env transport.Env) *Transport {
+func New(env transport.Deps) *Transport {
 	t := &Transport{env: env, plain: map[string]*encoding{}, deflated: map[string]*encoding{}}
 	for _, f := range transport.Formats() {
 		t.plain[f.Name()] = &encoding{format: f}
@@ -39,7 +39,7 @@ func (t *Transport) Wait() { t.readers.Wait() }
 
 // Serve implements transport.Transport. The 101 is sent once the broker has
 // confirmed all channels.
-func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 	if p := checkHandshake(r); p != nil {
 		return p
 	}
@@ -78,7 +78,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 		}
 		return err
 	}
-	s.Open()
+	s.Uncork()
 	go t.read(newReader(conn, h, session, t.env.MaxInbound))
 	return nil
 }

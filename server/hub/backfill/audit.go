@@ -15,7 +15,7 @@ const maxAudit = 30 * time.Second
 // message shows it, and so keeps the histories of idle channels that somebody listens to from
 // expiring.
 func (f *Filler) audit() {
-	for retry.Sleep(f.ctx, retry.Jitter(min(f.history.Retention().Age/2, maxAudit))) {
+	for retry.Sleep(f.ctx, retry.Jitter(min(f.history.Retention().MaxAge/2, maxAudit))) {
 		var differ []*Channel
 		for some := range slices.Chunk(f.carried(), maxNames) {
 			found, err := f.compare(some)

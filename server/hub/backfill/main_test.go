@@ -121,7 +121,7 @@ func (a *archive) enter(ctx context.Context, take func()) error {
 }
 
 func (a *archive) Retention() broker.Retention {
-	return broker.Retention{Messages: 1000, Age: time.Hour}
+	return broker.Retention{MaxMessages: 1000, MaxAge: time.Hour}
 }
 
 func (a *archive) Newest(ctx context.Context, channels ...string) (newest []broker.Position, err error) {

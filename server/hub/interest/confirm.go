@@ -37,7 +37,7 @@ func (i *Interest) Confirm(ctx context.Context, wants ...*Want) []error {
 		if len(asked) == 0 {
 			return errs
 		}
-		err := i.current().Add(ctx, names(asked)...)
+		err := i.current().Subscribe(ctx, names(asked)...)
 		switch {
 		case err == nil:
 			return errs

@@ -17,7 +17,7 @@
 // So Confirm asks the feed again for its channels: that is answered at once, and without the
 // broker, where the link stands, and otherwise when it does. The alternative was a capability of
 // feeds to say whether the link is up. It would be one more thing to implement and to get right for
-// each driver, and need a way to wait for a change as well; asking again needs only what Add
+// each driver, and need a way to wait for a change as well; asking again needs only what Subscribe
 // promises.
 //
 // A feed that ends by itself is replaced: all that it carried is added to the next one, and

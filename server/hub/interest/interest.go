@@ -13,16 +13,16 @@ import (
 // Options are what an Interest works with. All are needed. The functions are called by Run's
 // goroutine, without any lock.
 type Options struct {
-	Broker broker.Broker
-	Logger *slog.Logger
-	Linger time.Duration // how long a channel stays that nobody wants
+	Broker           broker.Broker
+	Logger           *slog.Logger
+	UnsubscribeDelay time.Duration // how long a channel stays that nobody wants
 
 	// Read reads a feed until it ends, and returns why it did. It has a goroutine of its own,
 	// and runs for one feed at a time.
 	Read func(feed broker.Feed) error
 
 	// Prepare is called ahead of each attempt to add channels to a feed. Its error counts as one
-	// of Add's.
+	// of Subscribe's.
 	Prepare func(ctx context.Context, channels ...string) error
 
 	// Leave is called ahead of each attempt to remove channels.
@@ -136,7 +136,7 @@ func (i *Interest) IsWanted(w *Want) bool {
 	return w.refs > 0
 }
 
-// Dropped says that the feed does not carry w any more, as by Remove. It is asked for again where
+// Dropped says that the feed does not carry w any more, as by Unsubscribe. It is asked for again where
 // somebody wants it, so that one who comes now waits for what the broker says then.
 func (i *Interest) Dropped(w *Want) {
 	i.mu.Lock()

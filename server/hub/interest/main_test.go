@@ -26,8 +26,8 @@ type backend struct {
 
 	mu      sync.Mutex
 	carried map[string]bool               // by the feed there is
-	refuse  func(channels []string) error // what Add and Remove return, where not nil
-	first   func()                        // what Remove does first, where not nil
+	refuse  func(channels []string) error // what Subscribe and Unsubscribe return, where not nil
+	first   func()                        // what Unsubscribe does first, where not nil
 	feed    *feed
 }
 
@@ -84,7 +84,7 @@ func (f *feed) finish(err error) {
 	}
 }
 
-func (f *feed) Add(_ context.Context, channels ...string) error {
+func (f *feed) Subscribe(_ context.Context, channels ...string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.refuse != nil {
@@ -101,7 +101,7 @@ func (f *feed) Add(_ context.Context, channels ...string) error {
 	return nil
 }
 
-func (f *feed) Remove(_ context.Context, channels ...string) error {
+func (f *feed) Unsubscribe(_ context.Context, channels ...string) error {
 	f.mu.Lock()
 	first := f.first
 	f.mu.Unlock()
@@ -162,7 +162,7 @@ func newStage(t *testing.T) *stage {
 	}
 	gone := note(&s.said.gone)
 	i, err := interest.New(t.Context(), interest.Options{
-		Broker: s.backend, Logger: slog.New(slog.DiscardHandler), Linger: linger,
+		Broker: s.backend, Logger: slog.New(slog.DiscardHandler), UnsubscribeDelay: linger,
 		Read: func(f broker.Feed) error {
 			for {
 				if _, err := f.Next(); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	attemptTimeout = 5 * time.Second  // one call of Add or Remove
+	attemptTimeout = 5 * time.Second  // one call of Subscribe or Unsubscribe
 	retryAfter     = time.Second      // after which what has failed for one channel is tried again
 	retryDenied    = 30 * time.Second // likewise, where permission is missing
 	maxNames       = 1000             // that the broker is asked for at once
@@ -170,7 +170,7 @@ func (i *Interest) plan(now time.Time) (p plan) {
 			if p.due(w.later, now) {
 				p.remove = append(p.remove, w)
 			}
-		case p.due(w.unused.Add(i.options.Linger), now):
+		case p.due(w.unused.Add(i.options.UnsubscribeDelay), now):
 			i.drop(w) // from now on: a client that comes while it is removed is to wait
 			w.stale = true
 			p.remove = append(p.remove, w)
@@ -184,7 +184,7 @@ func (i *Interest) plan(now time.Time) (p plan) {
 func (i *Interest) remove(ctx context.Context, feed broker.Feed, wants []*Want) bool {
 	i.options.Leave(names(wants)...)
 	attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-	err := feed.Remove(attempt, names(wants)...)
+	err := feed.Unsubscribe(attempt, names(wants)...)
 	cancel()
 	if err != nil && ctx.Err() == nil {
 		i.log.Warn("interest: unsubscribe failed, trying again", "channels", len(wants), "error", err)
@@ -207,7 +207,7 @@ func (i *Interest) add(ctx context.Context, feed broker.Feed, wants []*Want, ref
 	attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
 	err := i.options.Prepare(attempt, names(wants)...)
 	if err == nil {
-		err = feed.Add(attempt, names(wants)...)
+		err = feed.Subscribe(attempt, names(wants)...)
 	}
 	cancel()
 	switch {

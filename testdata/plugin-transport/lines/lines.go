@@ -24,13 +24,13 @@ func init() { transport.Register("lines", New) }
 
 // A Transport serves clients that read lines.
 type Transport struct {
-	env     transport.Env
+	env     transport.Deps
 	lines   *lines
 	clients sync.WaitGroup
 }
 
 // New returns a Transport.
-func New(env transport.Env) (transport.Transport, error) {
+func New(env transport.Deps) (transport.Transport, error) {
 	format, _ := transport.FormatByName("json")
 	return &Transport{env: env, lines: &lines{format}}, nil
 }
@@ -43,7 +43,7 @@ func (t *Transport) Wait() { t.clients.Wait() }
 
 // Serve implements transport.Transport. It writes to w, and returns when the client has
 // gone.
-func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.Wanted) error {
+func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
 	if wanted.Format != t.lines.format {
 		return &transport.Problem{Status: http.StatusBadRequest, Code: "bad_format", Detail: "Lines are in the format json."}
 	}
@@ -65,7 +65,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	w.Header().Set("Cache-Control", "no-store")
 	s.Attach(c)
 	if _, err := s.Write(t.lines.Ping()); err == nil { // the answer begins, as the channels are subscribed
-		s.Open()
+		s.Uncork()
 		_, _ = s.Read(nil) // an error is what it waits for
 	}
 	return nil
@@ -73,7 +73,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 
 // open subscribes what the client wants. One that continues is told whether that was
 // possible.
-func (t *Transport) open(ctx context.Context, s transport.Subscriber, wanted transport.Wanted) (transport.Session, error) {
+func (t *Transport) open(ctx context.Context, s transport.Subscriber, wanted transport.SubscribeRequest) (transport.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, transport.JoinTimeout)
 	defer cancel()
 	for i := range wanted.Subscriptions {

@@ -53,7 +53,7 @@ func (a *archive) add(m broker.Message) (kept broker.Message, repeated bool) {
 	m.Position, m.Prev = broker.Position{Epoch: p.epoch, Seq: a.number}, p.newest
 	p.newest = m.Position
 	p.kept = append(p.kept, record{m, time.Now()})
-	p.kept = p.kept[max(0, len(p.kept)-a.keep.Messages):]
+	p.kept = p.kept[max(0, len(p.kept)-a.keep.MaxMessages):]
 	m.Key = ""
 	return m, false
 }
@@ -61,7 +61,7 @@ func (a *archive) add(m broker.Message) (kept broker.Message, repeated bool) {
 // past returns what is known of a channel, without what has expired.
 func (a *archive) past(channel string) *past {
 	p := a.pasts[channel]
-	for p != nil && len(p.kept) > 0 && time.Since(p.kept[0].at) > a.keep.Age {
+	for p != nil && len(p.kept) > 0 && time.Since(p.kept[0].at) > a.keep.MaxAge {
 		p.kept = p.kept[1:]
 	}
 	return p

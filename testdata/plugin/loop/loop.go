@@ -70,7 +70,7 @@ func (n *Node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 		return broker.Receipt{}, fmt.Errorf("loop: publish: %w", broker.ErrKey)
 	}
 	key := m.Key
-	m = broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normal() // and no position that a publisher claims
+	m = broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary}.Normalized() // and no position that a publisher claims
 	if a := n.backend.archive; a != nil {
 		m.Key = key
 		var repeated bool
@@ -119,8 +119,8 @@ type Feed struct {
 	channels map[string]bool
 }
 
-// Add implements broker.Feed.
-func (f *Feed) Add(ctx context.Context, channels ...string) error {
+// Subscribe implements broker.Feed.
+func (f *Feed) Subscribe(ctx context.Context, channels ...string) error {
 	f.node.backend.mu.Lock()
 	defer f.node.backend.mu.Unlock()
 	if err := check(ctx, !f.node.backend.feeds[f], channels...); err != nil {
@@ -132,8 +132,8 @@ func (f *Feed) Add(ctx context.Context, channels ...string) error {
 	return nil
 }
 
-// Remove implements broker.Feed.
-func (f *Feed) Remove(_ context.Context, channels ...string) error {
+// Unsubscribe implements broker.Feed.
+func (f *Feed) Unsubscribe(_ context.Context, channels ...string) error {
 	f.node.backend.mu.Lock()
 	defer f.node.backend.mu.Unlock()
 	for _, c := range channels {

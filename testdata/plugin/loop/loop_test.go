@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceWithHistory(t *testing.T) {
 	start := func(age time.Duration) func(*testing.T) func(*testing.T) broker.Broker {
 		return func(*testing.T) func(*testing.T) broker.Broker {
-			backend := loop.NewBackendWithHistory(broker.Retention{Messages: 1000, Age: age})
+			backend := loop.NewBackendWithHistory(broker.Retention{MaxMessages: 1000, MaxAge: age})
 			return func(*testing.T) broker.Broker { return backend.Open() }
 		}
 	}

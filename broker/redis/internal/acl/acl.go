@@ -66,7 +66,7 @@ func (u Use) line() string {
 
 // Finding says what the user of an ACL needs.
 func (u Use) Finding() broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "permissions", Advice: u.line()}
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "permissions", Advice: u.line()}
 	f.Detail = "A user for pregon alone is made as follows, where the channels may be narrowed as long as those of __pregon* are among them."
 	if u.History {
 		f.Detail += " " + strings.ToUpper(strings.Join(optionalHistory, ", ")) + " may be left out."

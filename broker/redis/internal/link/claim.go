@@ -6,7 +6,7 @@ import (
 	"github.com/pregon/pregon/broker"
 )
 
-// A claim is what one call of Add waits for.
+// A claim is what one call of Subscribe waits for.
 type claim struct {
 	topics   []string
 	subs     []*subscription // one per topic
@@ -14,7 +14,7 @@ type claim struct {
 	own      map[*command]bool
 }
 
-// claim notes that a call of Add wants topics, and asks for those that are new.
+// claim notes that a call of Subscribe wants topics, and asks for those that are new.
 func (l *link) claim(topics []string) (*claim, error) {
 	l.feed.mu.Lock()
 	defer l.feed.mu.Unlock()

@@ -24,7 +24,7 @@
 // context, and repeat nothing that was sent or received.
 //
 //	feed.go       what a broker.Feed does, and waiting for Redis' answers
-//	claim.go      what one call of Add waits for, and what becomes of its channels
+//	claim.go      what one call of Subscribe waits for, and what becomes of its channels
 //	ledger.go     what was asked, and what was answered
 //	link.go       one connection, from the attempt to its end
 //	supervise.go  the next connection, and what is logged

@@ -75,9 +75,9 @@ func New(o Options) *Feed {
 	return f
 }
 
-// Add implements broker.Feed. Where the link is down it waits for the attempt
+// Subscribe implements broker.Feed. Where the link is down it waits for the attempt
 // that is under way, or the next, and shares its fate.
-func (f *Feed) Add(ctx context.Context, channels ...string) error {
+func (f *Feed) Subscribe(ctx context.Context, channels ...string) error {
 	if slices.Contains(channels, "") {
 		return fmt.Errorf("redis: subscribe: %w", reply.ErrNoName)
 	}
@@ -96,7 +96,7 @@ func (f *Feed) Add(ctx context.Context, channels ...string) error {
 	}
 }
 
-// add is one try of Add. It asks for another where a topic was in a command of
+// add is one try of Subscribe. It asks for another where a topic was in a command of
 // another caller's that Redis refused: that may have been for the other topics.
 func (f *Feed) add(ctx context.Context, topics []string) (again bool, err error) {
 	l, err := f.current(ctx)
@@ -119,8 +119,8 @@ func (f *Feed) add(ctx context.Context, topics []string) (again bool, err error)
 	return false, err
 }
 
-// Remove implements broker.Feed.
-func (f *Feed) Remove(ctx context.Context, channels ...string) error {
+// Unsubscribe implements broker.Feed.
+func (f *Feed) Unsubscribe(ctx context.Context, channels ...string) error {
 	if f.ctx.Err() != nil {
 		return fmt.Errorf("redis: unsubscribe: %w", broker.ErrClosed)
 	}

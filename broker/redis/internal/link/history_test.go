@@ -100,7 +100,7 @@ func TestMeet(t *testing.T) {
 	p := knowing("secret")
 	p.unknown.Store(true)
 	in(t, redistest.Confirm, func(w *world) {
-		if err := w.feed.Add(w.Context(), "a"); !errors.Is(err, broker.ErrUnavailable) {
+		if err := w.feed.Subscribe(w.Context(), "a"); !errors.Is(err, broker.ErrUnavailable) {
 			t.Errorf("Add returned %v", err)
 		}
 		p.unknown.Store(false)

@@ -31,7 +31,7 @@ type command struct {
 type subscription struct {
 	command   *command // the SUBSCRIBE that carries it
 	confirmed bool     // messages count from here on
-	claims    int      // calls of Add that are under way for it
+	claims    int      // calls of Subscribe that are under way for it
 }
 
 // A ledger is what a link has asked Redis for and what Redis has answered. Its

@@ -71,7 +71,7 @@ func (w *world) add(channels ...string) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	defer cancel()
-	if err := w.feed.Add(ctx, channels...); err != nil {
+	if err := w.feed.Subscribe(ctx, channels...); err != nil {
 		w.Fatalf("Add(%q): %v", channels, err)
 	}
 }
@@ -116,7 +116,7 @@ func TestAdd(t *testing.T) {
 // A channel without a name is refused and nothing is sent.
 func TestAddNoName(t *testing.T) {
 	in(t, redistest.Confirm, func(w *world) {
-		if err := w.feed.Add(w.Context(), "a", ""); !errors.Is(err, reply.ErrNoName) {
+		if err := w.feed.Subscribe(w.Context(), "a", ""); !errors.Is(err, reply.ErrNoName) {
 			t.Errorf("Add returned %v", err)
 		}
 		synctest.Wait()
@@ -126,11 +126,11 @@ func TestAddNoName(t *testing.T) {
 	})
 }
 
-// After Remove a channel is silent, and what comes of it is dropped.
+// After Unsubscribe a channel is silent, and what comes of it is dropped.
 func TestRemove(t *testing.T) {
 	in(t, redistest.Confirm, func(w *world) {
 		w.add("a", "b")
-		if err := w.feed.Remove(w.Context(), "a", "never"); err != nil {
+		if err := w.feed.Unsubscribe(w.Context(), "a", "never"); err != nil {
 			t.Fatal(err)
 		}
 		w.server.Say(redistest.Published("app:a", "late") + redistest.Published("app:b", "1"))
@@ -177,13 +177,13 @@ func TestPauses(t *testing.T) {
 	})
 }
 
-// While the link is down Add fails with what became of the attempt, and adds nothing.
+// While the link is down Subscribe fails with what became of the attempt, and adds nothing.
 func TestAddWhileDown(t *testing.T) {
 	in(t, redistest.Confirm, func(w *world) {
 		w.down.Store(true)
 		synctest.Wait()
 		w.server.Cut()
-		if err := w.feed.Add(w.Context(), "a"); !errors.Is(err, broker.ErrUnavailable) {
+		if err := w.feed.Subscribe(w.Context(), "a"); !errors.Is(err, broker.ErrUnavailable) {
 			t.Errorf("Add returned %v", err)
 		}
 		w.down.Store(false)
@@ -258,7 +258,7 @@ func refusing(forbidden func(topic string) bool) func(args []string) string {
 func TestRefused(t *testing.T) {
 	in(t, refusing(func(topic string) bool { return topic == "app:no" }), func(w *world) {
 		w.add("a")
-		if err := w.feed.Add(w.Context(), "b", "no"); !errors.Is(err, broker.ErrDenied) {
+		if err := w.feed.Subscribe(w.Context(), "b", "no"); !errors.Is(err, broker.ErrDenied) {
 			t.Errorf("Add returned %v", err)
 		}
 		w.add("c")
@@ -328,7 +328,7 @@ func TestLog(t *testing.T) {
 func TestClose(t *testing.T) {
 	in(t, func([]string) string { return redistest.Silent }, func(w *world) {
 		outcomes := make(chan error, 3)
-		go func() { outcomes <- w.feed.Add(w.Context(), "a") }()
+		go func() { outcomes <- w.feed.Subscribe(w.Context(), "a") }()
 		go func() { _, err := w.feed.Next(); outcomes <- err }()
 		synctest.Wait()
 		w.feed.Close()
@@ -337,10 +337,10 @@ func TestClose(t *testing.T) {
 				t.Errorf("%v, want ErrClosed", err)
 			}
 		}
-		if err := w.feed.Add(w.Context(), "b"); !errors.Is(err, broker.ErrClosed) {
+		if err := w.feed.Subscribe(w.Context(), "b"); !errors.Is(err, broker.ErrClosed) {
 			t.Errorf("Add returned %v", err)
 		}
-		if err := w.feed.Remove(w.Context(), "b"); !errors.Is(err, broker.ErrClosed) {
+		if err := w.feed.Unsubscribe(w.Context(), "b"); !errors.Is(err, broker.ErrClosed) {
 			t.Errorf("Remove returned %v", err)
 		}
 		w.feed.Close()
@@ -350,7 +350,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// The context of Add ends its wait; the channel is then not added.
+// The context of Subscribe ends its wait; the channel is then not added.
 func TestAddGivenUp(t *testing.T) {
 	var confirm atomic.Bool
 	in(t, func(args []string) string {
@@ -361,7 +361,7 @@ func TestAddGivenUp(t *testing.T) {
 	}, func(w *world) {
 		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
 		defer cancel()
-		if err := w.feed.Add(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+		if err := w.feed.Subscribe(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("Add returned %v", err)
 		}
 		synctest.Wait()

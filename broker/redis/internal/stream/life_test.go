@@ -212,7 +212,7 @@ func TestWitnesses(t *testing.T) {
 	n := s.node(t, "app:")
 	n.heard = []seal.Witness{
 		{},
-		{Channel: "old", Sealed: seal.Sealed{Position: broker.Position{Epoch: 5, Seq: 6}, Fields: []byte("dx")}, Seen: time.Now().Add(-2 * retention.Age)},
+		{Channel: "old", Sealed: seal.Sealed{Position: broker.Position{Epoch: 5, Seq: 6}, Fields: []byte("dx")}, Seen: time.Now().Add(-2 * retention.MaxAge)},
 	}
 	n.keep(t, "__beat", "no")
 	n.keep(t, "chat", "hello")
@@ -281,7 +281,7 @@ func TestExpire(t *testing.T) {
 	var streams []string
 	for _, args := range s.Commands("pexpire") {
 		streams = append(streams, args[1])
-		if args[2] != fmt.Sprint((2 * retention.Age).Milliseconds()) {
+		if args[2] != fmt.Sprint((2 * retention.MaxAge).Milliseconds()) {
 			t.Errorf("a stream lives for %s ms", args[2])
 		}
 	}

@@ -124,7 +124,7 @@ func (r *pageReader) take(e goredis.XMessage) {
 	text, _ := e.Values["m"].(string)
 	m, whole := broker.ParseFields(r.channel, []byte(text))
 	if !whole {
-		m = broker.Message{Channel: r.channel, Data: []byte(text)}.Normal()
+		m = broker.Message{Channel: r.channel, Data: []byte(text)}.Normalized()
 	}
 	m.Position, m.Prev = position, position.Previous()
 	r.messages = append(r.messages, m)

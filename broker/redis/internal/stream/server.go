@@ -81,10 +81,10 @@ func (s *Server) acquire(ctx context.Context) (l *life, err error) {
 	}
 	s.embedded.Store(a.identity == embedded)
 	keys := []string{s.record}
-	words := []any{a.identity, bit(a.durable), bit(a.alone), s.epochs.floor(), s.secrets.Propose(), s.opts.Retention.Messages, s.lifetime()}
+	words := []any{a.identity, bit(a.durable), bit(a.alone), s.epochs.floor(), s.secrets.Propose(), s.opts.Retention.MaxMessages, s.lifetime()}
 	for _, w := range s.witnesses() {
 		keys = append(keys, s.key(w.Channel))
-		words = append(words, testimony(w, s.opts.Retention.Age)...)
+		words = append(words, testimony(w, s.opts.Retention.MaxAge)...)
 	}
 	record, err := conn.Eval(ctx, script.Record, keys, words...).Text()
 	if err != nil {
@@ -110,4 +110,4 @@ func (s *Server) key(channel string) string { return script.StreamKey(s.opts.Pre
 
 // lifetime returns how long keys of a history live after they were last used, in
 // milliseconds: no message goes before Age, however seldom that is said.
-func (s *Server) lifetime() string { return milliseconds(2 * s.opts.Retention.Age) }
+func (s *Server) lifetime() string { return milliseconds(2 * s.opts.Retention.MaxAge) }

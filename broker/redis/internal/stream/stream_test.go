@@ -18,7 +18,7 @@ import (
 	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
-var retention = broker.Retention{Messages: 100, Age: time.Hour}
+var retention = broker.Retention{MaxMessages: 100, MaxAge: time.Hour}
 
 // A node is a Server, and a pipeline that publishes by its Writer.
 type node struct {
@@ -241,7 +241,7 @@ func TestKeep(t *testing.T) {
 	if _, err := n.Newest(t.Context(), "chat"); err != nil || left() > time.Minute {
 		t.Errorf("after Newest: %v, %v", left(), err)
 	}
-	if err := n.Keep(t.Context(), "chat", "none"); err != nil || left() < retention.Age {
+	if err := n.Keep(t.Context(), "chat", "none"); err != nil || left() < retention.MaxAge {
 		t.Errorf("after Keep: %v, %v", left(), err)
 	}
 	if n.client.Exists(t.Context(), "app:__pregon:h:none").Val() != 0 {

@@ -92,7 +92,7 @@ func (w *Writer) prepare(messages []*pipeline.Message, now time.Time) {
 				m.Command("pexpire", marker, age),
 			}
 		}
-		if kept := keptWith(m); now.Sub(w.known[kept].expires) >= w.server.opts.Retention.Age/10 && !told[kept] {
+		if kept := keptWith(m); now.Sub(w.known[kept].expires) >= w.server.opts.Retention.MaxAge/10 && !told[kept] {
 			told[kept] = true
 			m.Expire = m.Command("pexpire", w.server.key(kept), w.server.lifetime())
 		}
@@ -112,11 +112,11 @@ func keptWith(m *pipeline.Message) string {
 
 // script returns the words of the command that publishes m.
 func (w *Writer) script(m *pipeline.Message, now time.Time) []any {
-	epoch, kept, most := w.life.epoch, keptWith(m), w.server.opts.Retention.Messages
+	epoch, kept, most := w.life.epoch, keptWith(m), w.server.opts.Retention.MaxMessages
 	if m.Probe {
 		most = 1
 	}
-	if s := w.known[kept]; now.Sub(s.expires) < w.server.opts.Retention.Age { // not likely to be gone
+	if s := w.known[kept]; now.Sub(s.expires) < w.server.opts.Retention.MaxAge { // not likely to be gone
 		epoch = max(epoch, s.epoch)
 	}
 	words := append(make([]any, 0, 12), "evalsha", w.life.sha)

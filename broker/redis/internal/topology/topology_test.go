@@ -218,11 +218,11 @@ func TestFindings(t *testing.T) {
 		severity broker.Severity
 		detail   string
 	}{
-		{[]string{"1.2.3.4:1", "1.2.3.4:1", "1.2.3.4:1"}, broker.Fine, "3 of 3"},
-		{[]string{"1.2.3.4:1", "1.2.3.4:1", isDown}, broker.Warn, "2 of 3"},
-		{[]string{"1.2.3.4:1", "1.2.3.4:1", "1.2.3.4:2"}, broker.Warn, "2 of 3"},
-		{[]string{"1.2.3.4:1", "1.2.3.4:1"}, broker.Warn, "2 of 2"},
-		{[]string{isDown}, broker.Warn, "0 of 1"},
+		{[]string{"1.2.3.4:1", "1.2.3.4:1", "1.2.3.4:1"}, broker.SeverityOK, "3 of 3"},
+		{[]string{"1.2.3.4:1", "1.2.3.4:1", isDown}, broker.SeverityWarning, "2 of 3"},
+		{[]string{"1.2.3.4:1", "1.2.3.4:1", "1.2.3.4:2"}, broker.SeverityWarning, "2 of 3"},
+		{[]string{"1.2.3.4:1", "1.2.3.4:1"}, broker.SeverityWarning, "2 of 2"},
+		{[]string{isDown}, broker.SeverityWarning, "0 of 1"},
 	} {
 		var addrs []string
 		for _, says := range test.says {

@@ -113,7 +113,7 @@ const fewSentinels = 2
 
 // Findings implements Master: it says whether the Sentinels are there and of one mind.
 func (s *Sentinels) Findings(ctx context.Context) []broker.Finding {
-	f := broker.Finding{Severity: broker.Fine, Subject: "sentinels"}
+	f := broker.Finding{Severity: broker.SeverityOK, Subject: "sentinels"}
 	votes, most := map[string]int{}, 0
 	for addr, err := range s.answers(ctx) {
 		if err == nil {
@@ -124,10 +124,10 @@ func (s *Sentinels) Findings(ctx context.Context) []broker.Finding {
 	f.Detail = fmt.Sprintf("%d of %d Sentinels name the same master.", most, len(s.addrs))
 	switch {
 	case most < len(s.addrs):
-		f.Severity = broker.Warn
+		f.Severity = broker.SeverityWarning
 		f.Advice = "Look after the others: without a majority there is no failover."
 	case most <= fewSentinels:
-		f.Severity = broker.Warn
+		f.Severity = broker.SeverityWarning
 		f.Advice = "Run three or more, and name them all in the URL, so that one may fail."
 	}
 	return []broker.Finding{f}

@@ -6,11 +6,11 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// paceStep is how often a pace lets some through.
+// paceStep is how often a drainLimiter lets some through.
 const paceStep = 10 * time.Millisecond
 
-// A pace ends sessions at a bounded rate.
-type pace struct {
+// A drainLimiter ends sessions at a bounded rate.
+type drainLimiter struct {
 	rate    float64 // a second
 	waiting []departure
 	credit  float64          // departures that are due, fractions included
@@ -25,7 +25,7 @@ type departure struct {
 }
 
 // add has s ended when its turn comes. A session is added once.
-func (p *pace) add(s *session, reason transport.CloseReason) {
+func (p *drainLimiter) add(s *session, reason transport.CloseReason) {
 	if s.ending {
 		return
 	}
@@ -38,7 +38,7 @@ func (p *pace) add(s *session, reason transport.CloseReason) {
 }
 
 // step ends those whose turn it is.
-func (p *pace) step(end func(*session, transport.CloseReason)) {
+func (p *drainLimiter) step(end func(*session, transport.CloseReason)) {
 	now := time.Now()
 	p.credit += p.rate * now.Sub(p.counted).Seconds()
 	p.counted = now
