@@ -88,6 +88,9 @@ func (c *chaos) crowd(n int, away stay) {
 		{"polling", false, func(ctx context.Context, v *visitor) { v.poll(ctx) }},
 		{"hopping ws json", false, ws("json", hopping)},
 	}
+	if c.faithful { // a client that polls may read the same again from the other master
+		kinds = slices.DeleteFunc(kinds, func(k kind) bool { return k.name == "polling" })
+	}
 	for i := range n {
 		k := kinds[i%len(kinds)]
 		c.add(k.name, func(ctx context.Context, v *visitor) {
