@@ -21,7 +21,6 @@ type broken struct {
 	env   transport.Deps
 	serve func(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error
 	wait  func()
-	wrap  func(transport.Client) transport.Client // what the embedded one gets in place of the request's Client
 
 	join      func(ctx context.Context, c transport.Client, s transport.Subscriber) (transport.Session, error)
 	subscribe func(ctx context.Context, s transport.Session, subs []transport.Subscription) []error
