@@ -246,7 +246,7 @@ func (w *worker) sendFrames(m *membership, frames []frame) {
 	}
 	for len(frames) > 0 {
 		joined, left := join(frames)
-		if !w.sendTo(member{m.session.Socket, m}, joined, frames[:len(frames)-len(left)]) {
+		if !w.sendTo(m.group, member{m.session.Socket, m}, joined, frames[:len(frames)-len(left)]) {
 			if m.behind != nil {
 				m.behind.keep(left)
 			}
