@@ -84,15 +84,15 @@ func testUseAfterClose(f *fixture) {
 	f.closes("Feed.Close", closed.Close)
 	f.closes("Broker.Close", node.Close)
 	for what, call := range map[string]func() error{
-		"Publish of a closed Broker":        func() error { return publish(ctx, node, "chat", "late") },
-		"Feed of a closed Broker":           func() error { _, err := node.Feed(ctx); return err },
-		"Add to a closed Feed":              func() error { return closed.Subscribe(ctx, "late") },
-		"Remove from a closed Feed":         func() error { return closed.Unsubscribe(ctx, "chat") },
-		"Next of a closed Feed":             func() error { _, err := closed.Next(); return err },
-		"Next of a closed Feed, again":      func() error { _, err := closed.Next(); return err },
-		"Add to a closed Broker's Feed":     func() error { return orphan.Subscribe(ctx, "late") },
-		"Remove from a closed Broker's one": func() error { return orphan.Unsubscribe(ctx, "chat") },
-		"Next of a closed Broker's Feed":    func() error { _, err := orphan.Next(); return err },
+		"Publish of a closed Broker":             func() error { return publish(ctx, node, "chat", "late") },
+		"Feed of a closed Broker":                func() error { _, err := node.Feed(ctx); return err },
+		"Subscribe to a closed Feed":             func() error { return closed.Subscribe(ctx, "late") },
+		"Unsubscribe from a closed Feed":         func() error { return closed.Unsubscribe(ctx, "chat") },
+		"Next of a closed Feed":                  func() error { _, err := closed.Next(); return err },
+		"Next of a closed Feed, again":           func() error { _, err := closed.Next(); return err },
+		"Subscribe to a closed Broker's Feed":    func() error { return orphan.Subscribe(ctx, "late") },
+		"Unsubscribe from a closed Broker's one": func() error { return orphan.Unsubscribe(ctx, "chat") },
+		"Next of a closed Broker's Feed":         func() error { _, err := orphan.Next(); return err },
 	} {
 		if err, ok := within(call); !ok {
 			f.Errorf("%s did not return within %v", what, guard)

@@ -98,7 +98,7 @@ func (f *fixture) awayCalls(node broker.Broker, feed broker.Feed) {
 	}
 	for range 2 {
 		if err := feed.Subscribe(ctx, "new"); !errors.Is(err, broker.ErrUnavailable) {
-			f.Fatalf("Add while the backend is away: error %v, want one that matches ErrUnavailable", err)
+			f.Fatalf("Subscribe while the backend is away: error %v, want one that matches ErrUnavailable", err)
 		}
 	}
 	if h, ok := broker.HistoryOf(node); ok {
@@ -146,8 +146,8 @@ func testDenied(f *fixture) {
 	}
 	_, err := node.Publish(ctx, broker.Message{Channel: denied, Data: []byte("x")})
 	refused("Publish to", err)
-	refused("Add of", feed.Subscribe(ctx, denied))
-	refused("Add of", feed.Subscribe(ctx, "new", denied))
+	refused("Subscribe of", feed.Subscribe(ctx, denied))
+	refused("Subscribe of", feed.Subscribe(ctx, "new", denied))
 	f.say(node, "new", "to a channel that was not added")
 	batch := []broker.Message{
 		{Channel: "chat", Data: []byte("1")}, {Channel: denied, Data: []byte("2")}, {Channel: "chat", Data: []byte("3")},
@@ -185,7 +185,7 @@ func testUnreachable(f *fixture) {
 		f.Fatalf("Feed does not wait for the backend: %v", err)
 	}
 	f.Cleanup(func() { f.closes("Feed.Close", feed.Close) })
-	unavailable("Add", feed.Subscribe(ctx, "chat"))
+	unavailable("Subscribe", feed.Subscribe(ctx, "chat"))
 	if h, ok := broker.HistoryOf(node); ok {
 		for what, read := range readings(h) {
 			unavailable(what, read(ctx, "chat"))

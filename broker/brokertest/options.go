@@ -26,7 +26,7 @@ func HistoryOnly() Option { return func(o *options) { o.historyOnly = true } }
 
 // WithCut lets Run test that a lost link is told. The function breaks the link of
 // node to its backend, where node is what the start function of Run opened, in
-// such a way that the driver can mend it by itself: it cuts the connections, or
+// such a way that the driver can recover by itself: it cuts the connections, or
 // restarts the backend. It may return before the driver has noticed, and it may
 // cut the links of other nodes too.
 func WithCut(cut func(t *testing.T, node broker.Broker)) Option {

@@ -16,7 +16,7 @@ func testEmptyName(f *fixture) {
 	}
 	for _, names := range [][]string{{""}, {"new", ""}, {"", "new"}, {"chat", "", "new"}} {
 		if err := feed.Subscribe(ctx, names...); err == nil {
-			f.Errorf("Add(%q) was accepted", names)
+			f.Errorf("Subscribe(%q) was accepted", names)
 		}
 	}
 	f.say(node, "new", "to a channel that was not added")
@@ -32,16 +32,16 @@ func testContexts(f *fixture) {
 	}
 	r := f.read(opened)
 	if err := opened.Subscribe(ended, "chat", "gone"); err != nil {
-		f.Fatalf("Add: %v", err)
+		f.Fatalf("Subscribe: %v", err)
 	}
 	end()
-	r.hear(f.say(node, "chat", "after the contexts of Feed and Add ended"))
+	r.hear(f.say(node, "chat", "after the contexts of Feed and Subscribe ended"))
 
 	if _, err := node.Publish(ended, broker.Message{Channel: "chat", Data: []byte("never")}); err == nil {
 		f.Errorf("Publish with an ended context was accepted")
 	}
 	if err := opened.Subscribe(ended, "new"); err == nil {
-		f.Errorf("Add with an ended context was accepted")
+		f.Errorf("Subscribe with an ended context was accepted")
 	}
 	_ = opened.Unsubscribe(ended, "gone") // silent from here on, whether it fails or not
 	if feed, err := node.Feed(ended); err == nil {

@@ -38,7 +38,7 @@ func TestNoPermission(t *testing.T) {
 	b := newBroker(t, o)
 	f := newFeed(t, b, "allowed")
 	if err := f.Subscribe(guard(t), "shared", "forbidden"); !errors.Is(err, broker.ErrDenied) {
-		t.Errorf("Add: error %v, want one that matches ErrDenied", err)
+		t.Errorf("Subscribe: error %v, want one that matches ErrDenied", err)
 	}
 	_, err := b.Publish(guard(t), broker.Message{Channel: "forbidden"})
 	if !errors.Is(err, broker.ErrDenied) {
@@ -200,7 +200,7 @@ func TestWrongPassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 5 { // each waits for one more attempt
-			denied(t, "Add", f.Subscribe(guard(t), "chat"))
+			denied(t, "Subscribe", f.Subscribe(guard(t), "chat"))
 		}
 		f.Close()
 		if n := log.count("level=ERROR"); n != 1 || log.count("level=") != 1 {
@@ -240,7 +240,7 @@ func TestEchoingServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := f.Subscribe(guard(t), "chat"); err == nil || strings.Contains(err.Error(), secret) {
-			t.Errorf("Add: error %v, want one without the password", err)
+			t.Errorf("Subscribe: error %v, want one without the password", err)
 		}
 	}
 }

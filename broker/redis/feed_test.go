@@ -78,7 +78,7 @@ func TestHalfOpen(t *testing.T) {
 	for range 3 {
 		proxy.Silence()
 		if err := f.Subscribe(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
-			t.Errorf("Add on a silent link: error %v, want one that matches ErrUnavailable", err)
+			t.Errorf("Subscribe on a silent link: error %v, want one that matches ErrUnavailable", err)
 		}
 		proxy.Restore()
 		hearGap(t, f, "chat")
@@ -111,7 +111,7 @@ func TestPause(t *testing.T) {
 	f := newFeed(t, b, "chat")
 	server.Pause()
 	if err := f.Subscribe(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
-		t.Errorf("Add while Redis is stopped: error %v, want one that matches ErrUnavailable", err)
+		t.Errorf("Subscribe while Redis is stopped: error %v, want one that matches ErrUnavailable", err)
 	}
 	server.Resume()
 	hearGap(t, f, "chat")
@@ -130,7 +130,7 @@ func TestLoading(t *testing.T) {
 	server.Cut()
 	for range 3 {
 		if err := f.Subscribe(guard(t), "new"); !errors.Is(err, broker.ErrUnavailable) {
-			t.Errorf("Add: error %v, want one that matches ErrUnavailable", err)
+			t.Errorf("Subscribe: error %v, want one that matches ErrUnavailable", err)
 		}
 		_, err := b.Publish(guard(t), broker.Message{Channel: "chat"})
 		if !errors.Is(err, broker.ErrUnavailable) {
@@ -152,10 +152,10 @@ func TestChangesWhileDown(t *testing.T) {
 	f := newFeed(t, b, "stays", "goes")
 	server.Kill()
 	if err := f.Subscribe(guard(t), "new", "stays"); !errors.Is(err, broker.ErrUnavailable) {
-		t.Errorf("Add: error %v, want one that matches ErrUnavailable", err)
+		t.Errorf("Subscribe: error %v, want one that matches ErrUnavailable", err)
 	}
 	if err := f.Unsubscribe(guard(t), "goes"); err != nil {
-		t.Errorf("Remove: %v", err)
+		t.Errorf("Unsubscribe: %v", err)
 	}
 	server.Restart()
 	hearGap(t, f, "stays")
@@ -184,7 +184,7 @@ func TestConcurrentAdds(t *testing.T) {
 			select {
 			case <-release:
 			default:
-				t.Error("Add returned before the confirmation")
+				t.Error("Subscribe returned before the confirmation")
 			}
 		})
 	}

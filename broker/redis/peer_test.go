@@ -49,7 +49,7 @@ func TestNotRedis(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := f.Subscribe(ctx, "chat"); !errors.Is(err, c.want) {
-				t.Errorf("Add: error %v, want one that matches %v", err, c.want)
+				t.Errorf("Subscribe: error %v, want one that matches %v", err, c.want)
 			}
 			if ctx.Err() != nil {
 				t.Error("it took until the context ended")

@@ -144,7 +144,7 @@ func TestSentinelAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := f.Subscribe(ctx, "chat"); !errors.Is(err, c.want) {
-				t.Errorf("Add: error %v, want one that matches %v", err, c.want)
+				t.Errorf("Subscribe: error %v, want one that matches %v", err, c.want)
 			}
 			if ctx.Err() != nil {
 				t.Error("it took until the context ended")
@@ -244,7 +244,7 @@ func TestSentinelNamesReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.Subscribe(guard(t), "chat"); !errors.Is(err, broker.ErrUnavailable) || !strings.Contains(err.Error(), "not the master") {
-		t.Errorf("Add: error %v, want one that matches ErrUnavailable and says why", err)
+		t.Errorf("Subscribe: error %v, want one that matches ErrUnavailable and says why", err)
 	}
 	b.Close()
 	server.Stop()

@@ -12,8 +12,8 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// A directory has the topics of a node by name. Who comes and goes does so here, and
-// package interest is told how much each is wanted.
+// A directory has the topics of a node by name. Sessions and watchers come and go here, and
+// package interest is told how much each topic is wanted.
 type directory struct {
 	interest *interest.Interest
 	filler   *backfill.Filler // nil where there is no history

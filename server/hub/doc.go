@@ -66,7 +66,7 @@
 //
 // None is held while the next is taken. The reader finds a channel and who
 // is to hear it without a lock: the groups of a channel are copied when a client comes
-// or goes. The directory's lock, of those who come and go, is not on the path.
+// or goes. The directory's lock, for sessions that come and go, is not on the path.
 //
 // # What profiles showed
 //

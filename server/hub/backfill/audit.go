@@ -45,7 +45,7 @@ func (f *Filler) compare(channels []*Channel) (differ []*Channel, err error) {
 	case retry.ConcernsAll(err):
 		return nil, err
 	case len(channels) == 1:
-		return nil, nil // whoever reads it is told
+		return nil, nil // a client that reads it is told
 	}
 	half := len(channels) / 2
 	differ, err = f.compare(channels[:half])

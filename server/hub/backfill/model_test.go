@@ -125,7 +125,7 @@ func (r *run) step(name string) {
 	}
 }
 
-// pass lets one through who waits at a gate.
+// pass opens a gate for one goroutine that waits there.
 func pass(gate chan struct{}) {
 	select {
 	case gate <- struct{}{}:

@@ -3,8 +3,8 @@
 //
 // [Interest.Acquire] and [Interest.Release] say who wants what, and never wait. One goroutine,
 // [Interest.Run], compares what is wanted with what the feed carries, and adds and removes
-// channels in batches. No other goroutine does, so those who come and go cannot race. Whoever
-// needs to know that a channel is carried calls [Interest.Confirm].
+// channels in batches. No other goroutine does, so sessions that come and go cannot race. A
+// caller that needs to know that a channel is carried calls [Interest.Confirm].
 //
 // A channel that nobody wants any more stays for a while, so that a reload of a page costs the
 // broker nothing.

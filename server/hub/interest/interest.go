@@ -137,7 +137,7 @@ func (i *Interest) IsWanted(w *Want) bool {
 }
 
 // Dropped says that the feed does not carry w any more, as by Unsubscribe. It is asked for again where
-// somebody wants it, so that one who comes now waits for what the broker says then.
+// somebody wants it, so that a session that comes now waits for what the broker says then.
 func (i *Interest) Dropped(w *Want) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

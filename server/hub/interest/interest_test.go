@@ -44,7 +44,7 @@ func TestCarriedWhileWanted(t *testing.T) {
 	})
 }
 
-// One who comes while a channel is being removed waits until it is carried again.
+// A session that comes while a channel is being removed waits until it is carried again.
 func TestWantedWhileRemoved(t *testing.T) {
 	t.Parallel()
 	play(t, func(t *testing.T, s *stage) {

@@ -101,7 +101,7 @@ func TestMeet(t *testing.T) {
 	p.unknown.Store(true)
 	in(t, redistest.Confirm, func(w *world) {
 		if err := w.feed.Subscribe(w.Context(), "a"); !errors.Is(err, broker.ErrUnavailable) {
-			t.Errorf("Add returned %v", err)
+			t.Errorf("Subscribe returned %v", err)
 		}
 		p.unknown.Store(false)
 		w.add("a")

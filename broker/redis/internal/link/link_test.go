@@ -72,7 +72,7 @@ func (w *world) add(channels ...string) {
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	defer cancel()
 	if err := w.feed.Subscribe(ctx, channels...); err != nil {
-		w.Fatalf("Add(%q): %v", channels, err)
+		w.Fatalf("Subscribe(%q): %v", channels, err)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestAdd(t *testing.T) {
 func TestAddNoName(t *testing.T) {
 	in(t, redistest.Confirm, func(w *world) {
 		if err := w.feed.Subscribe(w.Context(), "a", ""); !errors.Is(err, reply.ErrNoName) {
-			t.Errorf("Add returned %v", err)
+			t.Errorf("Subscribe returned %v", err)
 		}
 		synctest.Wait()
 		if got := w.server.Commands("subscribe"); len(got) > 0 {
@@ -184,7 +184,7 @@ func TestAddWhileDown(t *testing.T) {
 		synctest.Wait()
 		w.server.Cut()
 		if err := w.feed.Subscribe(w.Context(), "a"); !errors.Is(err, broker.ErrUnavailable) {
-			t.Errorf("Add returned %v", err)
+			t.Errorf("Subscribe returned %v", err)
 		}
 		w.down.Store(false)
 		w.add("b")
@@ -259,7 +259,7 @@ func TestRefused(t *testing.T) {
 	in(t, refusing(func(topic string) bool { return topic == "app:no" }), func(w *world) {
 		w.add("a")
 		if err := w.feed.Subscribe(w.Context(), "b", "no"); !errors.Is(err, broker.ErrDenied) {
-			t.Errorf("Add returned %v", err)
+			t.Errorf("Subscribe returned %v", err)
 		}
 		w.add("c")
 		w.server.Say(redistest.Published("app:b", "no") + redistest.Published("app:a", "1") + redistest.Published("app:c", "2"))
@@ -338,10 +338,10 @@ func TestClose(t *testing.T) {
 			}
 		}
 		if err := w.feed.Subscribe(w.Context(), "b"); !errors.Is(err, broker.ErrClosed) {
-			t.Errorf("Add returned %v", err)
+			t.Errorf("Subscribe returned %v", err)
 		}
 		if err := w.feed.Unsubscribe(w.Context(), "b"); !errors.Is(err, broker.ErrClosed) {
-			t.Errorf("Remove returned %v", err)
+			t.Errorf("Unsubscribe returned %v", err)
 		}
 		w.feed.Close()
 		if w.closed.Load() == 0 {
@@ -362,7 +362,7 @@ func TestAddGivenUp(t *testing.T) {
 		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
 		defer cancel()
 		if err := w.feed.Subscribe(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("Add returned %v", err)
+			t.Fatalf("Subscribe returned %v", err)
 		}
 		synctest.Wait()
 		if got := w.server.Commands("unsubscribe"); len(got) != 1 {
