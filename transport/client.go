@@ -59,8 +59,3 @@ type Client interface {
 	// broker cannot, the error matches [errors.ErrUnsupported].
 	Clear(ctx context.Context, channel string) error
 }
-
-// An Identity is who a caller is. It is zero for strangers.
-type Identity struct {
-	Subject string // the caller's name within the program; it is not looked at
-}

@@ -1,0 +1,97 @@
+package access
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Config is what a Policy is made of.
+type Config struct {
+	Keys   []Key
+	Tokens Tokens // nil where no tokens are taken
+
+	// Rules are tried in their order. Nil stands for one that has all channels: with Tokens
+	// it lets those in whose token names the channel; without, anyone may subscribe.
+	Rules []Rule
+}
+
+// A Policy is who may what. It is immutable.
+type Policy struct {
+	open   bool
+	keys   []key
+	tokens Tokens
+	rules  []*rule
+	table  table
+}
+
+// Open returns the Policy that lets everybody do everything, and knows no credential.
+func Open() *Policy { return &Policy{open: true} }
+
+// New returns the Policy of a configuration. The error matches ErrKey or ErrRule.
+func New(c Config) (*Policy, error) {
+	p := &Policy{tokens: c.Tokens}
+	var err error
+	if p.keys, err = compileKeys(c.Keys); err != nil {
+		return nil, err
+	}
+	rules := c.Rules
+	if rules == nil {
+		rules = []Rule{{Channels: []string{"**"}, Subscribe: Anyone}}
+		if c.Tokens != nil {
+			rules[0].Subscribe, rules[0].Publish = Grant, Grant
+		}
+	}
+	for i, r := range rules {
+		compiled, err := r.compile()
+		if err != nil {
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+		}
+		p.rules = append(p.rules, compiled)
+	}
+	p.table = newTable(p.rules)
+	return p, nil
+}
+
+// IsOpen reports whether everybody may do everything.
+func (p *Policy) IsOpen() bool { return p.open }
+
+// TakesTokens reports whether there are callers with tokens.
+func (p *Policy) TakesTokens() bool { return p.tokens != nil }
+
+// Rule returns what applies to a channel, nil where no rule matches it.
+func (p *Policy) Rule(channel string) *Rule {
+	if r := p.table.find(channel); r != nil {
+		return &r.Rule
+	}
+	return nil
+}
+
+// Rules returns all rules in their order. They are not to be changed.
+func (p *Policy) Rules() []*Rule {
+	rules := make([]*Rule, len(p.rules))
+	for i, r := range p.rules {
+		rules[i] = &r.Rule
+	}
+	return rules
+}
+
+// KeyRate returns how fast the key of a name may publish.
+func (p *Policy) KeyRate(name string) Rate {
+	for i := range p.keys {
+		if p.keys[i].Name == name {
+			return p.keys[i].Rate
+		}
+	}
+	return Rate{}
+}
+
+// Decide says whether a Caller may do something with a channel now.
+func (p *Policy) Decide(c *Caller, a Action, channel string) Decision {
+	if p.open {
+		return Decision{Action: a, Reason: EverythingIsOpen}
+	}
+	if !c.identity.Expires.IsZero() && c.Expired(time.Now()) {
+		return Decision{Action: a, Reason: CredentialExpired, Kind: c.identity.Kind}
+	}
+	return p.decide(c, a, channel)
+}
