@@ -58,7 +58,6 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff") // there is anything in messages
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false) // as the json format has it

@@ -93,8 +93,9 @@ func baseContext(l net.Listener) context.Context {
 // checkHost refuses requests for hosts that are not this server's. Probes of
 // health come by whatever name there is.
 func (s *Server) checkHost(r *http.Request) error {
-	guarded := len(s.hosts.names) > 0 || r.Context().Value(loopbackKey{}) != nil
-	if !guarded || isProbe(r.URL.Path) || s.hosts.has(r.Host) {
+	hosts := exchangeOf(r).hosts
+	guarded := len(hosts.names) > 0 || r.Context().Value(loopbackKey{}) != nil
+	if !guarded || isProbe(r.URL.Path) || hosts.has(r.Host) {
 		return nil
 	}
 	if host := shownHost(r.Host); s.refusals.first(host) {

@@ -159,14 +159,13 @@ func isIP(host string) bool {
 func (s *Server) checkOrigin(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		h := w.Header()
-		h.Add("Vary", "Origin") // also on what a page of our own gets: a cache may keep it
 		sent := r.Header.Values("Origin")
 		if len(sent) == 0 {
 			return next(w, r)
 		}
 		how := refused
 		if len(sent) == 1 {
-			how = s.admit(sent[0], r)
+			how = exchangeOf(r).admit(sent[0], r)
 		}
 		switch how {
 		case refused:
@@ -211,24 +210,24 @@ func shownOrigin(origin string) string {
 }
 
 // admit returns what a page of origin may do that makes r.
-func (s *Server) admit(origin string, r *http.Request) admission {
-	if s.isOwn(origin, r) {
+func (n *settings) admit(origin string, r *http.Request) admission {
+	if n.isOwn(origin, r) {
 		return credentialed
 	}
-	return s.origins.admit(origin)
+	return n.origins.admit(origin)
 }
 
 // isOwn reports whether origin is the server's own: that of the host which the
 // request is for, or of one that Options.Hosts has. The page may have come over
 // https while we speak http: a proxy in front ends TLS. The other way round it is
 // not our page.
-func (s *Server) isOwn(origin string, r *http.Request) bool {
+func (n *settings) isOwn(origin string, r *http.Request) bool {
 	c, ok := canonical(origin)
 	if !ok {
 		return false // such as "null"
 	}
 	for _, scheme := range []string{"https", "http"} {
-		for _, host := range append([]string{r.Host}, s.hosts.names...) {
+		for _, host := range append([]string{r.Host}, n.hosts.names...) {
 			if own, ok := canonical(scheme + "://" + host); ok && own == c {
 				return true
 			}

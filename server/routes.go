@@ -64,8 +64,7 @@ func methods(routes []route, path string) []string {
 
 // ownRoutes are those that are no transport's.
 func (s *Server) ownRoutes() []route {
-	return []route{
-		{"/", http.MethodGet, whereRoom(s.console), false},
+	routes := []route{
 		{"/healthz", http.MethodGet, s.healthz, false},
 		{"/readyz", http.MethodGet, s.readyz, false},
 		{"/metrics", http.MethodGet, whereRoom(s.metrics), false},
@@ -74,6 +73,10 @@ func (s *Server) ownRoutes() []route {
 		{"/history/*", http.MethodGet, whereRoom(s.history), true},
 		{"/history/*", http.MethodDelete, whereRoom(s.clear), true},
 	}
+	if !s.options.NoConsole {
+		routes = append(routes, route{"/", http.MethodGet, whereRoom(s.console), false})
+	}
+	return routes
 }
 
 // isProbe reports whether a path is one that balancers and supervisors ask.
@@ -128,7 +131,9 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 				err = fmt.Errorf("server: panic: %v\n%s", p, debug.Stack())
 			}
 		}()
-		w, r := c.Response(), c.Request()
+		w, r := c.Response(), s.begin(c.Request())
+		c.SetRequest(r)
+		setCommonHeaders(w.Header())
 		closeAmbiguous(w, r)
 		closeSurplus(w, r)
 		if err := s.checkHost(r); err != nil {
@@ -140,6 +145,14 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
+}
+
+// setCommonHeaders sets what all answers have. No cache is to keep an answer that was for one
+// caller, or for pages of one origin, and no address leads out of here with what is in it.
+func setCommonHeaders(h http.Header) {
+	h.Add("Vary", "Origin")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
 }
 
 // closeAmbiguous has the connection closed after a request whose length was given

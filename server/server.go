@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
@@ -57,6 +59,26 @@ type Options struct {
 	// of the setting. See transport.Settings.
 	Settings map[string]map[string]string
 
+	// Access is who may do what, and by which credentials. Nil lets everybody do everything.
+	Access *access.Policy
+	// Cookie is the name of the cookie in which pages may bring a token. Default none.
+	Cookie string
+	// Authenticate says who made a request, in place of Access, which then reads no
+	// credentials but decides all the same. A request of nobody in particular has the zero
+	// Identity. An error refuses the request: with 401, or with the transport.Problem that
+	// it is. It may be called concurrently, must not read the body, and is to be quick. A
+	// panic in it is a no.
+	Authenticate func(r *http.Request) (transport.Identity, error)
+	// Open says that everybody may do everything by intent, though others than programs of
+	// this machine may reach the server. Without it, a server without Access that listens
+	// on a loopback address refuses what a proxy has passed on.
+	Open bool
+	// NoConsole leaves out the page at /.
+	NoConsole bool
+	// TrustProxies are the addresses of proxies that are believed when they say for whom
+	// they ask. Default none.
+	TrustProxies []netip.Prefix
+
 	Hooks Hooks // of the program
 
 	QueueBytes   int           // that may wait for one client; default 4 MiB
@@ -96,6 +118,11 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
+// reloadable returns what of o may change later.
+func (o Options) reloadable() Reloadable {
+	return Reloadable{Access: o.Access, Cookie: o.Cookie, AllowOrigins: o.AllowOrigins, Hosts: o.Hosts}
+}
+
 // minInterval is the least of any time in Options: less is a mistake of units.
 const minInterval = time.Millisecond
 
@@ -110,6 +137,8 @@ func (o Options) check() error {
 		return fmt.Errorf("%w: both DropOldest and CatchUp", ErrOptions)
 	case o.CatchUp && !node.KeepsHistory(o.Broker):
 		return fmt.Errorf("%w: CatchUp without a history", ErrOptions)
+	case o.Open && o.Access != nil && !o.Access.IsOpen():
+		return fmt.Errorf("%w: Open with an Access that is not", ErrOptions)
 	case min(o.WriteTimeout, o.PingInterval, o.PongTimeout, o.DrainTime) < minInterval:
 		return fmt.Errorf("%w: a time is less than %v", ErrOptions, minInterval)
 	}
@@ -130,8 +159,7 @@ type Server struct {
 	local      *local.Host // what the program itself hears
 	accepted   *connections
 	bodies     bodies
-	origins    origins
-	hosts      hosts
+	settings   atomic.Pointer[settings]
 	refusals   sayOnce // of origins and hosts
 	handler    http.Handler
 	draining   atomic.Bool
@@ -153,13 +181,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.MaxConnections = most
 	}
 	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{})}
+	if err := s.Reload(o.reloadable()); err != nil {
+		return nil, err
+	}
 	var err error
-	if s.origins, err = parseOrigins(o.AllowOrigins); err != nil {
-		return nil, err
-	}
-	if s.hosts, err = parseHosts(o.Hosts); err != nil {
-		return nil, err
-	}
 	s.sockets = socket.NewGroup(socket.Limits{
 		Bytes: o.QueueBytes, Messages: queueMessages, WriteTimeout: o.WriteTimeout, Linger: lingerTime,
 	})

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pregon/pregon/server/access"
+)
+
+// Reloadable are the Options that may change while a Server runs.
+type Reloadable struct {
+	Access       *access.Policy // nil: everybody may do everything
+	Cookie       string
+	AllowOrigins []string
+	Hosts        []string
+}
+
+// Reload puts r in the place of what counted until now: all of it or, where something in it
+// makes no sense, none. Then the error matches ErrOptions. Requests that are under way go on
+// with what they began with.
+func (s *Server) Reload(r Reloadable) error {
+	next, err := newSettings(r)
+	if err != nil {
+		return err
+	}
+	s.settings.Store(next)
+	return nil
+}
+
+// settings are a Reloadable that was checked. They are immutable: a request takes them once.
+type settings struct {
+	access  *access.Policy
+	cookie  string
+	origins origins
+	hosts   hosts
+}
+
+func newSettings(r Reloadable) (*settings, error) {
+	n := &settings{access: r.Access, cookie: r.Cookie}
+	if n.access == nil {
+		n.access = access.Open()
+	}
+	if n.cookie != "" && !isToken(n.cookie) {
+		return nil, fmt.Errorf("%w: the cookie's name has characters that no cookie's name can have", ErrOptions)
+	}
+	var err error
+	if n.origins, err = parseOrigins(r.AllowOrigins); err != nil {
+		return nil, err
+	}
+	if n.hosts, err = parseHosts(r.Hosts); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// isToken reports whether text is a token of HTTP (RFC 9110, section 5.6.2), as the names of
+// cookies are (RFC 6265, section 4.1.1).
+func isToken(text string) bool {
+	const marks = "!#$%&'*+-.^_`|~"
+	return text != "" && strings.Trim(text, marks+"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
