@@ -203,14 +203,16 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub, node.Options{MaxMessage: o.MaxMessage, Hooks: o.Hooks})
+	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, MaxMessage: o.MaxMessage, Hooks: o.Hooks})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	return s, nil
 }
 
-// clientOf returns what the caller that made r may do: everything, as there are no callers
-// yet that may not.
-func (s *Server) clientOf(*http.Request) *node.Client { return s.node.Client(transport.Identity{}) }
+// clientOf returns what the caller that made r may do: what strangers may, as no credentials
+// are read yet.
+func (s *Server) clientOf(*http.Request) *node.Client {
+	return s.node.Client(access.Stranger, netip.Addr{})
+}
 
 // Handler returns what answers requests. It is for use with an http.Server of
 // the caller's, which must not close the Server before that has stopped: Drain,

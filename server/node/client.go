@@ -4,27 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/transport"
 )
 
 // A Client implements transport.Client. It shows nothing of its Node: there is no
 // exported field or method that leads to a broker or a hub.
 type Client struct {
-	node     *Node
-	identity transport.Identity
+	node   *Node
+	caller *access.Caller
+	from   netip.Addr
 }
 
 var _ transport.Client = (*Client)(nil)
 
 // Identity implements transport.Client.
-func (c *Client) Identity() transport.Identity { return c.identity }
+func (c *Client) Identity() transport.Identity { return c.caller.Identity() }
 
-// Join implements transport.Client. The hub checks the names.
+// Join implements transport.Client.
 func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
 	joined, err := c.node.hub.Join(ctx, s)
-	if err != nil || !c.node.options.listens() {
+	if err != nil || !c.node.options.listens() && c.node.policy.Load().IsOpen() {
 		return joined, err
 	}
 	return &session{Session: joined, client: c, held: map[string]struct{}{}}, nil
@@ -60,10 +63,13 @@ func (c *Client) Newest(ctx context.Context, channel string) (newest broker.Posi
 
 // read calls look if the caller may read the channel's history.
 func (c *Client) read(ctx context.Context, channel string, look func() error) error {
-	if err := c.readable(channel); err != nil {
+	if err := c.Check(access.Subscribe, channel); err != nil {
 		return err
 	}
-	if err := c.enter(ctx, channel); err != nil {
+	if c.node.past == nil {
+		return errNoHistory
+	}
+	if err := c.ask(ctx, "OnSubscribe", c.node.options.OnSubscribe, channel); err != nil {
 		return err
 	}
 	defer c.leave(channel)
@@ -94,8 +100,11 @@ func (c *Client) Watch(ctx context.Context, channel string) (news <-chan struct{
 
 // Clear implements transport.Client.
 func (c *Client) Clear(ctx context.Context, channel string) error {
-	if err := c.readable(channel); err != nil {
+	if err := c.Check(access.Clear, channel); err != nil {
 		return err
+	}
+	if c.node.past == nil {
+		return errNoHistory
 	}
 	clearer, ok := c.node.past.(broker.Clearer)
 	if !ok {
@@ -112,22 +121,3 @@ var ErrCannotClear = fmt.Errorf("node: the broker cannot clear a history: %w", e
 
 // errNoHistory is what there is to say of a past that nobody keeps.
 var errNoHistory = fmt.Errorf("node: no history is kept: %w", errors.ErrUnsupported)
-
-// readable returns why a channel's history cannot be read.
-func (c *Client) readable(channel string) error {
-	if err := allowed(channel); err != nil {
-		return err
-	}
-	if c.node.past == nil {
-		return errNoHistory
-	}
-	return nil
-}
-
-// allowed returns why a channel of that name may not be used, without the name.
-func allowed(channel string) error {
-	if err := broker.CheckChannel(channel); err != nil {
-		return fmt.Errorf("node: %w: %w", broker.ErrDenied, err)
-	}
-	return nil
-}

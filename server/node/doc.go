@@ -6,16 +6,27 @@
 //	                              └▶ broker  Publish, History, Newest, Clear
 //
 // So this is the place to refuse, to apply a rule of a channel, and to count what callers
-// do. It refuses the names that [broker.CheckChannel] does, the reserved ones
-// among them (the hub does so for Join), messages that are too long, and keys that cannot
-// be used; and it asks the [Hooks] of the program. The routes check names earlier, for the order
-// in which a caller is told what is wrong, but nothing relies on that.
+// do. Each way asks the same things in the same order, so that none lets in whom another
+// would not, and nobody learns of a channel more than the first refusal says:
+//
+//  1. the name itself, which [broker.CheckChannel] refuses to everybody;
+//  2. the [access.Policy]: may this caller do that, with this channel? The error is an
+//     [*access.DeniedError]. To read a history, or to wait for news, one needs the right to
+//     subscribe; of messages that are published together all are decided first;
+//  3. what cannot be: messages that are longer than the node or the channel's rule lets them
+//     be, keys that cannot be used, a history that is not kept;
+//  4. the [Hooks] of the program, which may refuse what the policy allows, and allow nothing
+//     that it does not.
+//
+// The routes ask earlier, by [Client.Check], for the order in which a caller is told what is
+// wrong, but nothing relies on that.
 //
 // What concerns no single channel stays with the owner of the hub: readiness, figures,
 // draining, and the end.
 //
 // # Cost
 //
-// A Client adds no goroutine, no lock and no queue. One message is handed to the broker
+// A Client adds no goroutine, no lock and no queue. A decision allocates nothing, and none is
+// made of what is delivered: who may hear a channel is decided when it is subscribed. One message is handed to the broker
 // directly and costs the slice of its Result; only more than one take the way of batches.
 package node

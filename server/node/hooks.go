@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/transport"
 )
 
 // Hooks are functions of the program that has a say in what callers do. They may be called
 // concurrently, and whoever they are asked for waits: they are to be quick. Nil ones are not
-// called.
+// called. They are asked for what the policy allows, and one that panics refuses.
 type Hooks struct {
 	// OnPublish is asked for each message that somebody wants to publish, whatever way
 	// it comes by, and returns what to publish instead, or an error to refuse it: then
@@ -48,17 +51,14 @@ func refusedBy(hook string, err error) error {
 	return fmt.Errorf("node: %s: %w: %w", hook, ErrRefused, err)
 }
 
-// onPublish returns what is to be published for m.
-func (n *Node) onPublish(ctx context.Context, by transport.Identity, m broker.Message) (broker.Message, error) {
-	if n.options.OnPublish == nil {
-		return m, nil
-	}
-	changed, err := n.options.OnPublish(ctx, by, m)
-	if err != nil {
-		return m, refusedBy("OnPublish", err)
-	}
-	changed.Channel = m.Channel // what the publisher is told, and asked for, is about that
-	return changed, n.refusal(changed)
+// onPublish returns what the hook, which there is, makes of m.
+func (c *Client) onPublish(ctx context.Context, m broker.Message) (changed broker.Message, err error) {
+	err = c.node.guard("OnPublish", func() (err error) {
+		changed, err = c.node.options.OnPublish(ctx, c.caller.Identity(), m)
+		return err
+	})
+	changed.Channel = m.Channel // what was decided, and what the publisher is told, is about that
+	return changed, err
 }
 
 // listens reports whether hooks are to be asked or told of those who listen.
@@ -67,7 +67,7 @@ func (h Hooks) listens() bool { return h.OnSubscribe != nil || h.OnLeave != nil 
 // enter returns why the caller may not hear or read a channel. Where it returns nil, leave
 // is to be called.
 func (c *Client) enter(ctx context.Context, channel string) error {
-	if err := allowed(channel); err != nil {
+	if err := c.Check(access.Subscribe, channel); err != nil {
 		return err
 	}
 	return c.ask(ctx, "OnSubscribe", c.node.options.OnSubscribe, channel)
@@ -78,15 +78,40 @@ func (c *Client) ask(ctx context.Context, name string, hook func(context.Context
 	if hook == nil {
 		return nil
 	}
-	if err := hook(ctx, c.identity, channel); err != nil {
+	return c.node.guard(name, func() error { return hook(ctx, c.caller.Identity(), channel) })
+}
+
+// leave says that the caller does not hear a channel any more.
+func (c *Client) leave(channel string) {
+	tell := c.node.options.OnLeave
+	if tell == nil {
+		return
+	}
+	_ = c.node.guard("OnLeave", func() error { // it has no say
+		tell(c.caller.Identity(), channel)
+		return nil
+	})
+}
+
+// guard calls a hook, and returns why it refuses. One that panics does, and the log says so.
+func (n *Node) guard(name string, hook func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n.options.Logger.Error("node: a hook has panicked, which counts as a refusal", "hook", name, "panic", nameOf(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("node: %s: %w: it has panicked", name, ErrRefused)
+		}
+	}()
+	if err := hook(); err != nil {
 		return refusedBy(name, err)
 	}
 	return nil
 }
 
-// leave says that the caller does not hear a channel any more.
-func (c *Client) leave(channel string) {
-	if tell := c.node.options.OnLeave; tell != nil {
-		tell(c.identity, channel)
+// nameOf returns what a log may have of a panic: what is the runtime's own, as anything else
+// may quote what came from outside.
+func nameOf(p any) string {
+	if err, ok := p.(runtime.Error); ok {
+		return err.Error()
 	}
+	return fmt.Sprintf("%T", p)
 }

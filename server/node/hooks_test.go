@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
@@ -25,7 +27,7 @@ func hooked(t *testing.T, hooks node.Hooks) *node.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close(); _ = b.Close() })
-	return node.New(b, h, node.Options{MaxMessage: 8, Hooks: hooks}).Client(transport.Identity{Subject: "alice"})
+	return node.New(b, h, node.Options{MaxMessage: 8, Hooks: hooks}).Client(access.NewCaller(transport.Identity{Subject: "alice"}), netip.Addr{})
 }
 
 var errNo = errors.New("no")

@@ -1,9 +1,13 @@
 package node
 
 import (
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/hub"
-	"github.com/pregon/pregon/transport"
 )
 
 // A Node is a broker and the hub on it. All methods may be called concurrently.
@@ -12,24 +16,37 @@ type Node struct {
 	past    broker.Historian // nil where no history is kept
 	hub     *hub.Hub
 	options Options
+	policy  atomic.Pointer[access.Policy] // who may what now
 }
 
 // Options are the rules of a Node. Zero values mean that there are none.
 type Options struct {
-	MaxMessage int64 // bytes of a message
+	Logger     *slog.Logger   // where to log; default slog.Default()
+	Access     *access.Policy // who may what; nil for everybody everything
+	MaxMessage int64          // bytes of a message; a rule may say less for its channels
 	Hooks
 }
 
 // New returns a Node on b and h, which is a hub on b. It uses both for as long as anybody
 // uses its Clients, and closes neither.
 func New(b broker.Broker, h *hub.Hub, o Options) *Node {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Access == nil {
+		o.Access = access.Open()
+	}
 	past, _ := broker.HistoryOf(b)
-	return &Node{broker: b, past: past, hub: h, options: o}
+	n := &Node{broker: b, past: past, hub: h, options: o}
+	n.policy.Store(o.Access)
+	return n
 }
 
-// Client returns what a caller of that identity may do: everything with every channel that
-// is not reserved, for any identity. It costs nothing and needs no end.
-func (n *Node) Client(identity transport.Identity) *Client { return &Client{n, identity} }
+// Client returns what a caller may do who comes from an address, which is zero for those
+// within the process. It costs nothing and needs no end.
+func (n *Node) Client(caller *access.Caller, from netip.Addr) *Client {
+	return &Client{node: n, caller: caller, from: from}
+}
 
 // KeepsHistory reports whether there is a history to read.
 func (n *Node) KeepsHistory() bool { return n.past != nil }

@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
@@ -51,7 +53,7 @@ func TestNamesAreRefused(t *testing.T) {
 	for name, code := range map[string]string{
 		"__pregon": "channel_reserved", "__keyspace@0__:a": "channel_reserved", "": "channel_empty", "a//b": "bad_channel", "a\nb": "bad_channel",
 	} {
-		c, ctx := start(t, withHistory()).Client(transport.Identity{}), t.Context()
+		c, ctx := start(t, withHistory()).Client(access.Stranger, netip.Addr{}), t.Context()
 		join := subscribe(ctx, c, name)
 		_, history := c.History(ctx, name, broker.Query{Limit: 1})
 		_, newest := c.Newest(ctx, name)
@@ -78,7 +80,7 @@ func TestNamesAreRefused(t *testing.T) {
 // its message's.
 func TestRefusalsStandAlone(t *testing.T) {
 	t.Parallel()
-	c := start(t, withHistory()).Client(transport.Identity{})
+	c := start(t, withHistory()).Client(access.Stranger, netip.Addr{})
 	results := c.Publish(t.Context(), broker.Message{Channel: "a", Data: []byte("1")}, broker.Message{Channel: "__a"}, broker.Message{Channel: "a", Data: []byte("2")})
 	if results[0].Err != nil || results[1].Err == nil || results[2].Err != nil {
 		t.Fatal(results)
@@ -99,8 +101,8 @@ func TestRefusalsStandAlone(t *testing.T) {
 func TestNoHistory(t *testing.T) {
 	t.Parallel()
 	n := start(t, memory.New())
-	_, history := n.Client(transport.Identity{}).History(t.Context(), "a", broker.Query{Limit: 1})
-	_, newest := n.Client(transport.Identity{}).Newest(t.Context(), "a")
+	_, history := n.Client(access.Stranger, netip.Addr{}).History(t.Context(), "a", broker.Query{Limit: 1})
+	_, newest := n.Client(access.Stranger, netip.Addr{}).Newest(t.Context(), "a")
 	if !errors.Is(history, errors.ErrUnsupported) || !errors.Is(newest, errors.ErrUnsupported) || n.KeepsHistory() {
 		t.Error(history, newest, n.KeepsHistory())
 	}
@@ -113,7 +115,7 @@ func TestNoHistory(t *testing.T) {
 // wait yet.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	c := start(t, withHistory()).Client(transport.Identity{})
+	c := start(t, withHistory()).Client(access.Stranger, netip.Addr{})
 	news, stop, err := c.Watch(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +135,7 @@ func TestWatch(t *testing.T) {
 // nothing else, whatever the broker's way of batches is.
 func TestOneMessageIsPublishedDirectly(t *testing.T) {
 	b := &counting{Broker: memory.New()}
-	c := start(t, b).Client(transport.Identity{})
+	c := start(t, b).Client(access.Stranger, netip.Addr{})
 	m := broker.Message{Channel: "a", Data: []byte("x")}
 	ctx := t.Context()
 	allocs := testing.AllocsPerRun(100, func() { _ = c.Publish(ctx, m) })
@@ -170,7 +172,7 @@ func (c *counting) PublishBatch(_ context.Context, ms []broker.Message) []broker
 // published.
 func TestLongMessagesAreRefused(t *testing.T) {
 	t.Parallel()
-	c := start(t, withHistory()).Client(transport.Identity{Subject: "x"})
+	c := start(t, withHistory()).Client(access.NewCaller(transport.Identity{Subject: "x"}), netip.Addr{})
 	results := c.Publish(t.Context(), broker.Message{Channel: "a", Data: make([]byte, 9)}, broker.Message{Channel: "a", Data: make([]byte, 8)})
 	if err := results[0].Err; !errors.Is(err, broker.ErrTooLarge) || broker.OutcomeOf(err) != broker.NotPublished {
 		t.Error(err)
@@ -196,7 +198,7 @@ func TestNewestThatIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for answers, fine := range map[int]bool{0: false, 1: true, 2: false} {
 		b := withHistory()
-		c := start(t, miscounting{b, b.(broker.Historian), answers}).Client(transport.Identity{})
+		c := start(t, miscounting{b, b.(broker.Historian), answers}).Client(access.Stranger, netip.Addr{})
 		if _, err := c.Newest(t.Context(), "a"); (err == nil) != fine {
 			t.Errorf("%d answers: %v", answers, err)
 		}
@@ -215,7 +217,7 @@ func TestKeysAreRefused(t *testing.T) {
 		{memory.New(), "a key", false}, {withHistory(), " a", false}, {withHistory(), "a\n", false}, {withHistory(), "é", false},
 		{withHistory(), strings.Repeat("x", 255), true}, {withHistory(), strings.Repeat("x", 256), false},
 	} {
-		client := start(t, c.broker).Client(transport.Identity{})
+		client := start(t, c.broker).Client(access.Stranger, netip.Addr{})
 		err := client.Publish(t.Context(), broker.Message{Channel: "a", Key: c.key})[0].Err
 		if (err == nil) != c.ok {
 			t.Errorf("%q: %v", c.key, err)
@@ -235,11 +237,11 @@ func TestClear(t *testing.T) {
 		broker.Historian
 	}
 	for name, refused := range map[string]broker.Broker{"none": memory.New(), "cannot": historian{b, b.(broker.Historian)}} {
-		if err := start(t, refused).Client(transport.Identity{}).Clear(t.Context(), "a"); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, node.ErrCannotClear) != (name == "cannot") {
+		if err := start(t, refused).Client(access.Stranger, netip.Addr{}).Clear(t.Context(), "a"); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, node.ErrCannotClear) != (name == "cannot") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	c := start(t, withHistory()).Client(transport.Identity{})
+	c := start(t, withHistory()).Client(access.Stranger, netip.Addr{})
 	c.Publish(t.Context(), broker.Message{Channel: "a"}, broker.Message{Channel: "b"})
 	if err := c.Clear(t.Context(), "a"); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 )
 
 // Publish implements transport.Client. It keeps ms from the heap where the caller has
@@ -46,11 +47,18 @@ func (c *Client) PublishAllOrNone(ctx context.Context, ms ...broker.Message) []b
 var ErrHeldBack = fmt.Errorf("node: not published, as another message was refused: %w", broker.ErrDenied)
 
 // admitAll returns those of ms that may be published, as they are to be, and their indexes.
-// The results of the others get the reason.
+// The results of the others get the reason. No hook is asked before all are decided.
 func (c *Client) admitAll(ctx context.Context, ms []broker.Message, results []broker.Result) (taken []broker.Message, from []int) {
+	rules := make([]*access.Rule, len(ms))
+	for i := range ms {
+		rules[i], results[i].Err = c.decide(access.Publish, ms[i].Channel)
+	}
 	taken, from = make([]broker.Message, 0, len(ms)), make([]int, 0, len(ms))
 	for i, m := range ms {
-		if m, results[i].Err = c.admit(ctx, m); results[i].Err == nil {
+		if results[i].Err != nil {
+			continue
+		}
+		if m, results[i].Err = c.prepare(ctx, m, rules[i]); results[i].Err == nil {
 			taken, from = append(taken, m), append(from, i)
 		}
 	}
@@ -66,23 +74,47 @@ func (c *Client) publish(ctx context.Context, taken []broker.Message, from []int
 
 // admit returns what is to be published for m, or why it may not be.
 func (c *Client) admit(ctx context.Context, m broker.Message) (broker.Message, error) {
-	if err := c.node.refusal(m); err != nil {
+	rule, err := c.decide(access.Publish, m.Channel)
+	if err != nil {
 		return m, err
 	}
-	return c.node.onPublish(ctx, c.identity, m)
+	return c.prepare(ctx, m, rule)
 }
 
-// refusal returns why a message may not be published.
-func (n *Node) refusal(m broker.Message) error {
-	if most := n.options.MaxMessage; most > 0 && int64(len(m.Data)) > most {
+// prepare returns what is to be published for m, whose channel the caller may publish to and
+// which has that rule, or why it cannot be.
+func (c *Client) prepare(ctx context.Context, m broker.Message, rule *access.Rule) (broker.Message, error) {
+	if err := c.node.unfit(m, rule); err != nil {
+		return m, err
+	}
+	if c.node.options.OnPublish == nil {
+		return m, nil
+	}
+	changed, err := c.onPublish(ctx, m)
+	if err != nil {
+		return m, err
+	}
+	return changed, c.node.unfit(changed, rule)
+}
+
+// unfit returns why a message cannot be published, whoever wants to.
+func (n *Node) unfit(m broker.Message, rule *access.Rule) error {
+	if most := n.maxMessage(rule); most > 0 && int64(len(m.Data)) > most {
 		return fmt.Errorf("node: the message has more than %d bytes: %w", most, broker.ErrTooLarge)
 	}
 	if m.Key != "" {
-		if err := n.CheckKey(m.Key); err != nil {
-			return err
-		}
+		return n.CheckKey(m.Key)
 	}
-	return allowed(m.Channel)
+	return nil
+}
+
+// maxMessage returns the most bytes of a message in the channels of a rule, 0 for any number.
+func (n *Node) maxMessage(rule *access.Rule) int64 {
+	most := n.options.MaxMessage
+	if rule != nil && rule.MaxMessage > 0 && (most <= 0 || rule.MaxMessage < most) {
+		return rule.MaxMessage
+	}
+	return most
 }
 
 // errKeyUnknown is what there is to say of a key where none can be kept: the publisher

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -34,7 +36,7 @@ func from(channel string, start transport.Start) []transport.Subscription {
 
 // ask makes the door of a request, and the URL that leads to it.
 func (f *fixture) ask(asked []transport.Subscription, middleware func(http.ResponseWriter) http.ResponseWriter) (d *door, url string) {
-	d = &door{Client: f.node.Client(transport.Identity{}), fixture: f, asked: asked, middleware: middleware,
+	d = &door{Client: f.node.Client(access.Stranger, netip.Addr{}), fixture: f, asked: asked, middleware: middleware,
 		left: make(chan struct{}), touched: make(chan struct{}, 1), served: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
