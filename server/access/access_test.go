@@ -11,6 +11,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/access"
+	"github.com/pregon/pregon/server/access/token"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -32,16 +33,23 @@ func digest(t testing.TB, secret string) [32]byte {
 	return d
 }
 
-// A tokens knows tokens by their text.
-type tokens map[string]transport.Identity
+// A tokens knows tokens by their text, and no issuer but the zero one.
+type tokens map[string]token.Claims
 
-var errBadToken = fmt.Errorf("%w: no such token", access.ErrUnauthorized)
-
-func (t tokens) Verify(_ context.Context, token string) (transport.Identity, error) {
-	if identity, ok := t[token]; ok {
-		return identity, nil
+func (t tokens) Verify(_ context.Context, raw string) (token.Claims, error) {
+	if claims, ok := t[raw]; ok {
+		return claims, nil
 	}
-	return transport.Identity{}, errBadToken
+	return token.Claims{}, token.ErrInvalid
+}
+
+func (t tokens) Trusts(issuer token.Fingerprint) bool {
+	for _, claims := range t {
+		if claims.Issuer == issuer {
+			return true
+		}
+	}
+	return false
 }
 
 func user(subject string, subscribe, publish []string) *access.Caller {
@@ -183,7 +191,7 @@ func TestAuthenticate(t *testing.T) {
 	const secret = "abcdefghijklmnopqrst-_09"
 	p := policy(t, access.Config{
 		Keys:   []access.Key{{Name: "app", Digest: digest(t, secret), Publish: []string{"a.*"}}, {Name: "other", Digest: digest(t, secret+"x")}},
-		Tokens: tokens{"eyJ.a.b": {Kind: transport.User, Subject: "ana"}},
+		Tokens: tokens{"eyJ.a.b": {Subject: "ana"}},
 	})
 	for _, c := range []struct {
 		credential string
@@ -208,6 +216,42 @@ func TestAuthenticate(t *testing.T) {
 	}
 	if _, err := access.Open().Authenticate(t.Context(), "eyJ.a.b", true); !errors.Is(err, access.ErrUnauthorized) {
 		t.Error(err)
+	}
+}
+
+// Another policy sees a caller as it would be let in now: with what its key may now, and not
+// at all where its key or its token's issuer has gone.
+func TestRenew(t *testing.T) {
+	const secret = "abcdefghijklmnopqrst"
+	one, two := token.Fingerprint{1}, token.Fingerprint{2}
+	key := func(publish ...string) []access.Key {
+		return []access.Key{{Name: "app", Digest: digest(t, secret), Publish: publish}}
+	}
+	before := policy(t, access.Config{Keys: key(), Tokens: tokens{"eyJ.a.b": {Issuer: one}, "eyJ.c.d": {Issuer: two}}})
+	after := policy(t, access.Config{Keys: key("a"), Tokens: tokens{"": {Issuer: one}}})
+	for credential, stays := range map[string]bool{secret: true, "eyJ.a.b": true, "eyJ.c.d": false} {
+		caller, err := before.Authenticate(t.Context(), credential, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		renewed, ok := after.Renew(caller)
+		if ok != stays {
+			t.Errorf("%s: %v", credential, ok)
+		}
+		if credential == secret && (!after.Decide(renewed, access.Publish, "a").Allowed() || after.Decide(renewed, access.Publish, "b").Allowed()) {
+			t.Error("a key may what it could before")
+		}
+		if _, ok := policy(t, access.Config{}).Renew(caller); ok {
+			t.Errorf("%s counts with nothing that is known", credential)
+		}
+		if _, ok := access.Open().Renew(caller); !ok {
+			t.Errorf("%s does not count where everything is open", credential)
+		}
+	}
+	for _, caller := range []*access.Caller{access.Stranger, access.Program, user("ana", nil, nil)} {
+		if renewed, ok := after.Renew(caller); !ok || renewed != caller {
+			t.Error(caller.Identity())
+		}
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 type Caller struct {
 	identity           transport.Identity
 	subscribe, publish pattern.List
+	rate               Rate     // of a key
+	credential         [32]byte // digest of the key, or what stands for the token's issuer
 }
 
 // Stranger is the Caller that has no credential.
@@ -21,7 +23,7 @@ var Program = &Caller{identity: transport.Identity{Kind: transport.Backend}}
 
 // NewCaller returns the Caller of an identity. Patterns that are not valid match nothing.
 func NewCaller(identity transport.Identity) *Caller {
-	return &Caller{identity, valid(identity.Subscribe), valid(identity.Publish)}
+	return &Caller{identity: identity, subscribe: valid(identity.Subscribe), publish: valid(identity.Publish)}
 }
 
 // valid returns those of texts that are patterns. The list is nil only where texts is: a list
@@ -41,6 +43,9 @@ func valid(texts []string) pattern.List {
 
 // Identity returns who the Caller is.
 func (c *Caller) Identity() transport.Identity { return c.identity }
+
+// Rate returns how fast the Caller's key may publish, zero for any and for who has none.
+func (c *Caller) Rate() Rate { return c.rate }
 
 // Expired reports whether the Caller's credential has ended at now.
 func (c *Caller) Expired(now time.Time) bool {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/pregon/pregon/server/access/token"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -13,11 +15,13 @@ import (
 // valid. Its text does not quote it.
 var ErrUnauthorized = errors.New("access: unauthorized")
 
-// Tokens verify the tokens of users. See package token.
+// Tokens verify the tokens of users: a *token.Verifier does.
 type Tokens interface {
-	// Verify returns who the token is for, of Kind User, an error that says that it is not
-	// valid, or a *token.UnavailableError where that cannot be told now.
-	Verify(ctx context.Context, token string) (transport.Identity, error)
+	// Verify returns what a token says that is valid, an error that matches token.ErrInvalid,
+	// or a *token.UnavailableError where that cannot be told now.
+	Verify(ctx context.Context, token string) (token.Claims, error)
+	// Trusts reports whether the issuer of a token that was valid still counts.
+	Trusts(issuer token.Fingerprint) bool
 }
 
 type credentialKind int
@@ -43,7 +47,7 @@ func kindOf(credential string) credentialKind {
 
 // Authenticate returns the Caller that a credential stands for. Keys count only where they
 // are secret: in a header, which no page, no history and no log of a proxy has. The error
-// matches ErrUnauthorized, or is that of Tokens which cannot tell now. The context bounds
+// matches ErrUnauthorized, or is a *token.UnavailableError. The context bounds
 // how long it waits for the keys of an issuer.
 func (p *Policy) Authenticate(ctx context.Context, credential string, inHeader bool) (*Caller, error) {
 	switch kindOf(credential) {
@@ -66,9 +70,33 @@ func (p *Policy) authenticateToken(ctx context.Context, credential string) (*Cal
 	if p.tokens == nil {
 		return nil, fmt.Errorf("%w: no tokens are taken", ErrUnauthorized)
 	}
-	identity, err := p.tokens.Verify(ctx, credential)
-	if err != nil {
-		return nil, err
+	claims, err := p.tokens.Verify(ctx, credential)
+	switch {
+	case errors.Is(err, token.ErrInvalid):
+		return nil, fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	case err != nil:
+		return nil, fmt.Errorf("access: %w", err)
 	}
-	return NewCaller(identity), nil
+	c := NewCaller(transport.Identity{
+		Kind: transport.User, Subject: claims.Subject, Info: claims.Info, Expires: claims.Expires,
+		Subscribe: claims.Subscribe, Publish: claims.Publish,
+	})
+	c.credential = claims.Issuer
+	return c, nil
+}
+
+// Renew returns a Caller whom another Policy has let in as p sees it, or false where its
+// credential does not count any more. Callers that were made by NewCaller always do.
+func (p *Policy) Renew(c *Caller) (*Caller, bool) {
+	switch {
+	case c.credential == [32]byte{} || p.open:
+		return c, true
+	case c.identity.Kind == transport.User:
+		return c, p.tokens != nil && p.tokens.Trusts(c.credential)
+	}
+	i := slices.IndexFunc(p.keys, func(k key) bool { return k.Digest == c.credential })
+	if i < 0 {
+		return nil, false
+	}
+	return p.keys[i].caller, true
 }

@@ -60,9 +60,11 @@ func (k Key) compile() (key, error) {
 	if _, err := pattern.ParseList(k.Publish); err != nil {
 		return key{}, fmt.Errorf("%w: publish: %w", ErrKey, err)
 	}
-	return key{k, NewCaller(transport.Identity{
+	caller := NewCaller(transport.Identity{
 		Kind: transport.Backend, Key: k.Name, Admin: k.Admin, Subscribe: k.Subscribe, Publish: k.Publish,
-	})}, nil
+	})
+	caller.rate, caller.credential = k.Rate, k.Digest
+	return key{k, caller}, nil
 }
 
 // compileKeys checks keys, and that each can be told from the others.

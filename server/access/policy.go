@@ -75,16 +75,6 @@ func (p *Policy) Rules() []*Rule {
 	return rules
 }
 
-// KeyRate returns how fast the key of a name may publish.
-func (p *Policy) KeyRate(name string) Rate {
-	for i := range p.keys {
-		if p.keys[i].Name == name {
-			return p.keys[i].Rate
-		}
-	}
-	return Rate{}
-}
-
 // Decide says whether a Caller may do something with a channel now.
 func (p *Policy) Decide(c *Caller, a Action, channel string) Decision {
 	if p.open {

@@ -1,6 +1,8 @@
 package token
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"net/url"
@@ -40,11 +42,27 @@ type Issuer struct {
 	Line int // in the configuration, for messages; 0: none
 }
 
+// A Fingerprint stands for an Issuer: two that take the same tokens for the same reason have the
+// same one. Nothing of a secret can be told from it.
+type Fingerprint [sha256.Size]byte
+
+// fingerprint returns that of i. Each part has its length before it, so that none runs into the next.
+func (i *Issuer) fingerprint() (f Fingerprint) {
+	h := sha256.New()
+	for _, part := range [][]byte{i.Secret, i.PublicKeys, []byte(i.JWKS), []byte(i.Issuer), []byte(i.Audience), []byte(i.Claim)} {
+		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash takes everything
+		h.Write(part)
+	}
+	h.Sum(f[:0])
+	return f
+}
+
 // An issuer is an Issuer that can verify.
 type issuer struct {
 	Issuer
-	keys []key   // where it has a secret or public keys
-	set  *keyset // otherwise
+	print Fingerprint
+	keys  []key   // where it has a secret or public keys
+	set   *keyset // otherwise
 }
 
 // newIssuer checks and completes i. Where it has a URL, the keyset is still missing.
@@ -58,7 +76,7 @@ func newIssuer(i Issuer) (*issuer, error) {
 	if err := i.check(); err != nil {
 		return nil, &IssuerError{i.Line, err}
 	}
-	n := &issuer{Issuer: i}
+	n := &issuer{Issuer: i, print: i.fingerprint()}
 	var err error
 	switch {
 	case i.Secret != nil:
