@@ -42,6 +42,13 @@
 // forgotten. A driver that can say what in its backend's settings would
 // hurt is a [Diagnoser].
 //
+// How much is kept can differ from channel to channel: a [Retainer] is given a function
+// that says it, and calls it where it needs to know. The other way is a retention in
+// every call of Publish, History and Keep. It would lead through each wrapper and each driver,
+// also those that can do nothing with it; Keep is called for thousands of channels at a time;
+// and what no caller publishes, as other programs do, would have none. With a function those who
+// publish and read need not know what is kept, and a configuration that is read anew is one call.
+//
 // # Wrappers
 //
 // A Broker that wraps another one has the capabilities that it has methods for, and

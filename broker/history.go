@@ -23,7 +23,8 @@ import (
 // begins an epoch with the next message. Messages that strangers publish without going
 // through a Broker may have none.
 type Historian interface {
-	// Retention returns what is kept.
+	// Retention returns what is kept of each channel, unless a [Retainer] was told
+	// otherwise of some. It never changes.
 	Retention() Retention
 
 	// History returns messages of one channel, oldest first.
@@ -35,15 +36,19 @@ type Historian interface {
 	Newest(ctx context.Context, channels ...string) ([]Position, error)
 
 	// Keep keeps what there is of each channel from expiring as a whole for
-	// another Retention.Age: a channel that is kept now and then goes on in its
+	// another MaxAge: a channel that is kept now and then goes on in its
 	// epoch. Single messages expire as before, and a channel of which nothing is
 	// kept stays as it is. Any number of channels costs about one round trip.
+	//
+	// A channel of which a [Retainer] keeps less than Retention says has at least
+	// Retention's MaxAge, or LeastLife where that is shorter. So a reader that keeps its
+	// channels twice in that time need not know what was said of each.
 	Keep(ctx context.Context, channels ...string) error
 }
 
 // Retention says how much of a channel a Historian keeps at least, as far as that
-// much was published: messages that are among the newest Messages and not older
-// than Age. It may keep more.
+// much was published: messages that are among the newest MaxMessages and not older
+// than MaxAge. It may keep more.
 type Retention struct {
 	MaxMessages int
 	MaxAge      time.Duration

@@ -13,8 +13,8 @@
 //
 // The suite relies on no order but the promised one, that of one publisher in
 // one channel, and does not sleep: that a message is not delivered is shown by
-// reading up to a later one. Only the cases Down, HistoryKeysLast, HistoryProlonged and
-// HistoryAges are about time, and let some pass. Every wait ends with a failure after 30 seconds,
+// reading up to a later one. Only the cases Down, HistoryKeysLast, HistoryProlonged,
+// HistoryOutlasts and HistoryAges are about time, and let some pass. Every wait ends with a failure after 30 seconds,
 // far beyond what a working driver needs.
 //
 // Run it with -race. With -short it repeats less often. The flags of
@@ -53,7 +53,7 @@ func Run(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker
 		}
 		start := start
 		switch {
-		case c.needs == briefHistory, c.needs == ages && o.age == nil:
+		case c.needs == briefHistory, c.needs == briefRetainer, c.needs == ages && o.age == nil:
 			start = o.brief
 		case c.needs == noBackend && o.unreachable != nil:
 			start = func(*testing.T) func(*testing.T) broker.Broker { return o.unreachable }
@@ -91,7 +91,7 @@ func (o *options) fixture(t *testing.T, open func(t *testing.T) broker.Broker) *
 }
 
 // abilities are what nodes can do with a history.
-type abilities struct{ kept, cleared, marked, probed bool }
+type abilities struct{ kept, cleared, marked, probed, retained bool }
 
 // ask returns the abilities of nodes that start makes.
 func ask(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker) (h abilities) {
@@ -100,6 +100,7 @@ func ask(t *testing.T, start func(t *testing.T) func(t *testing.T) broker.Broker
 	_, h.cleared = node.(broker.Clearer)
 	_, h.marked = node.(broker.Marker)
 	_, h.probed = node.(broker.Prober)
+	_, h.retained = node.(broker.Retainer)
 	if err := node.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}

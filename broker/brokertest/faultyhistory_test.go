@@ -45,7 +45,7 @@ var historyFaults = []struct {
 	{"begins-with-after", []string{"HistoryResume"}, func(b *brokenHistory) {
 		b.query = func(q *broker.Query) { q.After.Seq = max(q.After.Seq, 1) - 1 }
 	}},
-	{"always-complete", []string{"HistoryWindow", "HistoryUnknown"}, onPage(func(_ broker.Query, p *broker.Page) { p.Complete = true })},
+	{"always-complete", []string{"HistoryWindow", "HistoryUnknown", "HistoryRetained"}, onPage(func(_ broker.Query, p *broker.Page) { p.Complete = true })},
 	{"never-more", []string{"HistoryResume", "HistoryUnknown"}, onPage(func(_ broker.Query, p *broker.Page) { p.More = false })},
 	{"never-older", []string{"HistoryBackwards"}, onPage(func(q broker.Query, p *broker.Page) { p.More = p.More && !q.After.IsZero() })},
 	{"ignores-before", []string{"HistoryBackwards"}, func(b *brokenHistory) {
@@ -145,6 +145,33 @@ var historyFaults = []struct {
 			return nil
 		}
 	}},
+	{"retains-nothing", []string{"HistoryRetained", "HistoryOutlasts"}, func(b *brokenHistory) {
+		b.retain = func(broker.Retention, func(string) broker.Retention) {}
+	}},
+	{"retains-once", []string{"HistoryRetained"}, func(b *brokenHistory) {
+		var once sync.Once
+		b.retain = func(longest broker.Retention, of func(string) broker.Retention) {
+			once.Do(func() { b.inner.(broker.Retainer).Retain(longest, of) })
+		}
+	}},
+	{"retains-of-all-channels", []string{"HistoryRetained"}, func(b *brokenHistory) {
+		b.retain = func(longest broker.Retention, of func(string) broker.Retention) {
+			b.inner.(broker.Retainer).Retain(longest, func(string) broker.Retention { return of("c") })
+		}
+	}},
+	{"retaining-clears", []string{"HistoryRetained"}, func(b *brokenHistory) {
+		b.retain = func(longest broker.Retention, of func(string) broker.Retention) {
+			b.inner.(broker.Retainer).Retain(longest, of)
+			_ = b.Clear(context.Background(), "c")
+		}
+	}},
+	{"retains-messages-only", []string{"HistoryOutlasts"}, func(b *brokenHistory) {
+		b.retain = func(longest broker.Retention, of func(string) broker.Retention) {
+			b.inner.(broker.Retainer).Retain(longest, func(channel string) broker.Retention {
+				return broker.Retention{MaxMessages: of(channel).MaxMessages}
+			})
+		}
+	}},
 	{"keeps-late", []string{"HistoryFirst"}, keepsLate},
 	{"keeps-keys", []string{"HistoryFirst"}, onPage(func(_ broker.Query, p *broker.Page) {
 		for i := range p.Messages {
@@ -227,6 +254,7 @@ type brokenHistory struct {
 	probe     func(context.Context, broker.Message) (broker.Receipt, error)
 	marks     func(ctx context.Context, channels ...string) ([]broker.Position, error)
 	clear     func(ctx context.Context, channel string) error
+	retain    func(longest broker.Retention, of func(string) broker.Retention)
 	asked     string // the channel that was read last
 }
 
@@ -257,6 +285,14 @@ func (b *brokenHistory) Probe(ctx context.Context, m broker.Message) (broker.Rec
 		return b.probe(ctx, m)
 	}
 	return b.inner.(broker.Prober).Probe(ctx, m)
+}
+
+func (b *brokenHistory) Retain(longest broker.Retention, of func(string) broker.Retention) {
+	if b.retain != nil {
+		b.retain(longest, of)
+		return
+	}
+	b.inner.(broker.Retainer).Retain(longest, of)
 }
 
 func (b *brokenHistory) Mark(ctx context.Context, channels ...string) error {

@@ -185,6 +185,13 @@ func (h *hardship) Clear(ctx context.Context, channel string) error {
 	return h.read(func(kept broker.Historian) error { return kept.(broker.Clearer).Clear(ctx, channel) })
 }
 
+// Retain has no effect on a driver that is no Retainer.
+func (h *hardship) Retain(longest broker.Retention, of func(string) broker.Retention) {
+	if r, ok := h.Broker.(broker.Retainer); ok {
+		r.Retain(longest, of)
+	}
+}
+
 // marks are those of one backend, by channel.
 type marks struct {
 	mu sync.Mutex

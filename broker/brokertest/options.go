@@ -34,8 +34,8 @@ func WithCut(cut func(t *testing.T, node broker.Broker)) Option {
 }
 
 // WithBriefHistory lets Run test what becomes of a history in time. start is like
-// that of Run, for nodes that keep messages for two seconds at most. The case takes
-// six times as long as they are kept.
+// that of Run, for nodes that keep messages for two seconds at most. The cases take
+// up to six times as long as they are kept.
 func WithBriefHistory(start func(t *testing.T) func(t *testing.T) broker.Broker) Option {
 	return func(o *options) { o.brief = start }
 }
@@ -70,7 +70,7 @@ func WithForget(forget func(t *testing.T, node broker.Broker, channel string)) O
 	return func(o *options) { o.forget = forget }
 }
 
-// WithAge lets Run test what becomes of messages that are older than Retention.Age. It
+// WithAge lets Run test what becomes of messages that are older than Retention.MaxAge. It
 // makes all that is kept of a channel older than that, for drivers that can do so in no
 // time. With WithBriefHistory alone, Run lets time pass instead.
 func WithAge(age func(t *testing.T, node broker.Broker, channel string)) Option {
@@ -81,22 +81,28 @@ func WithAge(age func(t *testing.T, node broker.Broker, channel string)) Option 
 type need int
 
 const (
-	nothing      need = iota
-	cutLink           // the function of WithCut
-	briefHistory      // nodes of WithBriefHistory
-	noBackend         // a node of WithUnreachable
-	clearer           // a broker.Clearer
-	marker            // a broker.Marker
-	prober            // a broker.Prober
-	downBackend       // the function of WithDown
-	deniedNode        // a node of WithDenied
-	forgets           // the function of WithForget
-	ages              // that of WithAge, or nodes of WithBriefHistory
+	nothing       need = iota
+	cutLink            // the function of WithCut
+	briefHistory       // nodes of WithBriefHistory
+	noBackend          // a node of WithUnreachable
+	clearer            // a broker.Clearer
+	marker             // a broker.Marker
+	prober             // a broker.Prober
+	downBackend        // the function of WithDown
+	deniedNode         // a node of WithDenied
+	forgets            // the function of WithForget
+	ages               // that of WithAge, or nodes of WithBriefHistory
+	retainer           // a broker.Retainer
+	briefRetainer      // the same, and nodes of WithBriefHistory
 )
 
 // missing says why there is not what a case needs, and nothing where there is.
 func (o *options) missing(n need, h abilities) string {
 	switch {
+	case (n == retainer || n == briefRetainer) && !h.retained:
+		return "the driver is no broker.Retainer"
+	case n == briefRetainer && o.brief == nil:
+		return "the driver's test has no WithBriefHistory"
 	case n == cutLink && o.cut == nil:
 		return "the driver's test has no WithCut"
 	case n == briefHistory && o.brief == nil:

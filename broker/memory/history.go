@@ -37,7 +37,20 @@ func (n *node) Retention() broker.Retention {
 	if n.bus.archive == nil {
 		return broker.Retention{}
 	}
-	return n.bus.archive.keep
+	return n.bus.archive.common.Longest()
+}
+
+// Retain implements [broker.Retainer].
+func (n *node) Retain(longest broker.Retention, of func(channel string) broker.Retention) {
+	n.retained.Store(broker.NewRetentionPolicy(n.Retention(), longest, of))
+}
+
+// policy is what n was told to keep. There must be an archive.
+func (n *node) policy() *broker.RetentionPolicy {
+	if told := n.retained.Load(); told != nil {
+		return told
+	}
+	return n.bus.archive.common
 }
 
 // History implements broker.Historian.
@@ -79,7 +92,7 @@ func (n *node) Keep(ctx context.Context, channels ...string) error {
 	defer a.mu.Unlock()
 	now := time.Now()
 	for _, c := range channels {
-		a.use(c, now)
+		a.use(c, n.policy(), now)
 	}
 	return nil
 }

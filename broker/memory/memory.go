@@ -10,7 +10,8 @@
 //
 // With memory://?history=5m&history-size=1000, or [NewBusWithHistory], the newest
 // messages of each channel are kept, see [broker.Historian], and can be cleared, see
-// [broker.Clearer]. Of all channels together at
+// [broker.Clearer]. How many of a channel, and for how long, can be said of each:
+// see [broker.Retainer]. Of all channels together at
 // most history-bytes are kept, such as 64MiB, and 256 MiB by default: beyond that
 // the oldest messages go first, whatever their channel, which the log says once.
 // Who asks for what is gone is told that it is.
@@ -36,6 +37,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -104,6 +106,8 @@ func (b *Bus) Broker() broker.Broker { return &node{bus: b} }
 type node struct {
 	bus    *Bus
 	closed bool
+
+	retained atomic.Pointer[broker.RetentionPolicy] // nil before Retain
 }
 
 // Publish implements broker.Broker.
@@ -137,18 +141,18 @@ func (n *node) publish(m broker.Message) (r broker.Receipt, full bool, err error
 		n.bus.push(m)
 		return r, false, nil
 	}
-	r, full = n.bus.keep(m)
+	r, full = n.bus.keep(m, n.policy())
 	return r, full, nil
 }
 
-// keep keeps m and pushes it, in one step, so that all feeds get messages in the
+// keep keeps m as policy says and pushes it, in one step, so that all feeds get messages in the
 // order of their positions.
-func (b *Bus) keep(m broker.Message) (r broker.Receipt, full bool) {
+func (b *Bus) keep(m broker.Message, policy *broker.RetentionPolicy) (r broker.Receipt, full bool) {
 	a := b.archive
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before := a.full
-	m, repeated := a.add(m)
+	m, repeated := a.add(m, policy)
 	if !repeated {
 		b.push(m)
 	}

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"container/heap"
 	"container/list"
 	"sync"
 	"time"
@@ -21,21 +22,25 @@ const sweepAtOnce = 256
 // An archive is the history of a Bus: of each channel the newest messages. It has a
 // lock of its own, which orders publications.
 type archive struct {
-	keep  broker.Retention
-	limit int64  // of bytes
-	began uint64 // an epoch: when nothing was kept yet
+	common *broker.RetentionPolicy // the same of every channel, for nodes that were told nothing else
+	limit  int64                   // of bytes
+	began  uint64                  // an epoch: when nothing was kept yet
 
 	mu    sync.Mutex
 	epoch uint64 // the newest one that was given
 	pasts map[string]*past
 	idle  *list.List // of *past, the longest unused first
 	order *list.List // of *past, one for each message that is kept, the oldest first
-	bytes int64      // of all that is kept
-	full  bool       // limit was reached once
+	due   schedule
+	bytes int64 // of all that is kept
+	full  bool  // limit was reached once
 }
 
 func newArchive(keep broker.Retention) *archive {
-	return &archive{keep: keep, limit: DefaultHistoryBytes, began: uint64(time.Now().UnixMicro()), pasts: map[string]*past{}, idle: list.New(), order: list.New()}
+	return &archive{
+		common: broker.NewRetentionPolicy(keep, keep, nil), limit: DefaultHistoryBytes,
+		began: uint64(time.Now().UnixMicro()), pasts: map[string]*past{}, idle: list.New(), order: list.New(),
+	}
 }
 
 // A past is what is kept of one channel.
@@ -43,6 +48,13 @@ type past struct {
 	channel string
 	used    time.Time
 	place   *list.Element // in the archive's idle
+
+	policy *broker.RetentionPolicy // that of the node that used it last
+	keep   broker.Retention        // what it says of this channel
+	life   time.Duration           // and for how long that is remembered as a whole
+
+	due   time.Time // when it is to be looked at, no later than something expires
+	index int       // in the archive's due
 
 	next  broker.Position // of the next message
 	kept  []record        // oldest first
@@ -62,14 +74,14 @@ func (r record) size() int64 {
 	return messageBytes + int64(len(r.message.Data)+2*len(r.message.Key)) // byKey has it, too
 }
 
-// add keeps m and returns it with its position, or the position of the one that
-// has been published with its key.
-func (a *archive) add(m broker.Message) (kept broker.Message, repeated bool) {
+// add keeps m as policy says and returns it with its position, or the position of the
+// one that has been published with its key.
+func (a *archive) add(m broker.Message, policy *broker.RetentionPolicy) (kept broker.Message, repeated bool) {
 	now := time.Now()
 	a.sweep(now)
-	p := a.use(m.Channel, now)
+	p := a.use(m.Channel, policy, now)
 	if p == nil {
-		p = a.open(m.Channel, now)
+		p = a.open(m.Channel, policy, now)
 	}
 	if first, ok := p.byKey[m.Key]; ok {
 		m.Position = first
@@ -83,53 +95,60 @@ func (a *archive) add(m broker.Message) (kept broker.Message, repeated bool) {
 	r := record{m, now, a.order.PushBack(p)}
 	p.kept = append(p.kept, r)
 	a.bytes += r.size()
-	if len(p.kept) > a.keep.MaxMessages {
-		a.drop(p)
+	if len(p.kept) == 1 {
+		a.reschedule(p)
 	}
+	a.trim(p)
 	a.shrink()
 	m.Key = "" // it is not delivered
 	return m, false
 }
 
-// use returns what is kept of a channel, nil for nothing, and keeps it for longer.
-func (a *archive) use(channel string, now time.Time) *past {
+// trim forgets the messages of p that are too many. There is more than one where less is to
+// be kept than was before.
+func (a *archive) trim(p *past) {
+	for range sweepAtOnce {
+		if len(p.kept) <= p.keep.MaxMessages {
+			return
+		}
+		a.drop(p)
+	}
+}
+
+// use returns what is kept of a channel, nil for nothing, and keeps it for longer, as
+// policy says.
+func (a *archive) use(channel string, policy *broker.RetentionPolicy, now time.Time) *past {
 	p := a.pasts[channel]
-	if p != nil {
-		p.used = now
-		a.idle.MoveToBack(p.place)
+	if p == nil {
+		return nil
+	}
+	p.used = now
+	a.idle.MoveToBack(p.place)
+	if p.policy != policy {
+		p.obey(policy)
+		a.reschedule(p)
 	}
 	return p
+}
+
+// obey has p be kept as policy says.
+func (p *past) obey(policy *broker.RetentionPolicy) {
+	p.policy, p.keep = policy, policy.Of(p.channel)
+	p.life = policy.Life(p.keep)
 }
 
 // open begins a new past, in an epoch that no channel had before: the channel's
 // last one may have been swept away.
-func (a *archive) open(channel string, now time.Time) *past {
+func (a *archive) open(channel string, policy *broker.RetentionPolicy, now time.Time) *past {
 	a.epoch = max(a.epoch+1, uint64(now.UnixMicro()))
 	p := &past{channel: channel, used: now, next: broker.Position{Epoch: a.epoch}, byKey: map[string]broker.Position{}}
+	p.obey(policy)
+	p.due = p.expiry()
 	p.place = a.idle.PushBack(p)
+	heap.Push(&a.due, p)
 	a.pasts[channel] = p
 	a.bytes += p.size()
 	return p
-}
-
-// sweep forgets messages that are too old, and channels that were not used for so
-// long that nothing of them has to be kept: a bounded number a call, so that nobody
-// waits long, and far more than come.
-func (a *archive) sweep(now time.Time) {
-	for range sweepAtOnce {
-		p := oldest(a.order)
-		if p == nil || now.Sub(p.kept[0].since) <= a.keep.MaxAge {
-			break
-		}
-		a.drop(p)
-	}
-	for range sweepAtOnce {
-		p := oldest(a.idle)
-		if p == nil || now.Sub(p.used) <= 2*a.keep.MaxAge {
-			break
-		}
-		a.forget(p)
-	}
 }
 
 // shrink forgets the oldest messages of all channels while there is too much. A
@@ -173,6 +192,7 @@ func (a *archive) forget(p *past) {
 		a.drop(p)
 	}
 	a.idle.Remove(p.place)
+	heap.Remove(&a.due, p.index)
 	delete(a.pasts, p.channel)
 	a.bytes -= p.size()
 }

@@ -96,7 +96,7 @@
 //	__pregon:h:<channel>   the stream; an entry's id is the position epoch-number
 //	__pregon:k:<hash>      a marker of a Message.Key
 //	__pregon:run           the life of the server, its epoch, the secret of the deployment,
-//	                       and what is kept of a channel
+//	                       and the most that is kept of any channel
 //
 // The heartbeats of all nodes are probes (see [Broker.Probe]), of which the newest few are
 // kept in one stream, that of the channel __pregon.probe.
@@ -107,11 +107,16 @@
 // so the append-only file has nothing of which a crash could leave a half; only where it
 // replaces a stream that another program has spoilt are there two writes.
 //
-// Streams are trimmed to about History.Messages, never to less, and expire between
-// Age and two Ages after the last message; [Broker.Keep] puts that
+// Streams are trimmed to about History.MaxMessages, never to less, and expire between
+// MaxAge and two of it after the last message; [Broker.Keep] puts that
 // off, too. [Broker.Clear] deletes the stream; a master that takes over and has not
 // heard of that may have it still. A channel whose node is killed between its first message and the
 // command that follows it keeps its stream until it is published to again.
+//
+// What [Broker.Retain] says of a channel takes the place of History: each publication trims
+// its stream to that, the first one since then, and those that follow now and then, say when it
+// expires, and so does Keep. Nothing of it is kept in Redis but the longest of all, in __pregon:run:
+// by that goes what other programs publish, who know no rules.
 //
 // A new epoch begins where a stream was not there, and where Redis was started
 // again or another server took over, because it may have lost what it had
@@ -138,7 +143,7 @@
 // keeps no history.
 //
 // A marker counts the uses of a key. The first need not search, and others search the
-// stream for the message. Markers live two Ages after the key was last used; a
+// stream for the message. Markers live as long as the stream after the key was last used; a
 // maxmemory-policy that evicts keys may evict them sooner, and then a repeat is
 // published again. The same holds where a failover has lost the message: a publisher
 // that repeats one of unknown outcome may be answered by a master that never had it,

@@ -15,13 +15,21 @@ import (
 )
 
 var (
-	_ broker.Marker  = (*Broker)(nil)
-	_ broker.Clearer = (*Broker)(nil)
-	_ broker.Prober  = (*Broker)(nil)
+	_ broker.Marker   = (*Broker)(nil)
+	_ broker.Clearer  = (*Broker)(nil)
+	_ broker.Prober   = (*Broker)(nil)
+	_ broker.Retainer = (*Broker)(nil)
 )
 
 // Retention implements broker.Historian.
 func (b *Broker) Retention() broker.Retention { return b.opts.History }
+
+// Retain implements [broker.Retainer].
+func (b *Broker) Retain(longest broker.Retention, of func(channel string) broker.Retention) {
+	if h := b.shard.history; h != nil {
+		h.Retain(longest, of)
+	}
+}
 
 // History implements broker.Historian.
 func (b *Broker) History(ctx context.Context, channel string, q broker.Query) (page broker.Page, err error) {

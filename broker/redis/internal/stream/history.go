@@ -47,10 +47,11 @@ func (s *Server) Newest(ctx context.Context, channels ...string) (newest []broke
 // Keep is for [broker.Historian].
 func (s *Server) Keep(ctx context.Context, channels ...string) (err error) {
 	defer reply.Contain(&err)
+	policy := s.policy.Load()
 	for some := range slices.Chunk(channels, mostRead) {
 		pipe := s.opts.Client.Pipeline()
 		for _, c := range some {
-			pipe.Do(ctx, "pexpire", s.key(c), s.lifetime())
+			pipe.Do(ctx, "pexpire", s.key(c), lifetime(policy.Life(policy.Of(c))))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return err

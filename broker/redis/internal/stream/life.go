@@ -8,6 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/redis/internal/reply"
 )
 
@@ -20,6 +21,8 @@ type life struct {
 	secret string // of the deployment, see seal
 	sha    string // of the script.Publish that only this life knows
 	dials  int64  // when it was asked: a connection that was made later may be to another
+
+	longest broker.Retention // that the record has, if it is this node's
 }
 
 // parseRecord returns the life that a record is of.

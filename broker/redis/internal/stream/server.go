@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -15,8 +16,8 @@ import (
 // Options are the settings of a Server.
 type Options struct {
 	Client    *goredis.Client
-	Prefix    string // of every name on Redis
-	Retention broker.Retention
+	Prefix    string           // of every name on Redis
+	Retention broker.Retention // of every channel, until Retain
 
 	// Dials returns how often Client has made a connection. A new one may be to another
 	// server, or to another life of it.
@@ -37,6 +38,7 @@ type Server struct {
 	record  string // its key
 	secrets seal.Secrets
 	epochs  epochs
+	policy  atomic.Pointer[broker.RetentionPolicy]
 
 	accepted atomic.Pointer[seal.Witness] // of the newest publication
 	embedded atomic.Bool                  // the server is that of package miniredis
@@ -47,10 +49,17 @@ type Server struct {
 
 // NewServer returns a Server of which nothing is known yet.
 func NewServer(o Options) *Server {
-	return &Server{
+	s := &Server{
 		opts: o, record: script.RecordKey(o.Prefix), function: script.Library(o.Prefix),
 		secrets: seal.Secrets{Changed: o.SecretChanged},
 	}
+	s.Retain(o.Retention, nil)
+	return s
+}
+
+// Retain is for [broker.Retainer]. The record learns of it with the next publication.
+func (s *Server) Retain(longest broker.Retention, of func(channel string) broker.Retention) {
+	s.policy.Store(broker.NewRetentionPolicy(s.opts.Retention, longest, of))
 }
 
 // Secrets are those of the deployment, as far as they are known.
@@ -80,11 +89,13 @@ func (s *Server) acquire(ctx context.Context) (l *life, err error) {
 		return nil, err
 	}
 	s.embedded.Store(a.identity == embedded)
+	policy := s.policy.Load()
+	longest := policy.Longest()
 	keys := []string{s.record}
-	words := []any{a.identity, bit(a.durable), bit(a.alone), s.epochs.floor(), s.secrets.Propose(), s.opts.Retention.MaxMessages, s.lifetime()}
+	words := []any{a.identity, bit(a.durable), bit(a.alone), s.epochs.floor(), s.secrets.Propose(), longest.MaxMessages, lifetime(longest.MaxAge)}
 	for _, w := range s.witnesses() {
 		keys = append(keys, s.key(w.Channel))
-		words = append(words, testimony(w, s.opts.Retention.MaxAge)...)
+		words = append(words, testimony(w, policy.Life(policy.Of(w.Channel)))...)
 	}
 	record, err := conn.Eval(ctx, script.Record, keys, words...).Text()
 	if err != nil {
@@ -93,7 +104,7 @@ func (s *Server) acquire(ctx context.Context) (l *life, err error) {
 	if l, err = parseRecord(record); err != nil {
 		return nil, err
 	}
-	l.dials = s.opts.Dials()
+	l.dials, l.longest = s.opts.Dials(), longest
 	if l.sha, err = conn.ScriptLoad(ctx, script.Publish(l.record, l.epoch, l.secret)).Result(); err != nil {
 		return nil, err
 	}
@@ -109,5 +120,6 @@ func (s *Server) acquire(ctx context.Context) (l *life, err error) {
 func (s *Server) key(channel string) string { return script.StreamKey(s.opts.Prefix, channel) }
 
 // lifetime returns how long keys of a history live after they were last used, in
-// milliseconds: no message goes before Age, however seldom that is said.
-func (s *Server) lifetime() string { return milliseconds(2 * s.opts.Retention.MaxAge) }
+// milliseconds, where their channel is to be remembered for life: no message goes before
+// that, however seldom it is said.
+func lifetime(life time.Duration) string { return milliseconds(2 * life) }

@@ -30,13 +30,16 @@ type Writer struct {
 	server *Server
 	out    *pipeline.Transmitter
 
-	life  *life            // nil until it is needed
-	known map[string]known // by channel
+	life   *life                   // nil until it is needed
+	policy *broker.RetentionPolicy // the Server's, when something was sent last
+	known  map[string]known        // by channel
 }
 
-// known is what a Writer remembers of a channel's stream. It is forgotten with the
-// life: on another server the same epoch may have been numbered differently.
+// known is what a Writer remembers of a channel and its stream. It is forgotten with the
+// life: on another server the same epoch may have been numbered differently. And it is
+// forgotten with the policy: then each stream is told anew when to expire.
 type known struct {
+	keep    broker.Retention
 	epoch   uint64
 	expires time.Time // when it was last said that it does
 }
@@ -52,14 +55,9 @@ func NewWriter(s *Server, out *pipeline.Transmitter) *Writer {
 // repeated.
 func (w *Writer) Send(ctx context.Context, messages []*pipeline.Message) {
 	for range maxLives {
-		if w.life == nil || w.life.dials != w.server.opts.Dials() {
-			l, err := w.server.acquire(ctx)
-			if err != nil {
-				pipeline.Fail(messages, w.out.Unsent(reply.Outcome(err, false)))
-				return
-			}
-			w.life = l
-			clear(w.known)
+		if err := w.renew(ctx); err != nil {
+			pipeline.Fail(messages, w.out.Unsent(reply.Outcome(err, false)))
+			return
 		}
 		now := time.Now()
 		w.prepare(messages, now)
@@ -75,26 +73,65 @@ func (w *Writer) Send(ctx context.Context, messages []*pipeline.Message) {
 	}
 }
 
+// renew has the Writer know the life and the policy that count now, and asks the server where
+// it may be another or its record is to say something else.
+func (w *Writer) renew(ctx context.Context) error {
+	if policy := w.server.policy.Load(); policy != w.policy {
+		w.policy = policy
+		clear(w.known)
+	}
+	if w.life != nil && w.life.dials == w.server.opts.Dials() && w.life.longest == w.policy.Longest() {
+		return nil
+	}
+	l, err := w.server.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	w.life = l
+	clear(w.known)
+	return nil
+}
+
+// channel returns what is known of a channel.
+func (w *Writer) channel(name string) known {
+	k, ok := w.known[name]
+	if !ok {
+		k.keep = w.policy.Of(name)
+		w.remember(name, k)
+	}
+	return k
+}
+
+func (w *Writer) remember(channel string, k known) {
+	if _, there := w.known[channel]; !there && len(w.known) >= maxKnown {
+		clear(w.known)
+	}
+	w.known[channel] = k
+}
+
 // prepare makes the commands of messages, for the present life. Whether the
-// stream is to be told when to expire is decided a few times within Age: it is a
+// stream is to be told when to expire is decided a few times within its life: it is a
 // command of its own, because the script must write one thing only.
 func (w *Writer) prepare(messages []*pipeline.Message, now time.Time) {
 	told := map[string]bool{}
 	for _, m := range messages {
 		m.Err, m.Before, m.Expire = nil, nil, nil
 		m.Fields = broker.AppendFields(nil, m.Message)
-		m.Main = m.Command(w.script(m, now)...)
+		kept := keptWith(m)
+		k := w.channel(kept)
+		life := w.policy.Life(k.keep)
+		m.Main = m.Command(w.script(m, k, now)...)
 		if m.Key != "" {
-			marker, age := script.MarkerKey(w.server.opts.Prefix, m.Channel, m.Key), w.server.lifetime()
+			marker := script.MarkerKey(w.server.opts.Prefix, m.Channel, m.Key)
 			m.Before = []*pipeline.Command{
-				m.Command("set", marker, "0", "px", age, "nx"),
+				m.Command("set", marker, "0", "px", lifetime(life), "nx"),
 				m.Command("incr", marker),
-				m.Command("pexpire", marker, age),
+				m.Command("pexpire", marker, lifetime(life)),
 			}
 		}
-		if kept := keptWith(m); now.Sub(w.known[kept].expires) >= w.server.opts.Retention.MaxAge/10 && !told[kept] {
+		if now.Sub(k.expires) >= life/10 && !told[kept] {
 			told[kept] = true
-			m.Expire = m.Command("pexpire", w.server.key(kept), w.server.lifetime())
+			m.Expire = m.Command("pexpire", w.server.key(kept), lifetime(life))
 		}
 	}
 }
@@ -110,14 +147,14 @@ func keptWith(m *pipeline.Message) string {
 	return m.Channel
 }
 
-// script returns the words of the command that publishes m.
-func (w *Writer) script(m *pipeline.Message, now time.Time) []any {
-	epoch, kept, most := w.life.epoch, keptWith(m), w.server.opts.Retention.MaxMessages
+// script returns the words of the command that publishes m to a channel of which k is known.
+func (w *Writer) script(m *pipeline.Message, k known, now time.Time) []any {
+	epoch, kept, most := w.life.epoch, keptWith(m), k.keep.MaxMessages
 	if m.Probe {
 		most = 1
 	}
-	if s := w.known[kept]; now.Sub(s.expires) < w.server.opts.Retention.MaxAge { // not likely to be gone
-		epoch = max(epoch, s.epoch)
+	if now.Sub(k.expires) < w.policy.Life(k.keep) { // not likely to be gone
+		epoch = max(epoch, k.epoch)
 	}
 	words := append(make([]any, 0, 12), "evalsha", w.life.sha)
 	if m.Key == "" {
@@ -151,9 +188,9 @@ func (w *Writer) learn(ctx context.Context, messages []*pipeline.Message, now ti
 		}
 		switch kept := keptWith(m); {
 		case m.Expire != nil && m.Expire.Accepted():
-			w.learned(kept, known{position.Epoch, now})
+			w.remember(kept, known{w.channel(kept).keep, position.Epoch, now})
 			delete(fresh, kept)
-		case w.known[kept].epoch != position.Epoch:
+		case w.channel(kept).epoch != position.Epoch:
 			fresh[kept] = position.Epoch
 		}
 	}
@@ -190,20 +227,14 @@ func (w *Writer) expire(ctx context.Context, fresh map[string]uint64, now time.T
 	said := map[string]*goredis.Cmd{}
 	pipe := w.server.opts.Client.Pipeline()
 	for channel := range fresh {
-		said[channel] = pipe.Do(ctx, "pexpire", w.server.key(channel), w.server.lifetime())
+		said[channel] = pipe.Do(ctx, "pexpire", w.server.key(channel), lifetime(w.policy.Life(w.channel(channel).keep)))
 	}
 	_, _ = pipe.Exec(ctx)
 	for channel, epoch := range fresh {
-		delete(w.known, channel)
+		k := known{keep: w.channel(channel).keep}
 		if n, err := said[channel].Int(); err == nil && n == 1 {
-			w.learned(channel, known{epoch, now})
+			k.epoch, k.expires = epoch, now
 		}
+		w.remember(channel, k)
 	}
-}
-
-func (w *Writer) learned(channel string, k known) {
-	if len(w.known) >= maxKnown {
-		clear(w.known)
-	}
-	w.known[channel] = k
 }
