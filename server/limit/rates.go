@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/access"
 )
 
@@ -26,8 +27,15 @@ func (e *TooFastError) Error() string {
 	return fmt.Sprintf("%v: try again in %v", ErrTooFast, e.RetryAfter.Round(time.Millisecond))
 }
 
-// Is makes errors.Is find ErrTooFast.
-func (e *TooFastError) Is(target error) bool { return target == ErrTooFast }
+// Is makes errors.Is find ErrTooFast, and what it means for a publication: as with a broker
+// that cannot be used now, or that refuses.
+func (e *TooFastError) Is(target error) bool {
+	outcome := broker.ErrUnavailable
+	if e.RetryAfter == 0 {
+		outcome = broker.ErrDenied
+	}
+	return target == ErrTooFast || target == outcome
+}
 
 // A Caller is whom a bucket is for: by name, or by network where it has none.
 type Caller struct {

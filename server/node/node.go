@@ -17,6 +17,7 @@ type Node struct {
 	hub     *hub.Hub
 	options Options
 	policy  atomic.Pointer[access.Policy] // who may what now
+	limiter limiter
 }
 
 // Options are the rules of a Node. Zero values mean that there are none.
@@ -24,6 +25,7 @@ type Options struct {
 	Logger     *slog.Logger   // where to log; default slog.Default()
 	Access     *access.Policy // who may what; nil for everybody everything
 	MaxMessage int64          // bytes of a message; a rule may say less for its channels
+	Limits     Limits         // until SetLimits
 	Hooks
 }
 
@@ -39,6 +41,7 @@ func New(b broker.Broker, h *hub.Hub, o Options) *Node {
 	past, _ := broker.HistoryOf(b)
 	n := &Node{broker: b, past: past, hub: h, options: o}
 	n.policy.Store(o.Access)
+	n.SetLimits(o.Limits)
 	return n
 }
 

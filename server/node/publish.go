@@ -47,18 +47,22 @@ func (c *Client) PublishAllOrNone(ctx context.Context, ms ...broker.Message) []b
 var ErrHeldBack = fmt.Errorf("node: not published, as another message was refused: %w", broker.ErrDenied)
 
 // admitAll returns those of ms that may be published, as they are to be, and their indexes.
-// The results of the others get the reason. No hook is asked before all are decided.
+// The results of the others get the reason. Each question is asked of all before the next
+// is, and hooks are the last.
 func (c *Client) admitAll(ctx context.Context, ms []broker.Message, results []broker.Result) (taken []broker.Message, from []int) {
 	rules := make([]*access.Rule, len(ms))
-	for i := range ms {
-		rules[i], results[i].Err = c.decide(access.Publish, ms[i].Channel)
+	for i, m := range ms {
+		if rules[i], results[i].Err = c.decide(access.Publish, m.Channel); results[i].Err == nil {
+			results[i].Err = c.node.unfit(m, rules[i])
+		}
 	}
+	c.chargeAll(rules, results)
 	taken, from = make([]broker.Message, 0, len(ms)), make([]int, 0, len(ms))
 	for i, m := range ms {
 		if results[i].Err != nil {
 			continue
 		}
-		if m, results[i].Err = c.prepare(ctx, m, rules[i]); results[i].Err == nil {
+		if m, results[i].Err = c.changed(ctx, m, rules[i]); results[i].Err == nil {
 			taken, from = append(taken, m), append(from, i)
 		}
 	}
@@ -75,18 +79,20 @@ func (c *Client) publish(ctx context.Context, taken []broker.Message, from []int
 // admit returns what is to be published for m, or why it may not be.
 func (c *Client) admit(ctx context.Context, m broker.Message) (broker.Message, error) {
 	rule, err := c.decide(access.Publish, m.Channel)
+	if err == nil {
+		err = c.node.unfit(m, rule)
+	}
+	if err == nil {
+		err = c.charge(rule, 1)
+	}
 	if err != nil {
 		return m, err
 	}
-	return c.prepare(ctx, m, rule)
+	return c.changed(ctx, m, rule)
 }
 
-// prepare returns what is to be published for m, whose channel the caller may publish to and
-// which has that rule, or why it cannot be.
-func (c *Client) prepare(ctx context.Context, m broker.Message, rule *access.Rule) (broker.Message, error) {
-	if err := c.node.unfit(m, rule); err != nil {
-		return m, err
-	}
+// changed returns what the hook makes of m, whose channel has that rule.
+func (c *Client) changed(ctx context.Context, m broker.Message, rule *access.Rule) (broker.Message, error) {
 	if c.node.options.OnPublish == nil {
 		return m, nil
 	}
