@@ -101,6 +101,7 @@ func (c *chaos) add(name string, listen func(ctx context.Context, v *visitor)) *
 	}
 	i := len(c.checkers)
 	ch := newChecker(fmt.Sprint(name, " ", i), c.load.accepted)
+	ch.topic = channelName(i % chaosChannels)
 	ch.kept, ch.anything, ch.begun = c.kept, c.anything, c.load.begun
 	if c.rejoin || c.load.remembers { // then text clients come without a cursor in the middle
 		ch.here = map[int]int{}

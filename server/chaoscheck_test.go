@@ -14,6 +14,7 @@ import (
 // "publisher number"; each publisher counts from 1.
 type checker struct {
 	name     string
+	topic    string                      // its channel
 	accepted func(publisher, n int) bool // a number that was not may be missing
 
 	mu       sync.Mutex
@@ -38,6 +39,7 @@ type checker struct {
 	refusal                      error
 
 	strangers // what it hears of these
+	detour    detour
 }
 
 // madeUp is the first of the numbers that no publisher reaches.
@@ -50,10 +52,11 @@ func newChecker(name string, accepted func(publisher, n int) bool) *checker {
 }
 
 // hear checks one message: new, in order, and with nothing missing before it,
-// from the first number on, that was not told.
-func (c *checker) hear(text string) {
+// from the first number on, that was not told. The cursor is empty where there is none.
+func (c *checker) hear(text, cursor string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	again := c.detour.hear(c.position(cursor))
 	publisher, n, err := parseSaid(text)
 	if err != nil && c.anything {
 		return
@@ -79,6 +82,9 @@ func (c *checker) hear(text string) {
 	}
 	last := c.last[publisher]
 	switch {
+	case n <= last && again:
+		c.repeats++
+		return
 	case n <= last && c.anewed && n > c.here[publisher]:
 		c.here[publisher] = n
 		c.repeats++
@@ -120,6 +126,7 @@ func (c *checker) gap(reason string) {
 	defer c.mu.Unlock()
 	c.gaps++
 	c.reasons[reason]++
+	c.detour.tell()
 	c.note("gap %s", reason)
 	c.excuse()
 	c.atGap = true
@@ -157,6 +164,7 @@ func (c *checker) join(cursor string) {
 		}
 	}
 	c.comeToStrangers(cursor)
+	c.detour.join(c.position(cursor))
 }
 
 func (c *checker) joined() bool {
@@ -280,7 +288,7 @@ func TestChaosChecker(t *testing.T) {
 			case anew:
 				ch.anew()
 			default:
-				ch.hear(h)
+				ch.hear(h, "")
 			}
 		}
 		if _, _, errs := ch.report(); len(errs) != c.errs {

@@ -136,7 +136,7 @@ func (v *visitor) enough() func() bool {
 // hearFrame returns the newest cursor. A gap does not move it.
 func (v *visitor) hearFrame(format string, p []byte, cursor string) string {
 	if format != "json" {
-		v.hear(strings.TrimPrefix(string(p), "["+channelName(v.channel)+"] "))
+		v.hear(strings.TrimPrefix(string(p), "["+channelName(v.channel)+"] "), "")
 		return cursor
 	}
 	var o object
@@ -146,24 +146,16 @@ func (v *visitor) hearFrame(format string, p []byte, cursor string) string {
 	}
 	switch o.Type {
 	case "message":
-		v.hear(o.Data)
+		v.hear(o.Data, o.ID)
 	case "gap":
 		v.gap(o.Reason)
 	case "subscribed":
-		v.answered(*o.Recovered)
+		v.answered(o.ID, *o.Recovered)
 	}
 	if o.ID != "" {
 		return o.ID
 	}
 	return cursor
-}
-
-func (v *visitor) answered(recovered bool) {
-	if recovered {
-		v.recovered()
-	} else {
-		v.unrecovered()
-	}
 }
 
 // listenSSE hears the channel as EventSource does, which continues by itself.
@@ -234,7 +226,7 @@ func (v *visitor) readStream(ctx context.Context, cursor *string) error {
 		value = strings.TrimPrefix(value, " ")
 		switch {
 		case line == "":
-			v.hearEvent(name, data)
+			v.hearEvent(name, data, id)
 			name, data, *cursor = "", "", id
 			if enough() {
 				return errEnough
@@ -249,7 +241,7 @@ func (v *visitor) readStream(ctx context.Context, cursor *string) error {
 	}
 }
 
-func (v *visitor) hearEvent(name, data string) {
+func (v *visitor) hearEvent(name, data, id string) {
 	var o object
 	if name != "" {
 		_ = json.Unmarshal([]byte(data), &o)
@@ -258,9 +250,9 @@ func (v *visitor) hearEvent(name, data string) {
 	case name == "gap":
 		v.gap(o.Reason)
 	case name == "subscribed":
-		v.answered(o.Recovered != nil && *o.Recovered)
+		v.answered(o.ID, o.Recovered != nil && *o.Recovered)
 	case name == "" && data != "":
-		v.hear(data)
+		v.hear(data, id)
 	}
 }
 
@@ -282,7 +274,7 @@ func (v *visitor) poll(ctx context.Context) {
 			if !page.Complete {
 				v.incomplete() // it may be before any of them
 			}
-			v.hear(m.Data)
+			v.hear(m.Data, m.ID)
 		}
 		cursor, since = page.Next, time.Now()
 	}

@@ -103,6 +103,18 @@ func (c *checker) leaveGap(publisher, n int) {
 	}
 }
 
+// answered notes what the client was told that came back, and the place that it was given.
+func (c *checker) answered(cursor string, recovered bool) {
+	c.mu.Lock()
+	c.detour.answer(c.position(cursor), recovered)
+	c.mu.Unlock()
+	if recovered {
+		c.recovered()
+	} else {
+		c.unrecovered()
+	}
+}
+
 // recovered notes that the client was told that it has missed nothing.
 func (c *checker) recovered() {
 	c.mu.Lock()
@@ -118,7 +130,6 @@ func (c *checker) unrecovered() {
 	c.no++
 	c.gaps++
 	c.note("not recovered")
-	c.anewed = c.here != nil && !c.kept
 	c.excuse()
 }
 
@@ -208,7 +219,7 @@ func TestChaosCheckerOfStrangers(t *testing.T) {
 					published[publisher] = n
 					continue
 				}
-				ch.hear(h)
+				ch.hear(h, "")
 			}
 		}
 		if _, _, errs := ch.report(); len(errs) != c.errs || len(ch.overlooked) != c.overlooked {

@@ -1,0 +1,125 @@
+package server_test
+
+import (
+	"testing"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// A detour is the way of a client from a node that reads the new master of a failover to one
+// that still reads the old master, and on from there. The latter does not know the client's
+// cursor, says so, and gives it places of the epoch before. With one of these the client comes
+// back: what it had heard of the new epoch is in no cursor any more, and comes again, behind
+// what tells of the new epoch. Whatever else comes twice is a fault, and so is what comes
+// twice in the stay itself, where the node still has the cursor.
+type detour struct {
+	place broker.Position // the newest that the client was given
+	left  broker.Position // up to which it had heard the epoch that it was taken back from
+	gone  bool            // it has left the node that took it back
+	told  bool            // and was told of a gap, or that it is not recovered
+}
+
+// join notes a new connection, with a place or without.
+func (d *detour) join(at broker.Position) {
+	d.place, d.gone = at, !d.left.IsZero()
+}
+
+// answer notes which place the client is given for its own.
+func (d *detour) answer(at broker.Position, recovered bool) {
+	switch {
+	case !recovered && at.Epoch < d.place.Epoch:
+		if d.left.Compare(d.place) < 0 {
+			d.left = d.place
+		}
+		d.gone, d.told = false, false
+	case !recovered:
+		d.tell()
+	}
+	d.place = at
+}
+
+// tell notes that the client was told of a gap.
+func (d *detour) tell() { d.told = d.told || d.gone }
+
+// hear notes a message, and reports whether it may be one that the client has heard before
+// its detour.
+func (d *detour) hear(at broker.Position) (again bool) {
+	if at.IsZero() {
+		return false
+	}
+	again = d.told && at.Epoch == d.left.Epoch && at.Seq <= d.left.Seq && at.Compare(d.place) > 0
+	if d.place = at; at.Compare(d.left) > 0 {
+		d.left, d.gone, d.told = broker.Position{}, false, false
+	}
+	return again
+}
+
+// position is what a cursor of the channel stands for, zero where it names no message.
+func (c *checker) position(cursor string) broker.Position {
+	at, err := transport.ParseCursor(c.topic, cursor)
+	if err != nil || at == transport.Outset {
+		return broker.Position{}
+	}
+	return at
+}
+
+// The checker excuses what comes twice behind a detour, and nothing else.
+func TestChaosCheckerOfDetours(t *testing.T) {
+	const gap = "gap"
+	type cursor struct{ epoch, seq uint64 }
+	type comes struct { // back with a cursor
+		with, given cursor
+		recovered   bool
+	}
+	type heard struct {
+		text string
+		at   cursor
+	}
+	old, now := func(seq uint64) cursor { return cursor{7, seq} }, func(seq uint64) cursor { return cursor{8, seq} }
+	first := []any{heard{"0 1", old(4)}, heard{"0 2", now(0)}, heard{"0 3", now(1)}}
+	back := comes{now(1), old(4), false}
+	onward := comes{old(5), old(5), true}
+	other := heard{"1 1", old(5)}
+	again := []any{heard{"0 2", now(0)}, heard{"0 3", now(1)}, heard{"0 4", now(2)}}
+	for _, c := range []struct {
+		name string
+		then [][]any
+		errs int
+	}{
+		{"told by a gap", [][]any{{back, other, onward, gap}, again}, 0},
+		{"told as it comes back", [][]any{{back, other, comes{old(5), old(5), false}}, again}, 0},
+		{"in two connections", [][]any{{back, onward, gap}, again[:1], {comes{now(0), now(0), true}}, again[1:]}, 0},
+		{"two detours", [][]any{{back, onward, gap}, again[:1], {comes{now(0), old(5), false}, onward, gap}, again}, 0},
+		{"untold", [][]any{{back, other, onward}, again}, 2},
+		{"told before it went on", [][]any{{back, other, gap, onward}, again}, 2},
+		{"in the stay that had the cursor", [][]any{{back, other, gap}, again}, 2},
+		{"without a detour", [][]any{{comes{now(1), now(1), true}, gap}, again}, 2},
+		{"not recovered in the epoch itself", [][]any{{comes{now(1), now(0), false}, comes{now(0), now(0), true}, gap}, again}, 2},
+		{"three times", [][]any{{back, other, onward, gap}, again, again}, 3},
+		{"out of order", [][]any{{back, onward, gap}, {again[1], again[0]}}, 1},
+		{"of the old epoch", [][]any{{back, onward, gap, heard{"0 1", old(6)}}}, 1},
+		{"beyond what it had heard", [][]any{{back, onward, gap, heard{"0 3", now(2)}}}, 1},
+	} {
+		ch := newChecker(c.name, func(int, int) bool { return false })
+		ch.topic = "c"
+		text := func(p cursor) string { return transport.Cursor("c", broker.Position{Epoch: p.epoch, Seq: p.seq}) }
+		ch.join("")
+		for _, events := range append([][]any{first}, c.then...) {
+			for _, e := range events {
+				switch e := e.(type) {
+				case string:
+					ch.gap("new-epoch")
+				case heard:
+					ch.hear(e.text, text(e.at))
+				case comes:
+					ch.join(text(e.with))
+					ch.answered(text(e.given), e.recovered)
+				}
+			}
+		}
+		if _, _, errs := ch.report(); len(errs) != c.errs {
+			t.Errorf("%s: %q, want %d errors", c.name, errs, c.errs)
+		}
+	}
+}
