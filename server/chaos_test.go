@@ -67,6 +67,7 @@ type chaos struct {
 	kept     bool          // a gap is no excuse for what a history has
 	replaced atomic.Value  // the address of the newest server that is not the master any more
 	anything bool          // clients may hear what no publisher has published
+	calm     atomic.Bool   // clients stay, until they have caught up
 	rejoin   bool          // text clients come back without a cursor while their channel is filled
 }
 
@@ -159,12 +160,20 @@ func (c *chaos) goesOn() {
 	c.until("publishing does not go on", func() bool { return c.load.total() > from+2*int64(len(c.load.publishers)) })
 }
 
-// heard returns when every client has heard what was published so far.
+// heard returns when every client has heard what was published so far. On a machine that is
+// too busy for clients to come and go all the time they would never get there, so
+// after a while they stay.
 func (c *chaos) heard() {
 	c.t.Helper()
 	ends := c.load.newest()
 	var behind []*checker
-	if await(func() bool { behind = c.behind(ends); return len(behind) == 0 }) {
+	began := time.Now()
+	defer c.calm.Store(false)
+	if await(func() bool {
+		c.calm.Store(time.Since(began) > patience/3)
+		behind = c.behind(ends)
+		return len(behind) == 0
+	}) {
 		return
 	}
 	for _, ch := range behind {

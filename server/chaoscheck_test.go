@@ -56,7 +56,8 @@ func newChecker(name string, accepted func(publisher, n int) bool) *checker {
 func (c *checker) hear(text, cursor string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	again := c.detour.hear(c.position(cursor))
+	at, behind := c.position(cursor), c.detour.place
+	again := c.detour.hear(at)
 	publisher, n, err := parseSaid(text)
 	if err != nil && c.anything {
 		return
@@ -90,7 +91,7 @@ func (c *checker) hear(text, cursor string) {
 		c.repeats++
 		return
 	case n <= last:
-		c.fail("heard %d of publisher %d after %d", n, publisher, last)
+		c.fail("heard %d of publisher %d after %d, at %v behind %v", n, publisher, last, at, behind)
 		return
 	case c.breaks == c.seen[publisher]:
 		for missing := last + 1; missing < n; missing++ {

@@ -53,12 +53,18 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// limited ends with ctx, or after what s says.
-func (s stay) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+// visit ends with ctx, or after what s says, unless clients are to stay then.
+func (v *visitor) visit(ctx context.Context, s stay) (visit context.Context, end context.CancelFunc) {
+	visit, end = context.WithCancel(ctx)
 	if d := s(); d > 0 {
-		return context.WithTimeout(ctx, d)
+		v.chaos.listening.Go(func() {
+			defer end()
+			for pause(visit, d); v.chaos.calm.Load() && visit.Err() == nil; {
+				pause(visit, d)
+			}
+		})
 	}
-	return context.WithCancel(ctx)
+	return visit, end
 }
 
 // listenWS hears the channel over WebSockets in a format. In json it continues
@@ -76,7 +82,7 @@ func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 			continue
 		}
 		v.join(cursor)
-		visit, end := s.limited(ctx)
+		visit, end := v.visit(ctx, s)
 		unhook := context.AfterFunc(visit, func() { _ = conn.Close() })
 		for enough := v.enough(); err == nil; {
 			var p []byte
@@ -130,7 +136,7 @@ func (v *visitor) enough() func() bool {
 		return func() bool { return false }
 	}
 	until := v.count() + v.bites()
-	return func() bool { return v.count() >= until }
+	return func() bool { return v.count() >= until && !v.chaos.calm.Load() }
 }
 
 // hearFrame returns the newest cursor. A gap does not move it.
@@ -162,7 +168,7 @@ func (v *visitor) hearFrame(format string, p []byte, cursor string) string {
 func (v *visitor) listenSSE(ctx context.Context, s stay) {
 	cursor := ""
 	for ; ctx.Err() == nil; v.between(ctx) {
-		visit, end := s.limited(ctx)
+		visit, end := v.visit(ctx, s)
 		err := v.readStream(visit, &cursor)
 		if err == errEnough {
 			err = nil

@@ -7,15 +7,20 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// A detour is the way of a client from a node that reads the new master of a failover to one
-// that still reads the old master, and on from there. The latter does not know the client's
-// cursor, says so, and gives it places of the epoch before. With one of these the client comes
-// back: what it had heard of the new epoch is in no cursor any more, and comes again, behind
-// what tells of the new epoch. Whatever else comes twice is a fault, and so is what comes
-// twice in the stay itself, where the node still has the cursor.
+// A detour is the way of a client, in a failover, from a node that reads one master to a node
+// that reads the other, and on from there. The latter does not know the client's cursor, says
+// so, and gives it a place before. What lies between may come again:
+//   - Where the cursor is of the epoch of the new master, that is once the client has left with
+//     a place of the epoch before. Then what it had heard of the new epoch is in no cursor any
+//     more, and comes again behind what tells of the new epoch. In the stay itself the node has
+//     the cursor, and leaves out what is before it.
+//   - Where both are of one epoch, the cursor is of a message that the new master has not got,
+//     and the node's link to the old one may still bring it.
+//
+// Whatever else comes twice is a fault.
 type detour struct {
 	place broker.Position // the newest that the client was given
-	left  broker.Position // up to which it had heard the epoch that it was taken back from
+	left  broker.Position // up to which it had heard when it was taken back
 	gone  bool            // it has left the node that took it back
 	told  bool            // and was told of a gap, or that it is not recovered
 }
@@ -28,11 +33,12 @@ func (d *detour) join(at broker.Position) {
 // answer notes which place the client is given for its own.
 func (d *detour) answer(at broker.Position, recovered bool) {
 	switch {
-	case !recovered && at.Epoch < d.place.Epoch:
+	case !recovered && at.Compare(d.place) < 0:
+		d.gone = at.Epoch == d.place.Epoch
+		d.told = d.gone
 		if d.left.Compare(d.place) < 0 {
 			d.left = d.place
 		}
-		d.gone, d.told = false, false
 	case !recovered:
 		d.tell()
 	}
@@ -48,7 +54,7 @@ func (d *detour) hear(at broker.Position) (again bool) {
 	if at.IsZero() {
 		return false
 	}
-	again = d.told && at.Epoch == d.left.Epoch && at.Seq <= d.left.Seq && at.Compare(d.place) > 0
+	again = d.told && at.Compare(d.left) <= 0 && at.Compare(d.place) > 0
 	if d.place = at; at.Compare(d.left) > 0 {
 		d.left, d.gone, d.told = broker.Position{}, false, false
 	}
@@ -95,10 +101,13 @@ func TestChaosCheckerOfDetours(t *testing.T) {
 		{"told before it went on", [][]any{{back, other, gap, onward}, again}, 2},
 		{"in the stay that had the cursor", [][]any{{back, other, gap}, again}, 2},
 		{"without a detour", [][]any{{comes{now(1), now(1), true}, gap}, again}, 2},
-		{"not recovered in the epoch itself", [][]any{{comes{now(1), now(0), false}, comes{now(0), now(0), true}, gap}, again}, 2},
+		{"taken back in its epoch", [][]any{{comes{now(1), now(0), false}}, again[1:]}, 0},
+		{"twice in its epoch", [][]any{{comes{now(1), now(0), false}}, again[1:], again[1:]}, 2},
+		{"farther back than where it was taken", [][]any{{comes{now(1), now(0), false}}, again}, 1},
+		{"not recovered at its place", [][]any{{comes{now(1), now(1), false}}, again}, 2},
 		{"three times", [][]any{{back, other, onward, gap}, again, again}, 3},
 		{"out of order", [][]any{{back, onward, gap}, {again[1], again[0]}}, 1},
-		{"of the old epoch", [][]any{{back, onward, gap, heard{"0 1", old(6)}}}, 1},
+		{"of the old epoch", [][]any{{back, onward, gap, heard{"0 1", old(5)}}}, 1},
 		{"beyond what it had heard", [][]any{{back, onward, gap, heard{"0 3", now(2)}}}, 1},
 	} {
 		ch := newChecker(c.name, func(int, int) bool { return false })

@@ -183,7 +183,7 @@ func TestChaosFailover(t *testing.T) {
 			if i%2 == 0 {
 				s.Failover()
 			} else {
-				old.Kill()
+				s.KillMaster()
 			}
 			c.until("no other server becomes the master", func() bool { return s.Master() != old })
 		})

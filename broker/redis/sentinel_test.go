@@ -31,10 +31,10 @@ func TestSentinelFailover(t *testing.T) {
 	}{
 		{"asked for", broker.Retention{}, (*redistest.Sentinels).Failover},
 		{"asked for, with a history", retention, (*redistest.Sentinels).Failover},
-		{"master killed", broker.Retention{}, func(s *redistest.Sentinels) { s.Master().Kill() }},
+		{"master killed", broker.Retention{}, (*redistest.Sentinels).KillMaster},
 		{"master and a Sentinel killed", broker.Retention{}, func(s *redistest.Sentinels) {
 			s.Watch[0].Kill()
-			s.Master().Kill()
+			s.KillMaster()
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestSentinelOldMasterReturns(t *testing.T) {
 	b := newBroker(t, watched(t, s.URL()))
 	f := newFeed(t, b, "chat")
 	old := s.Master()
-	old.Kill()
+	s.KillMaster()
 	hearGap(t, f, "chat")
 	old.Restart()
 	b.Close()

@@ -3,6 +3,7 @@ package redistest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -178,9 +179,10 @@ func quiet(t *testing.T, c net.Conn) bool {
 // Sentinels name the master, and the other server after a failover, which somebody
 // asks for or which they begin when the master is killed.
 func TestSentinels(t *testing.T) {
+	t.Parallel()
 	for name, fail := range map[string]func(s *redistest.Sentinels){
 		"asked for":     (*redistest.Sentinels).Failover,
-		"master killed": func(s *redistest.Sentinels) { s.Master().Kill() },
+		"master killed": (*redistest.Sentinels).KillMaster,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := redistest.StartSentinels(t, 3)
@@ -199,5 +201,23 @@ func TestSentinels(t *testing.T) {
 				t.Errorf("the new master says that it is a %q", role)
 			}
 		})
+	}
+}
+
+// A master that is silent for a while, as on a busy machine, is not taken for dead.
+func TestSentinelsArePatient(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartSentinels(t, 1)
+	s.Master().MustDo("CLIENT", "PAUSE", "3000", "ALL")
+	about := ""
+	for silent := 0; silent < 1500; time.Sleep(10 * time.Millisecond) { // between attempts
+		_, about, _ = strings.Cut(s.Watch[0].MustDo("SENTINEL", "MASTER", redistest.MasterName), "\nflags\n")
+		_, since, _ := strings.Cut(about, "\nlast-ok-ping-reply\n")
+		if _, err := fmt.Sscan(since, &silent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.HasPrefix(about, "master\n") {
+		t.Errorf("the Sentinel says of the master: %.20q", about)
 	}
 }

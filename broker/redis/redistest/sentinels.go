@@ -24,10 +24,9 @@ type Sentinels struct {
 }
 
 // StartSentinels starts a master, its replica and n Sentinels, and returns when a
-// failover would succeed. The first Sentinel takes a server for dead about half a
-// second after it has stopped answering, and begins a failover if more than half
-// of the n vote for it. The args are as for [Start] and go to both servers. It needs
-// Redis 7 or newer.
+// failover would succeed. They begin one where they are asked to, and where the master is
+// killed by [Sentinels.KillMaster], if more than half of the n vote for it. The args are as
+// for [Start] and go to both servers. It needs Redis 7 or newer.
 func StartSentinels(t testing.TB, n int, args ...string) *Sentinels {
 	t.Helper()
 	args = append([]string{"--repl-diskless-sync-delay", "0"}, args...)
@@ -38,8 +37,8 @@ func StartSentinels(t testing.TB, n int, args ...string) *Sentinels {
 	s.wait("the replica has the master's data", func() bool {
 		return strings.Contains(replica.MustDo("INFO", "replication"), "master_link_status:up")
 	})
-	for i := range n {
-		s.Watch = append(s.Watch, startSentinel(t, master, 600*time.Millisecond+time.Duration(i)*300*time.Millisecond))
+	for range n {
+		s.Watch = append(s.Watch, startSentinel(t, master))
 	}
 	s.Await()
 	return s
@@ -54,16 +53,18 @@ func (s *Sentinels) Await() {
 	s.pace("10000", "2000") // as usual: their patience with a failover is a multiple
 }
 
-// startSentinel starts one that watches master and takes it for dead after a time.
-// That is another for each, and the quorum is 1, so that two do not want to be
-// elected at once: they would share the votes and wait for seconds.
-func startSentinel(t testing.TB, master *Server, dead time.Duration) *Server {
+// patience is after how long a Sentinel takes a server for dead that does not answer. On a
+// busy machine one is silent for a second now and then, and nobody wants a failover for that.
+const patience = 30 * time.Second
+
+// startSentinel starts one that watches master. The quorum is 1: see KillMaster.
+func startSentinel(t testing.TB, master *Server) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sentinel.conf") // which it rewrites
 	config := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]d 1\n"+
 		"sentinel down-after-milliseconds %[1]s %[3]d\n"+
-		"sentinel failover-timeout %[1]s 3000\n", MasterName, master.port, dead.Milliseconds())
+		"sentinel failover-timeout %[1]s 3000\n", MasterName, master.port, patience.Milliseconds())
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatalf("redistest: Sentinel: %v", err)
 	}
@@ -100,15 +101,53 @@ func (s *Sentinels) Master() *Server {
 		if w.run == nil {
 			continue
 		}
-		host, port, _ := strings.Cut(w.MustDo("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName), "\n")
-		for _, server := range s.Servers {
-			if server.Addr() == host+":"+port {
-				return server
-			}
+		if master := s.masterBy(w); master != nil {
+			return master
 		}
 	}
 	s.t.Fatal("redistest: the Sentinels name no server of ours")
 	return nil
+}
+
+// masterBy returns the master according to a Sentinel, nil where it is no server of ours.
+func (s *Sentinels) masterBy(w *Server) *Server {
+	s.t.Helper()
+	host, port, _ := strings.Cut(w.MustDo("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName), "\n")
+	for _, server := range s.Servers {
+		if server.Addr() == host+":"+port {
+			return server
+		}
+	}
+	return nil
+}
+
+// KillMaster kills the master, and returns when the Sentinels that are up name the other
+// server. Each takes the master for dead after another time, from half a second on, so
+// that two do not want to be elected at once: they would share the votes and wait for seconds.
+func (s *Sentinels) KillMaster() {
+	s.t.Helper()
+	old := s.Master()
+	old.Kill()
+	s.isDeadAfter(func(i int) time.Duration { return time.Duration(600+i*300) * time.Millisecond })
+	s.wait("the Sentinels name another master", func() bool {
+		for _, w := range s.Watch {
+			if w.run != nil && s.masterBy(w) == old {
+				return false
+			}
+		}
+		return true
+	})
+	s.isDeadAfter(func(int) time.Duration { return patience })
+}
+
+// isDeadAfter sets after how long each Sentinel that is up takes a server for dead.
+func (s *Sentinels) isDeadAfter(silence func(i int) time.Duration) {
+	s.t.Helper()
+	for i, w := range s.Watch {
+		if w.run != nil {
+			w.MustDo("SENTINEL", "SET", MasterName, "down-after-milliseconds", fmt.Sprint(silence(i).Milliseconds()))
+		}
+	}
 }
 
 // Failover has the first Sentinel that is up begin to make the replica the master,
