@@ -1,0 +1,86 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+const (
+	noAlias  = "anchors, which begin with &, and aliases, which begin with *, are not taken: write out what is meant, and put patterns that begin with * in quotes"
+	inQuotes = "; text with any of * { } [ ] , : # belongs in quotes"
+)
+
+// quotation is where an error of the YAML library has text of the file.
+var quotation = regexp.MustCompile(`'[^']*'|\(value: .*\)`)
+
+// parse returns the one document of a file, nil where there is none. What is no YAML is a
+// fault, and then there is none either.
+func (r *reader) parse(text []byte) *yaml.Node {
+	l, err := yaml.NewLoader(bytes.NewReader(text), yaml.WithUniqueKeys(false)) // that they are unique is ours to check
+	if err != nil {
+		r.syntax(text, err)
+		return nil
+	}
+	var document, second yaml.Node
+	switch err := l.Load(&document); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		r.syntax(text, err)
+		return nil
+	}
+	switch err := l.Load(&second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.syntax(text, err)
+		return nil
+	default:
+		r.fault(&second, "a second document begins here; a file has one")
+		return nil
+	}
+	if len(document.Content) == 0 || document.Content[0].Tag == "!!null" {
+		return nil
+	}
+	return document.Content[0]
+}
+
+// syntax says what is no YAML, without text of the file.
+func (r *reader) syntax(text []byte, err error) {
+	var at *yaml.LoadError
+	if !errors.As(err, &at) {
+		r.fault(&yaml.Node{}, "it is not YAML")
+		return
+	}
+	n := &yaml.Node{Line: at.Mark.Line, Column: at.Mark.Column}
+	switch {
+	case at.Stage == yaml.ComposerStage, strings.Contains(at.ContextMsg, "alias"):
+		r.fault(n, "%s", noAlias)
+	case at.Stage == yaml.ReaderStage:
+		n.Line, n.Column = place(text)
+		r.fault(n, "it is not text in UTF-8 without control characters")
+	case at.Stage == yaml.ParserStage, at.Stage == yaml.ScannerStage:
+		r.fault(n, "it is not YAML: %s%s", quotation.ReplaceAllString(at.Message, "…"), inQuotes)
+	default:
+		r.fault(n, "it is not YAML")
+	}
+}
+
+// place returns where text has the first byte that is no character of a text.
+func place(text []byte) (line, column int) {
+	line = 1
+	for _, c := range string(text) {
+		column++
+		switch {
+		case c == '\uFFFD', c < ' ' && c != '\n' && c != '\r' && c != '\t':
+			return line, column
+		case c == '\n':
+			line, column = line+1, 0
+		}
+	}
+	return 0, 0
+}

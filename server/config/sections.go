@@ -1,0 +1,131 @@
+package config
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/pregon/pregon/server"
+)
+
+// config reads a whole file.
+func (r *reader) config(text []byte) Config {
+	var c Config
+	document := r.parse(text)
+	if document == nil {
+		return c // which is empty, or the fault is told
+	}
+	known := fields{
+		"cookie":        r.cookie(&c.Cookie),
+		"origins":       r.texts(&c.Origins, isOrigin),
+		"hosts":         r.texts(&c.Hosts, isHost),
+		"trust-proxies": r.networks(&c.TrustProxies),
+		"keys":          func(n *yaml.Node) { c.Keys = r.keys(n) },
+		"tokens":        func(n *yaml.Node) { c.Issuers = r.issuers(n) },
+		"rules":         func(n *yaml.Node) { c.Rules = r.rules(n) },
+	}
+	for _, name := range r.options.Settings {
+		known[name] = r.setting(&c, name)
+	}
+	found := r.object(document, known)
+	r.warnOfNobody(found, c)
+	return c
+}
+
+// warnOfNobody tells where rules ask for tokens that nobody can have.
+func (r *reader) warnOfNobody(found map[string]*yaml.Node, c Config) {
+	if found["tokens"] != nil || found["rules"] == nil {
+		return
+	}
+	for _, rule := range c.Rules {
+		if asksForTokens(rule) {
+			r.warn(found["rules"], "rules ask for tokens, but the file has no tokens: nobody can have one unless --jwt-key or --jwks is given")
+			return
+		}
+	}
+}
+
+// setting returns what reads a setting that is a flag as well.
+func (r *reader) setting(c *Config, name string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		text, ok := r.text(n)
+		if !ok {
+			return
+		}
+		if r.options.Check != nil {
+			if err := r.options.Check(name, text); err != nil {
+				r.fault(n, "%s: %s", name, plain(err))
+				return
+			}
+		}
+		if c.Settings == nil {
+			c.Settings = map[string]string{}
+		}
+		c.Settings[name] = text
+	}
+}
+
+// cookie returns what reads the name of a cookie (RFC 6265, section 4.1.1) into a variable.
+func (r *reader) cookie(to *string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		name, ok := r.text(n)
+		if !ok {
+			return
+		}
+		if (&http.Cookie{Name: name, Value: "x"}).Valid() != nil || len(name) > maxName {
+			r.fault(n, "this must be the name of a cookie")
+			return
+		}
+		*to = name
+	}
+}
+
+// networks returns what reads addresses and networks in CIDR notation into a variable.
+func (r *reader) networks(to *[]netip.Prefix) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		r.list(n, func(item *yaml.Node) {
+			text, ok := r.text(item)
+			if !ok {
+				return
+			}
+			network, err := ParseNetwork(text)
+			if err != nil {
+				r.fault(item, "%s", plain(err))
+				return
+			}
+			*to = append(*to, network)
+		})
+	}
+}
+
+var errNetwork = errors.New("write an address or a network, such as 10.0.0.0/8 or fd00::/8")
+
+// ParseNetwork reads an address, or a network in CIDR notation (RFC 4632, section 3.1). An
+// IPv4 one in the form of IPv6 is IPv4.
+func ParseNetwork(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil || network.Addr().Is4In6() || network != network.Masked() {
+		return netip.Prefix{}, errNetwork
+	}
+	return network, nil
+}
+
+func isOrigin(text string) error {
+	if server.CheckOrigin(text) != nil {
+		return errors.New("this must be https://host[:port], https://*.host[:port], null or *")
+	}
+	return nil
+}
+
+func isHost(text string) error {
+	if server.CheckHost(text) != nil {
+		return errors.New("this must be a host name without a port, in its ASCII form")
+	}
+	return nil
+}
