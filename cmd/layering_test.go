@@ -23,6 +23,7 @@ var imported = []rule{
 	{"github.com/gorilla/websocket", []string{"transport/ws"}},
 	{"github.com/labstack/echo/v4", []string{"server"}},
 	{"github.com/alecthomas/kong", []string{"cmd"}},
+	{"go.yaml.in/yaml/v4", []string{"server/config"}},
 }
 
 // reached is about everything that a package depends on, directly or not.

@@ -29,7 +29,13 @@ type Config struct {
 	Rules   []access.Rule // nil where the file says nothing about rules
 
 	// Settings are those of the server that are flags as well, by the name of the flag.
-	Settings map[string]string
+	Settings map[string]Setting
+}
+
+// A Setting is the value of a flag, as text, and its place in the file.
+type Setting struct {
+	Value        string
+	Line, Column int
 }
 
 // Options are what [Load] has to know of the settings that are flags.

@@ -111,7 +111,7 @@ func TestExample(t *testing.T) {
 	if c.Cookie != "rt" || len(c.Origins) != 2 || len(c.Hosts) != 1 || fmt.Sprint(c.TrustProxies) != "[10.0.0.0/8 ::1/128]" {
 		t.Errorf("%+v", c)
 	}
-	if fmt.Sprint(c.Settings) != "map[compress:true history:5m max-message:2MiB]" {
+	if fmt.Sprint(c.Settings) != "map[compress:{true 8 11} history:{5m 7 10} max-message:{2MiB 6 14}]" {
 		t.Error(c.Settings)
 	}
 	if len(c.Keys) != 2 || c.Keys[0].Digest != want || c.Keys[0].Publish != nil || !c.Keys[1].Admin || c.Keys[1].Rate.String() != "100/s" || fmt.Sprint(c.Keys[1].Publish) != "[jobs.**]" {

@@ -61,9 +61,9 @@ func (r *reader) setting(c *Config, name string) func(*yaml.Node) {
 			}
 		}
 		if c.Settings == nil {
-			c.Settings = map[string]string{}
+			c.Settings = map[string]Setting{}
 		}
-		c.Settings[name] = text
+		c.Settings[name] = Setting{text, n.Line, n.Column}
 	}
 }
 

@@ -156,3 +156,9 @@ func (i *issuer) find(t *token) []key {
 func (i *issuer) mayFetch(t *token) bool {
 	return i.set != nil && slices.Contains(asymmetric, t.alg) && (t.kid != "" || !i.set.loaded())
 }
+
+// Check returns what is wrong with i, an [*IssuerError]. Nothing is fetched.
+func (i Issuer) Check() error {
+	_, err := newIssuer(i)
+	return err
+}
