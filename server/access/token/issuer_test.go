@@ -31,14 +31,14 @@ func TestBadIssuers(t *testing.T) {
 	keySet := func(url string) token.Issuer {
 		return token.Issuer{JWKS: url, Issuer: tokentest.Issuer, Audience: tokentest.Audience}
 	}
-	any := errors.New("any")
+	anything := errors.New("any")
 	for _, bad := range []struct {
 		name   string
 		issuer token.Issuer
 		is     error
 	}{
-		{"nothing", token.Issuer{}, any},
-		{"two sources", token.Issuer{Secret: secret, PublicKeys: public}, any},
+		{"nothing", token.Issuer{}, anything},
+		{"two sources", token.Issuer{Secret: secret, PublicKeys: public}, anything},
 		{"an empty secret", token.Issuer{Secret: []byte{}}, token.ErrWeakKey},
 		{"31 bytes of secret", token.Issuer{Secret: secret[:31]}, token.ErrWeakKey},
 		{"a public key as a secret", token.Issuer{Secret: public}, token.ErrKey},
@@ -60,19 +60,19 @@ func TestBadIssuers(t *testing.T) {
 		{"an even exponent", token.Issuer{PublicKeys: tokentest.PublicPEM(even)}, token.ErrWeakKey},
 		{"exponent 1", token.Issuer{PublicKeys: tokentest.PublicPEM(&rsa.PublicKey{N: kit.Private.N, E: 1})}, token.ErrWeakKey},
 		{"another curve", token.Issuer{PublicKeys: tokentest.PublicPEM(&curve.PublicKey)}, token.ErrKey},
-		{"a claim with another meaning", token.Issuer{Secret: secret, Claim: "sub"}, any},
-		{"a negative age", token.Issuer{Secret: secret, MaxAge: -time.Second}, any},
-		{"a JWKS without an issuer", token.Issuer{JWKS: "https://id.example.com/canary", Audience: "a"}, any},
-		{"a JWKS without an audience", token.Issuer{JWKS: "https://id.example.com/canary", Issuer: "a"}, any},
-		{"a JWKS in the clear", keySet("http://id.example.com/canary"), any},
-		{"a JWKS on what begins like this machine", keySet("http://localhost.example.com/canary"), any},
-		{"a JWKS on all addresses", keySet("http://0.0.0.0/canary"), any},
-		{"a JWKS in a file", keySet("file:///canary"), any},
-		{"a JWKS that is a path", keySet("canary/jwks.json"), any},
-		{"a JWKS with a bad escape", keySet("https://id.example.com/%zzcanary"), any},
-		{"a JWKS with a fragment", keySet("https://id.example.com/#canary"), any},
-		{"a JWKS without a host", keySet("https:///canary"), any},
-		{"a JWKS without Keysets", keySet("https://id.example.com/canary"), any},
+		{"a claim with another meaning", token.Issuer{Secret: secret, Claim: "sub"}, anything},
+		{"a negative age", token.Issuer{Secret: secret, MaxAge: -time.Second}, anything},
+		{"a JWKS without an issuer", token.Issuer{JWKS: "https://id.example.com/canary", Audience: "a"}, anything},
+		{"a JWKS without an audience", token.Issuer{JWKS: "https://id.example.com/canary", Issuer: "a"}, anything},
+		{"a JWKS in the clear", keySet("http://id.example.com/canary"), anything},
+		{"a JWKS on what begins like this machine", keySet("http://localhost.example.com/canary"), anything},
+		{"a JWKS on all addresses", keySet("http://0.0.0.0/canary"), anything},
+		{"a JWKS in a file", keySet("file:///canary"), anything},
+		{"a JWKS that is a path", keySet("canary/jwks.json"), anything},
+		{"a JWKS with a bad escape", keySet("https://id.example.com/%zzcanary"), anything},
+		{"a JWKS with a fragment", keySet("https://id.example.com/#canary"), anything},
+		{"a JWKS without a host", keySet("https:///canary"), anything},
+		{"a JWKS without Keysets", keySet("https://id.example.com/canary"), anything},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
 			bad.issuer.Line = 42
@@ -81,7 +81,7 @@ func TestBadIssuers(t *testing.T) {
 			if !errors.As(err, &of) || of.Line != 42 || !strings.Contains(err.Error(), "line 42") {
 				t.Fatal(err)
 			}
-			if bad.is != any && !errors.Is(err, bad.is) {
+			if bad.is != anything && !errors.Is(err, bad.is) {
 				t.Errorf("%v is not %v", err, bad.is)
 			}
 			for _, secret := range []string{"canary", string(secret[:8]), "MII"} {

@@ -258,7 +258,8 @@ func TestSeveralIssuers(t *testing.T) {
 		token.Issuer{Secret: old, Line: 1},
 		token.Issuer{Secret: kit.Secret, Audience: "a", Line: 2},
 		token.Issuer{Secret: kit.Secret, Audience: "b", Line: 3},
-		token.Issuer{Secret: old, Issuer: "other", Line: 4})
+		token.Issuer{Secret: kit.Secret, Issuer: "other", Line: 4},
+		token.Issuer{Secret: old, Line: 5})
 	for aud, line := range map[string]int{`"a"`: 2, `"b"`: 3} {
 		if c, err := v.Verify(t.Context(), kit.HS256(kit.Claims().With("aud", aud))); err != nil || c.Line != line {
 			t.Error(aud, c.Line, err)
@@ -268,7 +269,7 @@ func TestSeveralIssuers(t *testing.T) {
 	refused(t, v, raw, "wrong audience")
 	var refusal *token.InvalidError
 	if _, err := v.Verify(t.Context(), raw); !errors.As(err, &refusal) || refusal.Line != 3 {
-		t.Error("line", refusal.Line)
+		t.Error("line", refusal.Line, err)
 	}
 	refused(t, newVerifier(t, now), kit.HS256(kit.Claims()), "no issuer has such a key")
 }
