@@ -19,6 +19,8 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/server/access"
+	"github.com/pregon/pregon/server/access/token"
 )
 
 // A failing broker keeps a history, and answers all that is asked for with err once it
@@ -71,6 +73,7 @@ func failingWith(err error) *failing {
 // A situation is a server that is asked.
 type situation struct {
 	broker  broker.Broker
+	access  *access.Policy
 	ready   bool // messages come back
 	drained bool
 }
@@ -82,8 +85,36 @@ var situations = map[string]func() situation{
 	"down":      func() situation { return situation{broker: failingWith(broker.ErrUnavailable)} },
 	"uncertain": func() situation { return situation{broker: failingWith(broker.ErrUncertain)} },
 	"faulty":    func() situation { return situation{broker: panicking{failingWith(errors.New("faulty"))}} },
+	"protected": func() situation { return situation{broker: kept(), access: onlyGranted(), ready: true} },
 	"stopping":  func() situation { return situation{broker: kept(), drained: true} },
 }
+
+const (
+	appKey   = "a-key-of-the-application"
+	anaToken = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJl"
+)
+
+// onlyGranted lets in the key, and those whose token grants what they want.
+func onlyGranted() *access.Policy {
+	digest, err := access.DigestOf(appKey)
+	if err != nil {
+		panic(err)
+	}
+	p, err := access.New(access.Config{Keys: []access.Key{{Name: "app", Digest: digest}}, Tokens: anyToken{}})
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// anyToken takes every token for one that grants nothing.
+type anyToken struct{}
+
+func (anyToken) Verify(context.Context, string) (token.Claims, error) {
+	return token.Claims{Subject: "ana"}, nil
+}
+
+func (anyToken) Trusts(token.Fingerprint) bool { return true }
 
 // A slow body does not come.
 type slowBody struct{}
@@ -101,37 +132,45 @@ type attempt struct {
 // of hosts and long targets are the same for all.
 var operations = map[string][]attempt{
 	"POST /publish/{channel}": {
+		{"protected", "body x", 401}, {"protected", "token", 403}, {"protected", "key", 200},
 		{"good", "body x", 200}, {"good", "empty", 400}, {"good", "reserved", 403}, {"good", "slow", 408}, {"good", "long", 413},
 		{"good", "type", 415}, {"faulty", "body x", 500}, {"down", "body x", 503}, {"uncertain", "body x", 504},
 	},
 	"POST /publish": {
+		{"protected", "body " + oneItem, 401}, {"protected", "token", 403}, {"protected", "key", 200},
 		{"good", "body " + oneItem, 200}, {"good", "empty", 400}, {"good", "body " + reservedItem, 403}, {"good", "slow", 408}, {"good", "huge", 413},
 		{"good", "type", 415}, {"faulty", "body " + oneItem, 500}, {"down", "body " + oneItem, 503}, {"uncertain", "body " + oneItem, 504},
 	},
 	"GET /history/{channel}": {
+		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200},
 		{"good", "", 200}, {"good", "query limit=0", 400}, {"good", "reserved", 403}, {"no past", "", 404}, {"faulty", "", 500}, {"down", "", 503},
 	},
 	"DELETE /history/{channel}": {
+		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 204},
 		{"good", "", 204}, {"good", "query x=y", 400}, {"good", "reserved", 403}, {"no past", "", 404}, {"faulty", "", 500}, {"no clear", "", 501},
 		{"down", "", 503}, {"uncertain", "", 503},
 	},
 	"GET /ws/{channel}": {
+		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 101},
 		{"good", "", 101}, {"good", "query format=x", 400}, {"good", "reserved", 403}, {"good", "version", 426}, {"good", "hidden", 500}, {"stopping", "", 503},
 	},
 	"GET /ws": {
+		{"protected", "query channel=a", 401}, {"protected", "token", 403}, {"protected", "key", 101},
 		{"good", "query channel=a", 101}, {"good", "", 400}, {"good", "query channel=__a", 403}, {"good", "version", 426},
 		{"good", "hidden", 500}, {"stopping", "query channel=a", 503},
 	},
 	"GET /sse/{channel}": {
+		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200},
 		{"good", "", 200}, {"good", "query format=x", 400}, {"good", "reserved", 403}, {"good", "hidden", 500}, {"stopping", "", 200},
 	},
 	"GET /sse": {
+		{"protected", "query channel=a", 401}, {"protected", "token", 403}, {"protected", "key", 200},
 		{"good", "query channel=a", 200}, {"good", "", 400}, {"good", "query channel=__a", 403}, {"good", "hidden", 500},
 		{"stopping", "query channel=a", 200},
 	},
 	"GET /healthz": {{"good", "", 200}, {"stopping", "", 200}},
 	"GET /readyz":  {{"good", "", 200}, {"stopping", "", 503}},
-	"GET /metrics": {{"good", "", 200}},
+	"GET /metrics": {{"protected", "query token=a&token=b", 400}, {"good", "", 401}, {"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200}},
 	"GET /":        {{"good", "", 200}},
 }
 
@@ -141,9 +180,9 @@ const (
 	reservedItem = `{"channel":"__a","data":"x"}`
 )
 
-// elsewhere are statuses that need a fault, or a connection too many, at an address that
-// does nothing else.
-var elsewhere = map[string][]int{"GET /metrics": {500, 503}, "GET /": {500, 503}}
+// elsewhere are statuses that need a fault, a connection too many, or a proxy in front of an open
+// server, at an address that does nothing else.
+var elsewhere = map[string][]int{"GET /metrics": {500, 503}, "GET /": {403, 500, 503}}
 
 // Each operation is answered with the statuses that are described for it and with no other.
 func TestOpenAPIHasTheStatuses(t *testing.T) {
@@ -191,7 +230,7 @@ func TestOpenAPIHasTheStatuses(t *testing.T) {
 func (s situation) handler(t *testing.T) http.Handler {
 	t.Helper()
 	made, err := server.New(context.Background(), server.Options{
-		Broker: s.broker, Logger: slog.New(slog.DiscardHandler), MaxMessage: longest, Hosts: []string{"example.com"}, DrainTime: time.Millisecond,
+		Broker: s.broker, Access: s.access, Logger: slog.New(slog.DiscardHandler), MaxMessage: longest, Hosts: []string{"example.com"}, DrainTime: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -236,6 +275,11 @@ func (a attempt) request(operation string) *http.Request {
 		body = strings.NewReader(strings.Repeat("x", longest+1))
 	case "huge":
 		body = strings.NewReader(strings.Repeat("x", 16*longest+1))
+	case "key", "token":
+		body = strings.NewReader(map[bool]string{true: oneItem, false: "x"}[operation == "POST /publish"])
+		if method != http.MethodPost {
+			body = nil
+		}
 	case "reserved", "type":
 		body = strings.NewReader("x")
 	}
@@ -250,6 +294,10 @@ func (a attempt) request(operation string) *http.Request {
 	switch kind {
 	case "version":
 		r.Header.Set("Sec-WebSocket-Version", "8")
+	case "key":
+		r.Header.Set("Authorization", "Bearer "+appKey)
+	case "token":
+		r.Header.Set("Authorization", "Bearer "+anaToken)
 	case "host":
 		r.Host = "evil.example"
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
 )
@@ -26,20 +27,42 @@ func (s *Server) publishMany(w http.ResponseWriter, r *http.Request) error {
 	if err := checkParameters(query, []string{"channel", "message"}); err != nil {
 		return err
 	}
-	var b *batch
-	if query.Has("channel") || query.Has("message") {
-		channels, err := queryChannels(query)
-		if err != nil {
-			return err
-		}
-		b, err = s.oneToMany(w, r, query, channels)
-		if err != nil {
-			return err
-		}
-	} else if b, err = s.readBatch(w, r); err != nil {
+	client, verdict := s.clientOf(r)
+	b, err := s.batchOf(w, r, query, verdict)
+	switch {
+	case err != nil:
+		return err
+	case verdict != nil:
+		return verdict
+	}
+	if err := s.checkBatch(r, client, b); err != nil {
 		return err
 	}
-	return s.publishBatch(w, r, b)
+	return s.publishBatch(w, r, client, b)
+}
+
+// batchOf returns what r asks to publish.
+func (s *Server) batchOf(w http.ResponseWriter, r *http.Request, query url.Values, verdict error) (*batch, error) {
+	if !query.Has("channel") && !query.Has("message") {
+		return s.readBatch(w, r, verdict)
+	}
+	channels, err := queryChannels(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.oneToMany(w, r, query, channels)
+}
+
+// checkBatch returns why the caller may not publish b, with the first item that is the reason.
+func (s *Server) checkBatch(r *http.Request, client *node.Client, b *batch) error {
+	for i, m := range b.messages {
+		if err := client.Check(access.Publish, m.Channel); err != nil {
+			p := s.publishProblem(r, err)
+			p.Extensions = map[string]any{"index": b.items[i]}
+			return p
+		}
+	}
+	return nil
 }
 
 // A batch is publications in their order, and the item that each came from.
@@ -57,7 +80,8 @@ func (b *batch) add(item int, m broker.Message, channels []string) {
 
 // oneToMany makes a batch of one message, each channel being an item.
 func (s *Server) oneToMany(w http.ResponseWriter, r *http.Request, query url.Values, channels []string) (*batch, error) {
-	m, err := s.messageOf(w, r, query)
+	_, verdict := s.permitted(r, access.Publish, channels...)
+	m, err := s.messageOf(w, r, query, verdict)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +93,11 @@ func (s *Server) oneToMany(w http.ResponseWriter, r *http.Request, query url.Val
 }
 
 // publishBatch publishes b and answers with its receipts.
-func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, b *batch) error {
+func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, client *node.Client, b *batch) error {
 	ctx, cancel := publishContext(r)
 	defer cancel()
-	results := s.clientOf(r).PublishAllOrNone(ctx, b.messages...)
-	if err := s.batchFailure(b, results); err != nil {
+	results := client.PublishAllOrNone(ctx, b.messages...)
+	if err := s.batchFailure(r, b, results); err != nil {
 		return err
 	}
 	answer := struct {
@@ -90,7 +114,7 @@ func (s *Server) publishBatch(w http.ResponseWriter, r *http.Request, b *batch) 
 
 // batchFailure returns nil where all of b was published. Otherwise it is a
 // problem that says of each publication what became of it.
-func (s *Server) batchFailure(b *batch, results []broker.Result) error {
+func (s *Server) batchFailure(r *http.Request, b *batch, results []broker.Result) error {
 	first, parseCount, outcomes := -1, map[broker.Outcome]int{}, make([]string, len(results))
 	for i, result := range results {
 		outcome := broker.OutcomeOf(result.Err)
@@ -103,7 +127,7 @@ func (s *Server) batchFailure(b *batch, results []broker.Result) error {
 	if first < 0 {
 		return nil
 	}
-	p := s.problemOfBatch(results[first].Err, parseCount)
+	p := s.problemOfBatch(r, results[first].Err, parseCount)
 	p.Extensions = map[string]any{"index": b.items[first], "published": parseCount[broker.Published], "outcomes": outcomes}
 	return p
 }
@@ -111,23 +135,23 @@ func (s *Server) batchFailure(b *batch, results []broker.Result) error {
 // problemOfBatch is the answer to a batch whose first failure was err. Only where
 // nothing was published is it that of the failure, which may ask the caller to come
 // again with the same.
-func (s *Server) problemOfBatch(err error, parseCount map[broker.Outcome]int) *transport.Problem {
+func (s *Server) problemOfBatch(r *http.Request, err error, parseCount map[broker.Outcome]int) *transport.Problem {
 	switch {
 	case parseCount[broker.OutcomeUnknown] > 0:
-		s.warnOfBatch(err, parseCount)
+		s.warnOfBatch(r, err, parseCount)
 		p := outcomeUnknown()
 		p.Detail = "The broker did not answer for some messages, which may or may not have been published: see outcomes."
 		return p
 	case parseCount[broker.Published] > 0:
-		s.warnOfBatch(err, parseCount)
+		s.warnOfBatch(r, err, parseCount)
 		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "partly_published",
 			Detail: "The broker did not take some of the messages: see outcomes."}
 	default:
-		return s.publishProblem(err)
+		return s.publishProblem(r, err)
 	}
 }
 
-func (s *Server) warnOfBatch(err error, parseCount map[broker.Outcome]int) {
-	s.log.Warn("server: a batch was not wholly published", "published", parseCount[broker.Published],
+func (s *Server) warnOfBatch(r *http.Request, err error, parseCount map[broker.Outcome]int) {
+	s.logOf(r).Warn("server: a batch was not wholly published", "published", parseCount[broker.Published],
 		"not_published", parseCount[broker.NotPublished], "unknown", parseCount[broker.OutcomeUnknown], "error", err)
 }

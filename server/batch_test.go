@@ -243,7 +243,7 @@ func TestBatchThatFails(t *testing.T) {
 			if err := json.Unmarshal([]byte(body), &got); err != nil {
 				t.Fatal(err)
 			}
-			for _, known := range []string{"type", "title", "status", "code", "detail"} {
+			for _, known := range []string{"type", "title", "status", "code", "detail", "request"} {
 				delete(got, known)
 			}
 			if diff := cmp.Diff(map[string]any{"index": c.index, "published": c.published, "outcomes": c.outcomes}, got); diff != "" {

@@ -20,7 +20,7 @@ import (
 
 // readBatch reads a batch out of the body. A problem with one item has its
 // position as the member index.
-func (s *Server) readBatch(w http.ResponseWriter, r *http.Request) (*batch, error) {
+func (s *Server) readBatch(w http.ResponseWriter, r *http.Request, verdict error) (*batch, error) {
 	if len(r.Header.Values(keyHeader)) > 0 {
 		return nil, badRequest("bad_key", "Give each item of a batch a key of its own, as its member key, not in the header.")
 	}
@@ -28,7 +28,7 @@ func (s *Server) readBatch(w http.ResponseWriter, r *http.Request) (*batch, erro
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r, s.longestBatch())
+	body, err := readBody(w, r, s.longestBatch(), verdict)
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,23 @@ import (
 )
 
 // readBody reads at most limit bytes, and nothing of a body that says it has more.
-// What it reads counts among all bodies until r has been answered.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// What it reads counts among all bodies until r has been answered. Of a caller that is refused
+// in any case, verdict being why, it reads what is free, for the sake of the order of answers,
+// and returns verdict where there is more.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, verdict error) ([]byte, error) {
+	if verdict == nil || limit <= knownBody {
+		return readWhole(w, r, limit)
+	}
+	body, err := readWhole(w, r, knownBody)
+	if p := saidProblem(err); p != nil && p.Status == http.StatusRequestEntityTooLarge {
+		w.Header().Set("Connection", "close")
+		stopReading(w)
+		return nil, verdict
+	}
+	return body, err
+}
+
+func readWhole(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, &transport.Problem{Status: http.StatusUnsupportedMediaType, Code: "encoding_not_supported",
 			Detail: "Send the body without a Content-Encoding.", Header: http.Header{"Connection": {"close"}}}

@@ -13,29 +13,29 @@ import (
 
 // publishProblem returns the answer to a publication that failed with err. The
 // caller is not told more than it can act on; the log is.
-func (s *Server) publishProblem(err error) *transport.Problem {
+func (s *Server) publishProblem(r *http.Request, err error) *transport.Problem {
 	switch broker.OutcomeOf(err) {
 	case broker.NotPublished:
-		return s.refusal(err)
+		return s.refusal(r, err)
 	default:
-		s.log.Warn("server: the outcome of a publication is unknown", "error", err)
+		s.logOf(r).Warn("server: the outcome of a publication is unknown", "error", err)
 		return outcomeUnknown()
 	}
 }
 
 // brokerProblem returns the answer to a failure to subscribe or to read, nil for
 // an error that is not the broker's or the hub's.
-func (s *Server) brokerProblem(err error) *transport.Problem {
+func (s *Server) brokerProblem(r *http.Request, err error) *transport.Problem {
 	switch {
 	case errors.Is(err, hub.ErrDraining):
 		return draining()
 	case errors.Is(err, hub.ErrNotConfirmed) && !errors.Is(err, broker.ErrDenied):
-		s.log.Warn("server: a subscription was not confirmed", "error", err)
+		s.logOf(r).Warn("server: a subscription was not confirmed", "error", err)
 		return notSubscribed()
 	case broker.OutcomeOf(err) == broker.NotPublished:
-		return s.refusal(err)
+		return s.refusal(r, err)
 	case errors.Is(err, broker.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
-		s.log.Warn("server: the broker did not answer", "error", err)
+		s.logOf(r).Warn("server: the broker did not answer", "error", err)
 		return brokerDown()
 	}
 	return nil
@@ -44,31 +44,34 @@ func (s *Server) brokerProblem(err error) *transport.Problem {
 // refusal is the answer where the broker has done nothing. A denial is the
 // channel's own, and for good, where the broker takes other messages of ours;
 // otherwise it concerns the whole server, which may soon be set right.
-func (s *Server) refusal(err error) *transport.Problem {
+func (s *Server) refusal(r *http.Request, err error) *transport.Problem {
 	var name *broker.ChannelError
 	if p := saidProblem(err); p != nil {
 		return p // a hook's
 	}
+	if p := s.accessProblem(r, err); p != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, node.ErrRefused):
-		s.log.Debug("server: a hook has refused a caller", "error", err)
+		s.logOf(r).Debug("server: a hook has refused a caller", "error", err)
 		return forbidden()
 	case errors.As(err, &name):
 		return nameProblem(name)
 	case errors.Is(err, broker.ErrTooLarge):
-		s.log.Debug("server: a message is longer than the broker takes", "error", err)
+		s.logOf(r).Debug("server: a message is longer than the broker takes", "error", err)
 		return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
 			Detail: "The message is longer than the broker takes."}
 	case errors.Is(err, broker.ErrKey):
 		return keyProblem(err)
 	case errors.Is(err, broker.ErrDenied) && s.hub.Ready() == nil:
-		s.log.Warn("server: the broker refuses a channel", "error", err)
+		s.logOf(r).Warn("server: the broker refuses a channel", "error", err)
 		return &transport.Problem{Status: http.StatusForbidden, Code: "broker_denied",
 			Detail: "The broker does not allow this server to use this channel."}
 	case errors.Is(err, broker.ErrDenied):
-		s.log.Error("server: the broker refuses this server", "error", err)
+		s.logOf(r).Error("server: the broker refuses this server", "error", err)
 	default:
-		s.log.Warn("server: the broker is unavailable", "error", err)
+		s.logOf(r).Warn("server: the broker is unavailable", "error", err)
 	}
 	return brokerDown()
 }

@@ -53,7 +53,7 @@ func queryChannels(query url.Values) ([]string, error) {
 func parseQuery(r *http.Request) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, badRequest("bad_query", "The query is not well formed.")
+		return nil, badQuery()
 	}
 	return query, nil
 }
@@ -73,6 +73,8 @@ func nameProblem(err *broker.ChannelError) *transport.Problem {
 	}
 	return badRequest(err.Code, err.Detail)
 }
+
+func badQuery() *transport.Problem { return badRequest("bad_query", "The query is not well formed.") }
 
 func badRequest(code, detail string) *transport.Problem {
 	return &transport.Problem{Status: http.StatusBadRequest, Code: code, Detail: detail}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
 )
@@ -22,17 +23,21 @@ func (s *Server) clear(w http.ResponseWriter, r *http.Request) error {
 	if len(query) > 0 {
 		return badRequest("bad_query", "This address has no parameters.")
 	}
+	client, err := s.permitted(r, access.Clear, channel)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), readTimeout)
 	defer cancel()
-	if err := s.clientOf(r).Clear(ctx, channel); err != nil {
-		return s.clearProblem(err)
+	if err := client.Clear(ctx, channel); err != nil {
+		return s.clearProblem(r, err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 // clearProblem is the answer where a history was not cleared, or may not have been.
-func (s *Server) clearProblem(err error) *transport.Problem {
+func (s *Server) clearProblem(r *http.Request, err error) *transport.Problem {
 	switch {
 	case errors.Is(err, node.ErrCannotClear):
 		return &transport.Problem{Status: http.StatusNotImplemented, Code: "cannot_clear",
@@ -40,7 +45,7 @@ func (s *Server) clearProblem(err error) *transport.Problem {
 	case errors.Is(err, errors.ErrUnsupported):
 		return noHistory()
 	}
-	p := s.problemOf(err)
+	p := s.problemOf(r, err)
 	if p.Code == "broker_unavailable" {
 		p.Detail = "The broker cannot be used now; the history may or may not have been cleared. Do it again."
 	}

@@ -69,12 +69,12 @@ func ExampleServer_Handler() {
 	show(web, "/")
 	show(web, "/rt/")
 	show(web, "/rt") // is sent to /rt/
-	show(web, "/rt/readiness")
+	show(web, "/rt/healthz")
 	// Output:
 	// 200 the application
 	// 200 <!doctype html>
 	// 200 <!doctype html>
-	// 404 {"type":"about:blank","title":"Not Found","status":404,"code":"not_found","detail":"There is nothing at this address."}
+	// 200 ok
 }
 
 // show prints the status and the first line of what is at path.

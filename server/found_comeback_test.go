@@ -164,7 +164,7 @@ func TestFoundQueryParameters(t *testing.T) {
 		})
 	}
 	n := start(t, server.Options{})
-	for _, path := range []string{"/sse/c?lasteventid=secret", "/sse/c?token=secret", "/sse?channel=c&secret", "/ws/c?lastEventId=secret", "/ws/c?secret=1"} {
+	for _, path := range []string{"/sse/c?lasteventid=secret", "/sse/c?password=secret", "/sse?channel=c&secret", "/ws/c?lastEventId=secret", "/ws/c?secret=1"} {
 		headers := handshake
 		if strings.HasPrefix(path, "/sse") {
 			headers = nil

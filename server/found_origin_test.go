@@ -180,11 +180,11 @@ func TestFoundHosts(t *testing.T) {
 		host, path string
 		status     int
 	}{
-		{"localhost", "/metrics", 200}, {"LOCALHOST:8000", "/metrics", 200}, {"localhost.", "/metrics", 200},
-		{"127.0.0.1", "/metrics", 200}, {"[::1]:8000", "/metrics", 200}, {"192.0.2.7:80", "/metrics", 200},
-		{"rt.example.com", "/metrics", 200}, {"RT.example.COM:443", "/metrics", 200}, {"rt.example.com.", "/metrics", 200},
-		{"evil.example", "/metrics", 421}, {"evil.example:8000", "/publish/c", 421}, {"localhost.evil.example", "/", 421},
-		{"evil.example", "/nothing", 421}, {"127.1", "/metrics", 421}, {"x.rt.example.com", "/ws/c", 421}, {"127.0.0.1.evil.example", "/", 421},
+		{"localhost", "/", 200}, {"LOCALHOST:8000", "/", 200}, {"localhost.", "/", 200},
+		{"127.0.0.1", "/", 200}, {"[::1]:8000", "/", 200}, {"192.0.2.7:80", "/", 200},
+		{"rt.example.com", "/", 200}, {"RT.example.COM:443", "/", 200}, {"rt.example.com.", "/", 200},
+		{"evil.example", "/", 421}, {"evil.example:8000", "/publish/c", 421}, {"localhost.evil.example", "/", 421},
+		{"evil.example", "/nothing", 421}, {"127.1", "/", 421}, {"x.rt.example.com", "/ws/c", 421}, {"127.0.0.1.evil.example", "/", 421},
 		{"evil.example", "/healthz", 200}, {"evil.example", "/readyz", 200},
 	} {
 		resp, body := n.raw("GET " + c.path + " HTTP/1.1\r\nHost: " + c.host + "\r\nOrigin: http://" + c.host + "\r\n\r\n")
@@ -201,10 +201,10 @@ func TestFoundHosts(t *testing.T) {
 	given := handler(t, server.Options{Hosts: []string{"rt.example.com"}})
 	open := handler(t, server.Options{})
 	for host, status := range map[string]int{"evil.example": 421, "rt.example.com": 200, "[::1]": 200} {
-		if resp := ask(given, "GET", "/metrics", "Host", host); resp.StatusCode != status {
+		if resp := ask(given, "GET", "/", "Host", host); resp.StatusCode != status {
 			t.Errorf("embedded, with a list, %s: %s", host, resp.Status)
 		}
-		if resp := ask(open, "GET", "/metrics", "Host", host); resp.StatusCode != 200 {
+		if resp := ask(open, "GET", "/", "Host", host); resp.StatusCode != 200 {
 			t.Errorf("embedded, without a list, %s: %s", host, resp.Status)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -49,10 +50,14 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	client, err := s.permitted(r, access.Subscribe, asked.channel)
+	if err != nil {
+		return err
+	}
 	if !s.node.KeepsHistory() {
 		return noHistory()
 	}
-	answer, err := s.readHistory(w, r, historyReader{s.clientOf(r), asked})
+	answer, err := s.readHistory(w, r, historyReader{client, asked})
 	switch {
 	case r.Context().Err() != nil:
 		return nil // nobody is left to answer

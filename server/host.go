@@ -61,6 +61,11 @@ func (h hosts) has(header string) bool {
 	return host == "" || isIP(host) || host == "localhost" || slices.Contains(h.names, host)
 }
 
+// public reports whether there are names by which others than this machine may ask.
+func (h hosts) public() bool {
+	return slices.ContainsFunc(h.names, func(name string) bool { return name != "localhost" && !isIP(strings.Trim(name, "[]")) })
+}
+
 // hostOf returns the host of a Host header without its port.
 func hostOf(header string) string {
 	host, _, err := net.SplitHostPort(header)
@@ -99,7 +104,7 @@ func (s *Server) checkHost(r *http.Request) error {
 		return nil
 	}
 	if host := shownHost(r.Host); s.refusals.first(host) {
-		s.log.Warn("server: a request for a host that is not known as this server's was refused; if it is, name it with --host",
+		s.logOf(r).Warn("server: a request for a host that is not known as this server's was refused; if it is, name it with --host",
 			"host", host)
 	}
 	return &transport.Problem{Status: http.StatusMisdirectedRequest, Code: "host_not_allowed",

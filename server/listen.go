@@ -8,23 +8,26 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/transport"
 )
 
 // listen returns the handler that connects clients of one transport.
 func (s *Server) listen(name string, t transport.Transport) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := s.admitListener(); err != nil {
-			return err
-		}
 		wanted, err := s.wantedOf(r, name, t)
 		if err != nil {
 			return err
 		}
-		wanted.Client = s.clientOf(r)
+		if wanted.Client, err = s.permitted(r, access.Subscribe, names(wanted.Subscriptions)...); err != nil {
+			return err
+		}
+		if err := s.admitListener(); err != nil {
+			return err
+		}
 		err = t.Serve(w, r, wanted)
 		if err != nil && errors.Is(r.Context().Err(), context.Canceled) {
-			s.log.Debug("server: a client went away before it was connected", "error", err)
+			s.logOf(r).Debug("server: a client went away before it was connected", "error", err)
 			return notSubscribed() // as nobody will read
 		}
 		return err
@@ -43,7 +46,7 @@ func (s *Server) retrying(t transport.Transport, next handler) handler {
 		if err == nil {
 			return nil
 		}
-		p := s.problemOf(err)
+		p := s.problemOf(r, err)
 		if p.RetryAfter == 0 {
 			return p
 		}
@@ -118,6 +121,15 @@ func subscriptions(channels []string, starts []transport.Start) []transport.Subs
 		}
 	}
 	return all
+}
+
+// names returns the channels of subscriptions.
+func names(subs []transport.Subscription) []string {
+	channels := make([]string, len(subs))
+	for i := range subs {
+		channels[i] = subs[i].Channel
+	}
+	return channels
 }
 
 // listenParameters are the parameters of a query that every transport takes.

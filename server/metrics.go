@@ -3,10 +3,30 @@ package server
 import (
 	"fmt"
 	"net/http"
+
+	"github.com/pregon/pregon/transport"
 )
 
+// checkFigures lets in keys, and whatever comes from this machine.
+func (s *Server) checkFigures(r *http.Request) error {
+	const detail = "The figures are for keys, and for programs on the server's own machine."
+	x := exchangeOf(r)
+	switch kind := x.caller.Identity().Kind; {
+	case x.denied != nil:
+		return x.denied
+	case kind == transport.Backend, s.isLocal(r):
+		return nil
+	case kind == transport.Stranger:
+		return s.refuse(r, unauthorized(detail, false), "the figures need a key where others than this machine can ask for them")
+	}
+	return s.refuse(r, &transport.Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: detail}, "the figures need a key, and this was a token")
+}
+
 // metrics answers with the server's figures in the text format of Prometheus.
-func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
+	if err := s.checkFigures(r); err != nil {
+		return err
+	}
 	now := s.Stats()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	for _, m := range []struct {

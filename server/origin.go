@@ -169,13 +169,14 @@ func (s *Server) checkOrigin(next handler) handler {
 		}
 		switch how {
 		case refused:
-			s.tellRefusedOrigin(sent[0], r.Host)
+			s.tellRefusedOrigin(r, sent[0])
 			return originRefused()
 		case credentialed:
+			exchangeOf(r).credentialed = true
 			h.Set("Access-Control-Allow-Credentials", "true")
 		}
 		h.Set("Access-Control-Allow-Origin", sent[0])
-		h.Set("Access-Control-Expose-Headers", "Retry-After")
+		h.Set("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
 		return next(w, r)
 	}
 }
@@ -187,10 +188,10 @@ func originRefused() *transport.Problem {
 
 // tellRefusedOrigin logs both names that did not match: behind a proxy that does
 // not pass Host on, that is what explains it.
-func (s *Server) tellRefusedOrigin(origin, host string) {
-	origin, host = shownOrigin(origin), shownHost(host)
+func (s *Server) tellRefusedOrigin(r *http.Request, origin string) {
+	origin, host := shownOrigin(origin), shownHost(r.Host)
 	if s.refusals.first(origin + " " + host) {
-		s.log.Warn("server: a page may not use this server; let the proxy pass Host on, or name the server with --host or the origin with --allow-origin",
+		s.logOf(r).Warn("server: a page may not use this server; let the proxy pass Host on, or name the server with --host or the origin with --allow-origin",
 			"origin", origin, "host", host)
 	}
 }

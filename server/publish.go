@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -24,16 +25,20 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	if err := checkParameters(query, []string{"message"}); err != nil {
 		return err
 	}
-	m, err := s.messageOf(w, r, query)
-	if err != nil {
+	client, verdict := s.permitted(r, access.Publish, channel)
+	m, err := s.messageOf(w, r, query, verdict)
+	switch {
+	case err != nil:
 		return err
+	case verdict != nil:
+		return verdict
 	}
 	m.Channel = channel
 	ctx, cancel := publishContext(r)
 	defer cancel()
-	result := s.clientOf(r).Publish(ctx, m)[0]
+	result := client.Publish(ctx, m)[0]
 	if result.Err != nil {
-		return s.publishProblem(result.Err)
+		return s.publishProblem(r, result.Err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// A caller that has gone does not get its receipt.
@@ -59,19 +64,19 @@ func receiptOf(channel string, r broker.Receipt) receipt {
 }
 
 // messageOf takes the message out of the query or the body, and its key out of the
-// header.
-func (s *Server) messageOf(w http.ResponseWriter, r *http.Request, query url.Values) (broker.Message, error) {
+// header. See readBody for verdict.
+func (s *Server) messageOf(w http.ResponseWriter, r *http.Request, query url.Values, verdict error) (broker.Message, error) {
 	key, err := s.headerKey(r)
 	if err != nil {
 		return broker.Message{}, err
 	}
-	m, err := s.contentOf(w, r, query)
+	m, err := s.contentOf(w, r, query, verdict)
 	m.Key = key
 	return m, err
 }
 
-func (s *Server) contentOf(w http.ResponseWriter, r *http.Request, query url.Values) (broker.Message, error) {
-	body, err := readBody(w, r, s.options.MaxMessage)
+func (s *Server) contentOf(w http.ResponseWriter, r *http.Request, query url.Values, verdict error) (broker.Message, error) {
+	body, err := readBody(w, r, s.options.MaxMessage, verdict)
 	if err != nil {
 		return broker.Message{}, err
 	}

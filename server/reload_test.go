@@ -71,7 +71,7 @@ func TestCommonHeaders(t *testing.T) {
 		status         int
 		cache          string
 	}{
-		{"GET", "/", 200, "no-cache"}, {"GET", "/healthz", 200, "no-store"}, {"GET", "/metrics", 200, "no-store"},
+		{"GET", "/", 200, "no-cache"}, {"GET", "/healthz", 200, "no-store"}, {"GET", "/metrics", 401, "no-store"},
 		{"POST", "/publish/a?message=x", 200, "no-store"}, {"POST", "/publish/a", 400, "no-store"}, {"GET", "/history/a", 404, "no-store"},
 		{"OPTIONS", "/publish/a", 204, "no-store"}, {"PUT", "/publish/a", 405, "no-store"}, {"GET", "/nothing", 404, "no-store"},
 		{"GET", "/ws/a", 400, "no-store"},

@@ -67,7 +67,7 @@ func (s *Server) ownRoutes() []route {
 	routes := []route{
 		{"/healthz", http.MethodGet, s.healthz, false},
 		{"/readyz", http.MethodGet, s.readyz, false},
-		{"/metrics", http.MethodGet, whereRoom(s.metrics), false},
+		{"/metrics", http.MethodGet, s.identified(whereRoom(s.metrics)), false},
 		{"/publish", http.MethodPost, whereRoom(s.bodies.bounded(s.publishMany)), true},
 		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true},
 		{"/history/*", http.MethodGet, whereRoom(s.history), true},
@@ -95,7 +95,7 @@ func (s *Server) routes() (http.Handler, error) {
 	for _, r := range table {
 		switch {
 		case r.pages:
-			e.Add(r.method, r.path, adapt(s.checkOrigin(r.handle)))
+			e.Add(r.method, r.path, adapt(s.checkOrigin(s.identified(r.handle))))
 			e.OPTIONS(r.path, adapt(s.preflight(methods(table, r.path))))
 		default:
 			e.Add(r.method, r.path, adapt(r.handle))
@@ -139,6 +139,9 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := s.checkHost(r); err != nil {
 			return err
 		}
+		if err := s.checkProxied(r); err != nil {
+			return err
+		}
 		if len(r.RequestURI) > maxURL {
 			return &transport.Problem{Status: http.StatusRequestURITooLong, Code: "url_too_long",
 				Detail: "The request target is longer than 8 KiB."}
@@ -166,22 +169,29 @@ func closeAmbiguous(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answerError answers with the problem that err is, or stands for.
+// answerError answers with the problem that err is, or stands for, and the name by which the
+// log has it.
 func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	s.problemOf(err).ServeHTTP(c.Response(), c.Request())
+	p := *s.problemOf(c.Request(), err) // others may have it, too
+	p.Request = requestID(c.Request())
+	p.ServeHTTP(c.Response(), c.Request())
 }
 
-func (s *Server) problemOf(err error) *transport.Problem {
+// problemOf returns the answer to r where err is the reason.
+func (s *Server) problemOf(r *http.Request, err error) *transport.Problem {
 	if p := saidProblem(err); p != nil {
+		return p
+	}
+	if p := s.accessProblem(r, err); p != nil {
 		return p
 	}
 	if name := (*broker.ChannelError)(nil); errors.As(err, &name) {
 		return nameProblem(name)
 	}
-	if p := s.brokerProblem(err); p != nil {
+	if p := s.brokerProblem(r, err); p != nil {
 		return p
 	}
 	var he *echo.HTTPError
@@ -192,7 +202,7 @@ func (s *Server) problemOf(err error) *transport.Problem {
 		return &transport.Problem{Status: he.Code, Code: "method_not_allowed",
 			Detail: "This address does not take this method."} // Echo has set Allow
 	}
-	s.log.Error("server: a request failed", "error", err)
+	s.logOf(r).Error("server: a request failed", "error", err)
 	return &transport.Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong here."}
 }
 

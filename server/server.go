@@ -160,7 +160,8 @@ type Server struct {
 	accepted   *connections
 	bodies     bodies
 	settings   atomic.Pointer[settings]
-	refusals   sayOnce // of origins and hosts
+	refusals   sayOnce // of origins, hosts and proxies
+	refused    *sayFew // callers
 	handler    http.Handler
 	draining   atomic.Bool
 	stopping   chan struct{} // closed when draining begins
@@ -180,7 +181,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 			"wanted", o.MaxConnections, "allowed", most)
 		o.MaxConnections = most
 	}
-	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{})}
+	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), refused: newSayFew()}
 	if err := s.Reload(o.reloadable()); err != nil {
 		return nil, err
 	}
@@ -203,15 +204,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, MaxMessage: o.MaxMessage, Hooks: o.Hooks})
+	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Access: s.settings.Load().access, MaxMessage: o.MaxMessage, Hooks: o.Hooks})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	return s, nil
-}
-
-// clientOf returns what the caller that made r may do: what strangers may, as no credentials
-// are read yet.
-func (s *Server) clientOf(*http.Request) *node.Client {
-	return s.node.Client(access.Stranger, netip.Addr{})
 }
 
 // Handler returns what answers requests. It is for use with an http.Server of

@@ -59,7 +59,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 // a gap is disconnected.
 func TestDropOldest(t *testing.T) {
 	const last = "the newest"
-	n := start(t, server.Options{QueueBytes: 256 << 10, DropOldest: true})
+	n := start(t, server.Options{QueueBytes: 256 << 10, DropOldest: true, Hosts: []string{}})
 	slow, text := n.ws("/ws/c?format=json"), n.ws("/ws/c")
 	pace := n.ws("/ws/c?format=raw")
 	filling := strings.Repeat("x", 64<<10)

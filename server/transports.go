@@ -114,13 +114,17 @@ func validRoute(r transport.Route) bool {
 // serveRoute returns the handler of a transport's own route.
 func (s *Server) serveRoute(t transport.Transport, r transport.Route) handler {
 	next := s.bodies.bounded(func(w http.ResponseWriter, req *http.Request) error {
+		client, err := s.clientOf(req)
+		if err != nil {
+			return err
+		}
 		if r.Listens {
 			if err := s.admitListener(); err != nil {
 				return err
 			}
 		}
 		req.Body = http.MaxBytesReader(w, req.Body, s.longestBatch())
-		err := r.Serve(w, req, s.clientOf(req))
+		err = r.Serve(w, req, client)
 		if p := bodyProblem(w, err); p != nil {
 			return p
 		}

@@ -14,6 +14,7 @@ type Problem struct {
 	Detail     string      // one sentence for people
 	RetryAfter int         // seconds; 0 for none
 	Header     http.Header // further headers, may be nil
+	Request    string      // names the request in the server's log; the server sets it
 
 	// Extensions are further members of the object (RFC 9457, section 3.2).
 	// They must encode as JSON and not repeat the names of the others.
@@ -43,12 +44,13 @@ func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 // body returns the object, the extensions last.
 func (p *Problem) body() ([]byte, error) {
 	body, err := json.Marshal(struct {
-		Type   string `json:"type"`
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Code   string `json:"code"`
-		Detail string `json:"detail"`
-	}{"about:blank", http.StatusText(p.Status), p.Status, p.Code, p.Detail})
+		Type    string `json:"type"`
+		Title   string `json:"title"`
+		Status  int    `json:"status"`
+		Code    string `json:"code"`
+		Detail  string `json:"detail"`
+		Request string `json:"request,omitempty"`
+	}{"about:blank", http.StatusText(p.Status), p.Status, p.Code, p.Detail, p.Request})
 	if err != nil || len(p.Extensions) == 0 {
 		return body, err
 	}

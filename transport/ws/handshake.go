@@ -16,6 +16,10 @@ import (
 // little. gorilla takes no less than 256.
 const readBuffer = 512
 
+// subprotocol is what a browser offers that has its credential beside it (see package server), and
+// then wants to see in the answer. It names no format.
+const subprotocol = "pregon.v1"
+
 // Upgraders answer handshakes that checkHandshake has let pass.
 var plainUpgrader, deflatingUpgrader = newUpgrader(false), newUpgrader(true)
 
@@ -27,6 +31,7 @@ func newUpgrader(deflate bool) *websocket.Upgrader {
 		CheckOrigin:       func(*http.Request) bool { return true },
 		Error:             func(http.ResponseWriter, *http.Request, int, error) {},
 		EnableCompression: deflate,
+		Subprotocols:      []string{subprotocol},
 	}
 }
 
@@ -57,6 +62,17 @@ func checkHandshake(r *http.Request) *transport.Problem {
 		return p
 	}
 	return nil
+}
+
+// answerHeader returns those of the headers set before that an answer of 101 has, too.
+func answerHeader(set http.Header) http.Header {
+	h := http.Header{}
+	for _, name := range []string{"Vary", "Cache-Control", "Referrer-Policy"} {
+		if values := set[name]; len(values) > 0 {
+			h[name] = values
+		}
+	}
+	return h
 }
 
 func refuse(detail string) *transport.Problem {

@@ -68,7 +68,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	}
 	t.readers.Add(1) // before net/http lets go of the connection and of us
 	h := &hijacker{ResponseWriter: w, wire: newWire(s, t.env.MaxInbound, deflate)}
-	conn, err := upgrader.Upgrade(h, r, nil)
+	conn, err := upgrader.Upgrade(h, r, answerHeader(w.Header()))
 	if err != nil {
 		defer t.readers.Done()
 		session.Leave()

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/pregon/pregon/server/access"
+	"github.com/pregon/pregon/server/access/token"
+	"github.com/pregon/pregon/transport"
+)
+
+// accessProblem returns the answer to a caller that may not, because of err, or of whom that
+// cannot be told; nil where err has another cause. The log says why, in the operator's words.
+func (s *Server) accessProblem(r *http.Request, err error) *transport.Problem {
+	denied, away := (*access.DeniedError)(nil), (*token.UnavailableError)(nil)
+	switch {
+	case errors.As(err, &denied) && denied.Unauthorized():
+		return s.refuse(r, unauthorized(denied.Detail(), denied.Reason == access.CredentialExpired), denied.String())
+	case errors.As(err, &denied):
+		return s.refuse(r, &transport.Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: denied.Detail()}, denied.String())
+	case errors.As(err, &away):
+		return s.refuse(r, issuerUnavailable(away.RetryAfter), away.Error())
+	case errors.Is(err, access.ErrUnauthorized):
+		return s.refuse(r, unauthorized("The credential is not valid, or not in this place.", true), err.Error())
+	}
+	return nil
+}
+
+// unauthorized is the answer where a credential is needed, or the one that was given is not valid (RFC
+// 6750, section 3).
+func unauthorized(detail string, given bool) *transport.Problem {
+	challenge := `Bearer realm="pregon"`
+	if given {
+		challenge += `, error="invalid_token"`
+	}
+	return &transport.Problem{Status: http.StatusUnauthorized, Code: "unauthorized", Detail: detail,
+		Header: http.Header{"Www-Authenticate": {challenge}}}
+}
+
+func issuerUnavailable(after time.Duration) *transport.Problem {
+	return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "issuer_unavailable", RetryAfter: max(1, int(math.Ceil(after.Seconds()))),
+		Detail: "The key of this token is not known, and its issuer cannot be asked now; try again."}
+}
+
+// refuse returns p, with which r is refused, and logs why.
+func (s *Server) refuse(r *http.Request, p *transport.Problem, why string) *transport.Problem {
+	if leftOut, ok := s.refused.next(); ok {
+		s.logOf(r).Info("server: a request was refused", "status", p.Status, "reason", why, "left_out", leftOut)
+	}
+	return p
+}
+
+// Bounds of a sayFew.
+const (
+	sayEach   = 500 * time.Millisecond
+	sayAtOnce = 10
+)
+
+// A sayFew keeps strangers from filling the log with what each of them may say again: see
+// newSayFew.
+type sayFew struct {
+	limiter *rate.Limiter
+	left    atomic.Uint64
+}
+
+func newSayFew() *sayFew { return &sayFew{limiter: rate.NewLimiter(rate.Every(sayEach), sayAtOnce)} }
+
+// next reports whether to say something now, and otherwise counts it. It returns how many were
+// left out since it last did.
+func (f *sayFew) next() (leftOut uint64, ok bool) {
+	if !f.limiter.Allow() {
+		f.left.Add(1)
+		return 0, false
+	}
+	return f.left.Swap(0), true
+}
