@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/cmd/bench"
+	"github.com/pregon/pregon/server/config"
 )
 
 // settleTime is the pause between connecting and publishing, in which a server
@@ -30,11 +31,12 @@ type benchCommand struct {
 	Messages    *int          `placeholder:"N" help:"Messages to publish in all. Default 500, unless --duration is given."`
 	Duration    time.Duration `placeholder:"TIME" help:"Time to publish for, such as 30s, instead of --messages."`
 	Rate        float64       `default:"0" placeholder:"N" help:"Messages a second in all; 0 is as fast as the server answers. Default ${default}."`
-	Size        size          `default:"128" placeholder:"SIZE" help:"Bytes of a message, at least 24. Default ${default}."`
+	Size        config.Size   `default:"128" placeholder:"SIZE" help:"Bytes of a message, at least 24. Default ${default}."`
 	Publishers  int           `default:"1" placeholder:"N" help:"Connections that publish. Default ${default}."`
 	Transport   string        `default:"ws" enum:"ws,sse" help:"How to listen: ws or sse. Default ${default}."`
 	Format      string        `default:"text" enum:"text,raw,json" help:"What subscribers read of a message: text, raw or json. Default ${default}."`
 	URL         address       `name:"url" env:"-" placeholder:"URL" help:"Address of a running server; only here, so that none is loaded by mistake. By default one is started for the test."`
+	Client      clientFlags   `embed:""`
 	PID         int           `name:"pid" placeholder:"PID" help:"Process of the server at --url, to read its CPU time and memory."`
 	Broker      string        `default:"memory://" placeholder:"URL" help:"Broker of the server that is started. Default ${default}."`
 	Floor       bool          `help:"Also measure the floor of this machine: a server that only writes. With --transport ws."`
@@ -69,6 +71,12 @@ func (c *benchCommand) Run(ctx context.Context, out *console) error {
 		return fmt.Errorf("bench: find this program: %w", err)
 	}
 	o := c.options(program)
+	if o.Credential, err = c.Client.credential(); err != nil {
+		return err
+	}
+	if o.Authorities, err = c.Client.authorities(); err != nil {
+		return err
+	}
 	line := newProgressLine(out.stderr)
 	o.Progress = line.show
 	report, err := bench.Run(ctx, o)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/server/config"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -43,6 +44,7 @@ Examples:
   pregon pub noticias "Hola mundo"              publish a message
   tail -f log | pregon pub log -                publish each line
   pregon bench --subscribers 1000               load a server and report
+  pregon key                                    print a key, for --publish-key of the server
   pregon doctor --broker redis://localhost      say what about a Redis would hurt
 
 "pregon serve --help" lists the flags of the server. Every flag is also an environment variable, such as PREGON_LISTEN for --listen.`
@@ -54,6 +56,9 @@ type commands struct {
 	Sub     subCommand         `cmd:"" help:"Print the messages of channels as they arrive."`
 	Bench   benchCommand       `cmd:"" help:"Load a server, and report how fast every message reached everybody."`
 	Floor   benchFloorCommand  `cmd:"" name:"bench-floor" hidden:""`
+	Key     keyCommand         `cmd:"" help:"Print a new key, with which your backend publishes."`
+	Token   tokenCommand       `cmd:"" help:"Print a token (JWT), with which a user listens."`
+	Check   checkCommand       `cmd:"" help:"Say what is wrong with a configuration, and what somebody may do with a channel."`
 	Doctor  doctorCommand      `cmd:"" help:"Examine a broker, and report in plain words what would hurt."`
 	Script  redisScriptCommand `cmd:"" name:"redis-script" help:"Print the script by which any Redis client publishes with all guarantees."`
 	Brokers brokersCommand     `cmd:"" help:"List the brokers of this program."`
@@ -104,25 +109,41 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return out.fail(err)
 	}
 	command, err := parser.Parse(args)
+	if file, ok := errors.AsType[*config.Error](err); ok {
+		return out.fail(usageError(file))
+	}
 	if err != nil {
 		return out.fail(fmt.Errorf("%w (see pregon --help)%w", plainText(err), errUsage))
 	}
 	return out.fail(command.Run())
 }
 
-// fail prints err in one line, without passwords that it may quote, and returns
-// its exit code.
+// fail prints err, without passwords that it may quote, and returns its exit code. Errors
+// are printed in one line, unless they have lines of their own.
 func (c *console) fail(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	text := strings.TrimSuffix(err.Error(), errUsage.Error())
-	text = withoutUserinfo(strings.ReplaceAll(strings.TrimSpace(text), "\n", " "))
-	fmt.Fprintln(c.stderr, "pregon:", shown(c.stderr, text)) // a server may have a say in it
+	lines := []string{plainly(err)}
+	if of, ok := errors.AsType[interface {
+		error
+		Lines() []string
+	}](err); ok {
+		lines = of.Lines()
+	}
+	for _, line := range lines {
+		fmt.Fprintln(c.stderr, "pregon:", shown(c.stderr, withoutUserinfo(line))) // a server may have a say in it
+	}
 	if errors.Is(err, errUsage) || errors.Is(err, broker.ErrURL) || errors.Is(err, server.ErrOptions) {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// plainly returns what err says in one line, without passwords that it may quote.
+func plainly(err error) string {
+	text := strings.TrimSuffix(err.Error(), errUsage.Error())
+	return withoutUserinfo(strings.ReplaceAll(strings.TrimSpace(text), "\n", " "))
 }
 
 // plainText keeps the text of an error and drops its type: kong's brings an exit

@@ -4,24 +4,50 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 )
 
-// greet prints where the server is and how to see a first message arrive.
-func (c *serveCommand) greet(w io.Writer, addr net.Addr) {
+// greet prints where the server is, who may use it, and how to see a first message arrive.
+func (c *serveCommand) greet(w io.Writer, addr net.Addr, a *admission) {
 	web, socket := "http", "ws"
 	if c.TLSCert != "" {
 		web, socket = "https", "wss"
 	}
-	at := c.host(addr)
+	at, credential := c.host(addr), ""
+	if !a.policy.IsOpen() {
+		credential = fmt.Sprintf(` -H "Authorization: Bearer %s"`, c.keyText())
+	}
 	fmt.Fprintf(w, `pregon is listening on %[1]s://%[3]s
 broker: %[4]s
+access: %[5]s
 
 Try it:
   wscat -c %[2]s://%[3]s/ws/noticias
   curl -N %[1]s://%[3]s/sse/noticias
-  curl -X POST "%[1]s://%[3]s/publish/noticias?message=Hola+desde+el+backend"
+  curl%[6]s -X POST "%[1]s://%[3]s/publish/noticias?message=Hola+desde+el+backend"
 or open %[1]s://%[3]s in a browser. Ctrl-C stops.
-`, web, socket, at, redacted(c.Broker))
+`, web, socket, at, redacted(c.Broker), c.openness(a), credential)
+}
+
+// keyText is what to write for a key in a shell.
+func (c *serveCommand) keyText() string {
+	if path, isFile := strings.CutPrefix(c.Access.PublishKey, "@"); isFile {
+		return "$(cat " + quoted(path) + ")"
+	}
+	return "KEY"
+}
+
+// openness says in one line who may do what.
+func (c *serveCommand) openness(a *admission) string {
+	switch {
+	case a.policy.IsOpen():
+		return "everyone who reaches this server may publish and listen"
+	case a.config.Rules == nil && !a.policy.TakesTokens():
+		return "publishing needs a key, anyone may listen"
+	case a.config.Rules == nil:
+		return "publishing and listening need a token that grants the channel, or a key"
+	}
+	return "as the rules say: " + summary(a.config)
 }
 
 // host is what to write in a URL: the name that the user gave, or localhost for

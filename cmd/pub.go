@@ -17,10 +17,11 @@ import (
 const maxLine = 16 << 20
 
 type pubCommand struct {
-	Channel string  `arg:"" help:"Channel to publish to."`
-	Message string  `arg:"" help:"Message, or - for one message a line of standard input."`
-	Key     string  `env:"-" placeholder:"KEY" help:"Publish only if nothing with this key is in the channel's history: then publishing again is safe. For one message, on a server with --history."`
-	URL     address `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+	Channel string      `arg:"" help:"Channel to publish to."`
+	Message string      `arg:"" help:"Message, or - for one message a line of standard input."`
+	Key     string      `env:"-" placeholder:"KEY" help:"Publish only if nothing with this key is in the channel's history: then publishing again is safe. For one message, on a server with --history."`
+	URL     address     `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+	Client  clientFlags `embed:""`
 }
 
 // Validate is called by kong.
@@ -34,8 +35,12 @@ func (c *pubCommand) Validate() error {
 // Run publishes, and stops at the first message that was not accepted. Signals
 // are left to end the process: a read of standard input cannot be interrupted.
 func (c *pubCommand) Run(ctx context.Context, out *console) error {
-	client := &http.Client{Timeout: time.Minute}
-	defer client.CloseIdleConnections()
+	client, err := c.Client.caller()
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	client.client.Timeout = time.Minute
 	if c.Message != "-" {
 		return c.publish(ctx, client, c.Message)
 	}
@@ -52,7 +57,7 @@ func (c *pubCommand) Run(ctx context.Context, out *console) error {
 	return nil
 }
 
-func (c *pubCommand) publish(ctx context.Context, client *http.Client, text string) error {
+func (c *pubCommand) publish(ctx context.Context, client *caller, text string) error {
 	target := string(c.URL) + "/publish/" + url.PathEscape(c.Channel)
 	if text == "" {
 		target += "?message=" // an empty body is no message
@@ -65,7 +70,7 @@ func (c *pubCommand) publish(ctx context.Context, client *http.Client, text stri
 	if c.Key != "" {
 		req.Header.Set("Idempotency-Key", c.Key)
 	}
-	resp, err := client.Do(req)
+	resp, err := client.do(req)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}

@@ -11,13 +11,16 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/server/access/token"
+	"github.com/pregon/pregon/server/config"
 	"github.com/pregon/pregon/server/hub"
 )
 
@@ -38,14 +41,18 @@ type serveCommand struct {
 	Listen         string        `default:"localhost:8000" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one. Default ${default}."`
 	Broker         string        `default:"miniredis://" placeholder:"URL" help:"Broker, such as redis://localhost:6379; see pregon brokers. Default ${default}, which is embedded."`
 	Keep           historyFlags  `embed:""`
+	Access         accessFlags   `embed:""`
 	BrokerRequired bool          `help:"Exit where the broker cannot be reached at start, instead of trying on."`
 	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error. Default ${default}."`
 	LogFormat      string        `default:"text" enum:"text,json" help:"How to log: text or json. Default ${default}."`
-	MaxMessage     size          `default:"1MiB" placeholder:"SIZE" help:"Longest message. Default ${default}."`
+	MaxMessage     config.Size   `default:"1MiB" placeholder:"SIZE" help:"Longest message. Default ${default}."`
 	MaxConnections int           `default:"0" placeholder:"N" help:"Most clients at once. By default as many as the system's limit of open files allows."`
 	AllowOrigin    []string      `placeholder:"ORIGIN" help:"Let pages of this origin use the server: https://example.com, https://*.example.com, null, or * for all. May be repeated."`
 	Host           []string      `placeholder:"NAME" help:"Name of this server; requests for other names are refused, but for localhost and IP addresses. May be repeated. On a loopback address they are refused without it, too."`
-	QueueBytes     size          `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`
+	Cookie         string        `placeholder:"NAME" help:"Name of a cookie that may have a token, from pages of the server's own origins and those that are allowed by name."`
+	TrustProxy     []string      `placeholder:"CIDR" help:"Believe the proxies at this address or network when they say for whom they ask (X-Forwarded-For). May be repeated."`
+	NoConsole      bool          `help:"Leave out the page at /."`
+	QueueBytes     config.Size   `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`
 	Compress       bool          `help:"Compress messages for WebSockets that offer permessage-deflate: once a message, for all of them."`
 	SlowClients    string        `default:"disconnect" enum:"disconnect,drop-oldest,catch-up" placeholder:"POLICY" help:"What becomes of a client for which more would wait: disconnect; drop-oldest, which drops messages and tells a gap where the format can (text and raw WebSockets are disconnected all the same); or with --history catch-up, which feeds it from the history at its own pace. Default ${default}."`
 	WriteTimeout   time.Duration `default:"10s" help:"Longest time in which a client takes nothing. Default ${default}."`
@@ -54,10 +61,15 @@ type serveCommand struct {
 	DrainTime      time.Duration `default:"5s" help:"Time over which clients are sent away at the end. Default ${default}."`
 	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate in PEM, to serve https and wss."`
 	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key in PEM."`
+
+	file settingsFile
 }
 
 // Validate is called by kong.
-func (c *serveCommand) Validate() error {
+func (c *serveCommand) Validate(kctx *kong.Context) error { return c.located(c.check(kctx)) }
+
+// check says what of the flags makes no sense.
+func (c *serveCommand) check(kctx *kong.Context) error {
 	for name, d := range map[string]time.Duration{
 		"write-timeout": c.WriteTimeout, "ping-interval": c.PingInterval, "pong-timeout": c.PongTimeout, "drain-time": c.DrainTime,
 	} {
@@ -75,6 +87,11 @@ func (c *serveCommand) Validate() error {
 			return fmt.Errorf("--host: %q is not a host name without a port, in its ASCII form", host)
 		}
 	}
+	for _, network := range c.TrustProxy {
+		if _, err := config.ParseNetwork(network); err != nil {
+			return fmt.Errorf("--trust-proxy: %w", err)
+		}
+	}
 	switch {
 	case c.MaxMessage < minMessage:
 		return fmt.Errorf("--max-message: must be at least %d bytes", minMessage)
@@ -86,6 +103,9 @@ func (c *serveCommand) Validate() error {
 		return errors.New("--pong-timeout: must be more than --ping-interval")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key: give both or neither")
+	}
+	if err := c.Access.check(kctx); err != nil {
+		return err
 	}
 	return c.Keep.check()
 }
@@ -104,28 +124,54 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	log := c.logger(out)
 	slog.SetDefault(log) // for drivers, which are opened by URL only
 	c.warnOfSecrets(log, out.args)
+	keysets := token.NewKeysets(token.KeysetsOptions{Logger: log})
+	defer keysets.Close()
+	entry := &entry{serve: c, keysets: keysets, log: log}
+	if err := entry.read(); err != nil {
+		return err
+	}
+	if err := c.checkExposure(ctx, entry.admission, out); err != nil {
+		return err
+	}
+	return c.serve(ctx, entry, out)
+}
+
+// serve opens the broker and the port, and serves.
+func (c *serveCommand) serve(ctx context.Context, e *entry, out *console) error {
 	b, err := c.Keep.open(ctx, c.Broker)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = b.Close() }() // nothing is left to be lost
-	if _, keeps := broker.HistoryOf(b); c.SlowClients == catchUp && !keeps {
+	history, keeps := broker.HistoryOf(b)
+	if c.SlowClients == catchUp && !keeps {
 		return fmt.Errorf("--slow-clients: %s needs --history%w", catchUp, errUsage)
 	}
+	if keeps {
+		e.history = history
+	}
+	if err := e.checkRetention(e.admission); err != nil {
+		return err
+	}
+	e.retain(e.admission)
 	l, err := c.listen(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.Close() }() // closed already where it was served
-	s, err := server.New(ctx, c.options(b, l.Addr(), log, out.settings))
+	s, err := server.New(ctx, c.options(b, l.Addr(), e, out.settings))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }() // never fails
-	if err := c.check(ctx, s, log); err != nil {
+	if err := c.test(ctx, s, e.log); err != nil {
 		return err
 	}
-	c.greet(out.stdout, l.Addr())
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	defer background(ctx, func(ctx context.Context) { e.reloadAt(ctx, hangups, s, l.Addr()) })()
+	c.greet(out.stdout, l.Addr(), e.admission)
 	return s.Serve(ctx, l)
 }
 
@@ -142,26 +188,6 @@ func tuneGC() (ballast []byte) {
 	return make([]byte, 8<<20)
 }
 
-func (c *serveCommand) options(b broker.Broker, addr net.Addr, log *slog.Logger, settings map[string]map[string]string) server.Options {
-	return server.Options{
-		Broker: b, Logger: log, Settings: settings,
-		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections, AllowOrigins: c.AllowOrigin, Hosts: c.hosts(addr),
-		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", CatchUp: c.SlowClients == catchUp, WriteTimeout: c.WriteTimeout,
-		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainTime: c.DrainTime,
-	}
-}
-
-// hosts returns the names of the server. On loopback, where others are refused in
-// any case, the one that it was told to listen on is among them.
-func (c *serveCommand) hosts(addr net.Addr) []string {
-	name, _, err := net.SplitHostPort(c.Listen)
-	a, tcp := addr.(*net.TCPAddr)
-	if err != nil || !tcp || !a.IP.IsLoopback() || server.CheckHost(name) != nil {
-		return c.Host
-	}
-	return append(slices.Clone(c.Host), name)
-}
-
 func (c *serveCommand) logger(out *console) *slog.Logger {
 	o := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
@@ -170,9 +196,9 @@ func (c *serveCommand) logger(out *console) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out.stderr, o))
 }
 
-// check tests the broker. What only somebody can mend ends the program; a broker
+// test tests the broker. What only somebody can mend ends the program; a broker
 // that cannot be reached yet may be there soon.
-func (c *serveCommand) check(ctx context.Context, s *server.Server, log *slog.Logger) error {
+func (c *serveCommand) test(ctx context.Context, s *server.Server, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	err := s.Check(ctx)

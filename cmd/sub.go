@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os/signal"
 	"syscall"
 	"time"
@@ -18,11 +17,12 @@ const (
 )
 
 type subCommand struct {
-	Channels []string `arg:"" name:"channel" help:"Channels to listen to."`
-	Format   string   `default:"text" enum:"text,raw,json" help:"What to print of a message: text, raw or json. Default ${default}."`
-	Since    []string `env:"-" sep:"none" placeholder:"CURSOR" help:"Begin behind the message with this cursor. May be repeated, for several channels."`
-	Last     int      `env:"-" default:"0" placeholder:"N" help:"Begin with the last N messages that the server has kept, at most 1000."`
-	URL      address  `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+	Channels []string    `arg:"" name:"channel" help:"Channels to listen to."`
+	Format   string      `default:"text" enum:"text,raw,json" help:"What to print of a message: text, raw or json. Default ${default}."`
+	Since    []string    `env:"-" sep:"none" placeholder:"CURSOR" help:"Begin behind the message with this cursor. May be repeated, for several channels."`
+	Last     int         `env:"-" default:"0" placeholder:"N" help:"Begin with the last N messages that the server has kept, at most 1000."`
+	URL      address     `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
+	Client   clientFlags `embed:""`
 }
 
 // Validate is called by kong.
@@ -51,15 +51,18 @@ func (c *subCommand) Run(ctx context.Context, out *console) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment}
-	defer transport.CloseIdleConnections()
+	client, err := c.Client.caller()
+	if err != nil {
+		return err
+	}
+	defer client.close()
 	s := c.subscription(out)
 	for _, cursor := range c.Since {
 		s.remember(cursor)
 	}
 	for pause := minRetry; ; pause = min(2*pause, maxRetry) {
 		began := time.Now()
-		err := s.listen(ctx, &http.Client{Transport: transport})
+		err := s.listen(ctx, client)
 		switch {
 		case ctx.Err() != nil:
 			return nil

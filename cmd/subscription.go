@@ -42,20 +42,20 @@ func (s *subscription) query() url.Values {
 }
 
 // listen prints the events of one connection.
-func (s *subscription) listen(ctx context.Context, client *http.Client) error {
+func (s *subscription) listen(ctx context.Context, client *caller) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, string(s.URL)+"/sse?"+s.query().Encode(), nil)
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", refusal{err})
 	}
 	req.Header.Set("Accept", "text/event-stream")
-	resp, err := client.Do(req)
+	resp, err := client.do(req)
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		err := answerError(resp)
-		if resp.StatusCode < http.StatusInternalServerError {
+		if resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests {
 			return fmt.Errorf("subscribe: %w", refusal{err})
 		}
 		return fmt.Errorf("subscribe: %w", err)

@@ -13,7 +13,6 @@ import (
 const (
 	messageBytes = 256
 	channelBytes = 512
-	authorBytes  = 64
 )
 
 // sweepAtOnce is how many messages and channels one call forgets at most because of
@@ -72,11 +71,7 @@ type record struct {
 }
 
 func (r record) size() int64 {
-	size := messageBytes + len(r.message.Data) + 2*len(r.message.Key) // byKey has it, too
-	if by := r.message.By; by != nil {
-		size += authorBytes + len(by.Subject) + len(by.Session)
-	}
-	return int64(size)
+	return messageBytes + int64(len(r.message.Data)+2*len(r.message.Key)) // byKey has it, too
 }
 
 // add keeps m as policy says and returns it with its position, or the position of the

@@ -64,7 +64,7 @@ func openEventStream(conn net.Conn, t target, path string) (io.Reader, error) {
 // request sends a GET and reads the head of the answer, through a buffer of that size.
 func request(conn net.Conn, t target, path string, buffer int, headers string) (*http.Response, *bufio.Reader, error) {
 	_ = conn.SetDeadline(time.Now().Add(dialTime)) // fails only where the next write does, too
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, t.url.Host, headers); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", path, t.url.Host, t.authorization, headers); err != nil {
 		return nil, nil, fmt.Errorf("send the request: %w", err)
 	}
 	in := bufio.NewReaderSize(conn, buffer)

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -45,6 +46,12 @@ type Options struct {
 	PID    int
 	Server func() *exec.Cmd
 	Broker string // that of Server, for the report only
+
+	// Credential is a key or token that each request has; empty for none. It is no part of the
+	// report.
+	Credential string
+	// Authorities are whom to trust of servers at https; nil for those of the system.
+	Authorities *x509.CertPool
 
 	// Floor makes the command that starts ServeFloor; nil does not measure it.
 	Floor  func() *exec.Cmd

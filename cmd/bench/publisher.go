@@ -50,8 +50,8 @@ type outlet struct {
 }
 
 func newOutlet(t target, c *channel, size int) *outlet {
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n",
-		t.path("publish", c.name), t.url.Host, size)
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n",
+		t.path("publish", c.name), t.url.Host, t.authorization, size)
 	request := append([]byte(head), bytes.Repeat([]byte("x"), size)...)
 	return &outlet{channel: c, request: request, body: request[len(head):]}
 }

@@ -81,6 +81,9 @@ func (o *Options) measure(ctx context.Context, blank Progress, command func() *e
 }
 
 func (o *Options) watched(ctx context.Context, t target, blank Progress) (*measurement, error) {
+	if blank.What == "server" {
+		t = t.as(o)
+	}
 	r := newRound(o, t)
 	w := newWatch(r, blank, o.Progress)
 	defer w.close()

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
@@ -17,6 +18,18 @@ const dialTime = 20 * time.Second
 type target struct {
 	url *url.URL
 	pid int // 0 where it is not known
+
+	authorization string         // a line of each request's head; empty for none
+	authorities   *x509.CertPool // nil for those of the system
+}
+
+// as returns t for requests with the credential of o, in which whom o trusts is trusted.
+func (t target) as(o *Options) target {
+	if o.Credential != "" {
+		t.authorization = "Authorization: Bearer " + o.Credential + "\r\n"
+	}
+	t.authorities = o.Authorities
+	return t
 }
 
 func newTarget(rawURL string, pid int) (target, error) {
@@ -25,7 +38,7 @@ func newTarget(rawURL string, pid int) (target, error) {
 		return target{}, fmt.Errorf("the address of the server is not http://host:port%w", silent{ErrOptions})
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
-	return target{u, pid}, nil
+	return target{url: u, pid: pid}, nil
 }
 
 // dial opens a connection to the server.
@@ -38,7 +51,7 @@ func (t target) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	if t.url.Scheme == "https" {
-		return (&tls.Dialer{Config: &tls.Config{NextProtos: []string{"http/1.1"}}}).DialContext(ctx, "tcp", address)
+		return (&tls.Dialer{Config: &tls.Config{RootCAs: t.authorities, NextProtos: []string{"http/1.1"}}}).DialContext(ctx, "tcp", address)
 	}
 	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 }

@@ -83,9 +83,6 @@ func TestEventsSurvive(t *testing.T) {
 			data = append(data, make([]byte, 200<<10)...)
 		}
 		m := broker.Message{Channel: channel, Data: data, Binary: binary, Position: at}
-		if by := (broker.Author{Subject: reason, Session: channel}); binary && by != (broker.Author{}) {
-			m.By = &by
-		}
 		g := transport.Gap{Channel: channel, Reason: broker.GapReason(reason), From: from, To: at}
 		frames := append([]byte(nil), to.Encoding.Message(m)...)
 		frames = append(frames, to.Encoding.Gap(g)...)
@@ -159,12 +156,6 @@ func TestEnds(t *testing.T) {
 		"denied": {func(_ *local.Subscription, to transport.Subscriber) {
 			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseDenied))
 		}, "local: ended for reason 5"},
-		"expired": {func(_ *local.Subscription, to transport.Subscriber) {
-			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseExpired))
-		}, "local: the identity has expired"},
-		"forbidden": {func(_ *local.Subscription, to transport.Subscriber) {
-			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseForbidden))
-		}, "local: what the identity may hear has changed"},
 		"cut":    {func(_ *local.Subscription, to transport.Subscriber) { _ = to.Socket.Close() }, local.ErrCut.Error()},
 		"closed": {func(s *local.Subscription, _ transport.Subscriber) { s.Close() }, local.ErrClosed.Error()},
 	} {

@@ -1,0 +1,86 @@
+package cmd
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/pregon/pregon/server/config"
+)
+
+// clientFlags say how a command that talks to a server comes to it.
+type clientFlags struct {
+	TokenFile string `name:"token-file" placeholder:"FILE" help:"File with a key or a token, which is sent as Authorization: Bearer."`
+	CA        string `name:"ca" placeholder:"FILE" help:"Certificates in PEM of authorities to trust beside those of the system."`
+}
+
+var errCredential = errors.New("it has something else than a key or a token, in one line")
+
+// credential returns the key or token of --token-file, empty where there is none.
+func (f clientFlags) credential() (string, error) {
+	if f.TokenFile == "" {
+		return "", nil
+	}
+	text, _, err := config.ReadSecret(f.TokenFile)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: read %s: %w", f.TokenFile, err)
+	}
+	if len(text) == 0 || strings.ContainsFunc(string(text), func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", fmt.Errorf("--token-file: read %s: %w", f.TokenFile, errCredential)
+	}
+	return string(text), nil
+}
+
+// authorities returns whom to trust, nil for those of the system.
+func (f clientFlags) authorities() (*x509.CertPool, error) {
+	if f.CA == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(f.CA)
+	if err != nil {
+		return nil, fmt.Errorf("--ca: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // where the system has none, as in a container
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("--ca: there is no certificate in PEM in %s", f.CA)
+	}
+	return pool, nil
+}
+
+// A caller makes requests of a server.
+type caller struct {
+	client     *http.Client
+	credential string
+}
+
+// caller returns what makes requests as the flags say. The user of it closes its idle
+// connections.
+func (f clientFlags) caller() (*caller, error) {
+	credential, err := f.credential()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := f.authorities()
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool}}
+	return &caller{&http.Client{Transport: transport}, credential}, nil
+}
+
+// do makes one request.
+func (c *caller) do(req *http.Request) (*http.Response, error) {
+	if c.credential != "" {
+		req.Header.Set("Authorization", "Bearer "+c.credential)
+	}
+	return c.client.Do(req)
+}
+
+func (c *caller) close() { c.client.CloseIdleConnections() }
