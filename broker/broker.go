@@ -32,6 +32,12 @@ type Message struct {
 	// Position, whatever other programs claim. See [Message.Follows].
 	Prev Position
 
+	// By is who published it, as far as the server says, and nil where it says nothing. It
+	// is set by the server alone, and drivers deliver it and keep it with the message. A
+	// program that may write to the backend itself can forge it, unless the driver can tell
+	// what a node has published from what others have.
+	By *Author
+
 	// Key, where not empty, makes publishing it again safe: while the message
 	// is to be kept in the history of its channel (see Retention), another with
 	// the same Key is not published, and the receipt is that of the first. A
@@ -45,9 +51,11 @@ type Message struct {
 const MaxKey = 255
 
 // Normalized returns m as every driver delivers it: with Binary set where Data is
-// not valid UTF-8, so that a receiver may rely on text being text.
+// not valid UTF-8, so that a receiver may rely on text being text, and By nil where
+// that is not an Author as it has to be.
 func (m Message) Normalized() Message {
 	m.Binary = m.Binary || !utf8.Valid(m.Data)
+	m.By = m.By.normalized()
 	return m
 }
 

@@ -13,23 +13,29 @@ const (
 	fieldData     = 'd' // the rest is the payload; always last
 	fieldBinary   = 'b' // empty value: the payload is binary
 	fieldPosition = 'p' // Position.String of the message
+	fieldSubject  = 'u' // Author.Subject of the publisher
+	fieldSession  = 's' // Author.Session of the publisher
 )
 
 // AppendWire appends m as it travels on a broker that carries bytes and shares
-// its channels with strangers, such as Redis. Text is its bare bytes, so that
-// any program can speak and listen. All else is put into an envelope:
+// its channels with strangers, such as Redis. Text of which nothing more is to be said is
+// its bare bytes, so that any program can speak and listen. All else is put into an envelope:
 //
 //	FF 'p' 'g' '1'                 magic
 //	{ tag, uvarint length, value } fields, in any order; unknown tags are skipped
 //	'd' payload to the end
 //
 // The tags are 'b' (the payload is binary, no value), 'p' (the position, as in
-// [Position.String]) and 'd'. It is appended with one growth of dst at most.
+// [Position.String]), 'u' and 's' (the members of By, each where it is not empty) and
+// 'd'. It is appended with one growth of dst at most.
 func AppendWire(dst []byte, m Message) []byte {
-	if m = m.Normalized(); !m.Binary && m.Position.IsZero() {
+	if m = m.Normalized(); !m.Binary && m.Position.IsZero() && m.By == nil {
 		return append(dst, m.Data...)
 	}
-	const most = len(magic) + 2 + 2 + len("18446744073709551615-18446744073709551615") + 1
+	most := len(magic) + 2 + 2 + len("18446744073709551615-18446744073709551615") + 1
+	if m.By != nil {
+		most += 3 + len(m.By.Subject) + 3 + len(m.By.Session)
+	}
 	if need := len(dst) + most + len(m.Data); cap(dst) < need {
 		dst = append(make([]byte, 0, need), dst...)
 	}
@@ -46,11 +52,25 @@ func AppendWire(dst []byte, m Message) []byte {
 // a backend that gives positions, and can put the rest of the envelope before it
 // by itself.
 func AppendFields(dst []byte, m Message) []byte {
-	if m = m.Normalized(); m.Binary {
+	m = m.Normalized()
+	if m.By != nil {
+		dst = appendText(dst, fieldSubject, m.By.Subject)
+		dst = appendText(dst, fieldSession, m.By.Session)
+	}
+	if m.Binary {
 		dst = append(dst, fieldBinary, 0)
 	}
 	dst = append(dst, fieldData)
 	return append(dst, m.Data...)
+}
+
+// appendText appends a field, unless it is empty.
+func appendText(dst []byte, tag byte, text string) []byte {
+	if text == "" {
+		return dst
+	}
+	dst = binary.AppendUvarint(append(dst, tag), uint64(len(text)))
+	return append(dst, text...)
 }
 
 // ParseFields is the opposite of AppendFields. It reports false for bytes that are
@@ -78,11 +98,15 @@ func parseEnvelope(channel string, wire []byte) (Message, bool) {
 
 func parseFields(channel string, rest []byte) (Message, bool) {
 	m := Message{Channel: channel}
+	var by Author
 	for len(rest) > 0 {
 		tag := rest[0]
 		rest = rest[1:]
 		if tag == fieldData {
 			m.Data = rest
+			if by != (Author{}) {
+				m.By = &Author{by.Subject, by.Session}
+			}
 			return m.Normalized(), true
 		}
 		size, n := binary.Uvarint(rest)
@@ -96,6 +120,10 @@ func parseFields(channel string, rest []byte) (Message, bool) {
 		case fieldPosition:
 			// One that makes no sense is a stranger's: the message has none.
 			m.Position, _ = ParsePosition(string(value))
+		case fieldSubject:
+			by.Subject = string(value)
+		case fieldSession:
+			by.Session = string(value)
 		}
 		rest = rest[n+int(size):]
 	}

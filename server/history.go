@@ -40,6 +40,8 @@ type pastMessage struct {
 	ID       string `json:"id"`
 	Data     string `json:"data"`
 	Encoding string `json:"encoding,omitempty"`
+
+	By *broker.Author `json:"by,omitempty"` // as in the json format
 }
 
 // history answers GET /history/{channel}.
@@ -220,7 +222,7 @@ func (h historyReader) newest(ctx context.Context) (broker.Position, error) {
 }
 
 func pastMessageOf(channel string, m broker.Message) pastMessage {
-	past := pastMessage{ID: transport.Cursor(channel, m.Position), Data: string(m.Data)}
+	past := pastMessage{ID: transport.Cursor(channel, m.Position), Data: string(m.Data), By: m.By}
 	if m.Binary {
 		past.Data, past.Encoding = base64.StdEncoding.EncodeToString(m.Data), "base64"
 	}

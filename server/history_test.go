@@ -121,6 +121,21 @@ func TestHistoryAnswer(t *testing.T) {
 	}
 }
 
+// A message says who published it as the json format does.
+func TestHistoryAuthor(t *testing.T) {
+	n, p := withPast(t, 10)
+	_, err := p.Publish(t.Context(), broker.Message{Channel: "c", Data: []byte("\xff"), By: &broker.Author{Subject: "<u1>", Session: "s1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, body := n.get("/history/c")
+	want := `{"channel":"c","messages":[{"id":"` + at("c", 1) + `","data":"/w==","encoding":"base64","by":{"sub":"<u1>","session":"s1"}}],"complete":true,"more":false,"next":"` +
+		at("c", 1) + `"}` + "\n"
+	if diff := cmp.Diff(want, body); diff != "" || status != http.StatusOK {
+		t.Error(status, diff)
+	}
+}
+
 // Who waits is woken by a publication, wherever it continues, and at the end of
 // its time has an empty answer with which to ask again.
 func TestHistoryWaits(t *testing.T) {

@@ -73,7 +73,7 @@ type jsonFormat struct{}
 func (jsonFormat) Name() string { return "json" }
 
 func (jsonFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
-	e := event{Type: "message", Channel: m.Channel, ID: Cursor(m.Channel, m.Position)}
+	e := event{Type: "message", Channel: m.Channel, ID: Cursor(m.Channel, m.Position), By: m.By}
 	data := string(m.Data)
 	if m.Binary {
 		data = base64.StdEncoding.EncodeToString(m.Data)
@@ -103,6 +103,8 @@ type event struct {
 	Data     *string `json:"data,omitempty"`     // messages only
 	Encoding string  `json:"encoding,omitempty"` // "base64" for binary messages
 	ID       string  `json:"id,omitempty"`       // cursor, where there is history
+
+	By *broker.Author `json:"by,omitempty"` // messages only: who published it, where the server says so
 
 	Recovered *bool  `json:"recovered,omitempty"` // subscribed only
 	Reason    string `json:"reason,omitempty"`    // gaps only, and so are the rest

@@ -30,6 +30,9 @@ func TestFormatsAreGolden(t *testing.T) {
 			{Channel: "chat", Data: []byte(`{"json": [1, 2]}`)},
 			{Channel: "chat", Data: []byte{0xFF, 0x00}, Binary: true},
 			{Channel: "chat", Data: []byte("kept"), Position: broker.Position{Epoch: 7, Seq: 3}},
+			{Channel: "chat", Data: []byte("hola"), By: &broker.Author{Subject: "u1", Session: "s1"}},
+			{Channel: "chat", Data: []byte{0xFF}, Binary: true, Position: broker.Position{Epoch: 7, Seq: 3}, By: &broker.Author{Subject: "<ñ\">"}},
+			{Channel: "chat", Data: []byte("hola"), By: &broker.Author{Session: "s1"}},
 		} {
 			payload, isBinary := f.AppendMessage(nil, m)
 			fmt.Fprintf(&b, "%s message binary=%v %q\n", f.Name(), isBinary, payload)

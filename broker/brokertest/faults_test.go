@@ -33,6 +33,18 @@ var faults = []struct {
 	{"binary-is-text", []string{"Payloads"}, onMessage(func(m *broker.Message) { m.Binary = false })},
 	{"cuts-at-NUL", []string{"Payloads"}, onMessage(func(m *broker.Message) { m.Data, _, _ = bytes.Cut(m.Data, []byte{0}) })},
 	{"opens-strange-envelopes", []string{"Payloads"}, onMessage(func(m *broker.Message) { *m = broker.ParseWire(m.Channel, m.Data) })},
+	{"forgets-authors", []string{"Authors"}, onMessage(func(m *broker.Message) { m.By = nil })},
+	{"forgets-sessions", []string{"Authors"}, onMessage(func(m *broker.Message) {
+		if m.By != nil {
+			m.By = &broker.Author{Subject: m.By.Subject}
+		}
+	})},
+	{"remembers-authors", []string{"Authors"}, onFeed(remembersAuthors)},
+	{"delivers-authors-that-name-nobody", []string{"Authors"}, onMessage(func(m *broker.Message) {
+		if m.By == nil {
+			m.By = &broker.Author{}
+		}
+	})},
 	{"reuses-memory", []string{"Payloads"}, onFeed(reusesMemory)},
 	{"swallows-gaps", []string{"Overrun", "LinkLost", "Down"}, onFeed(swallowsGaps)},
 	{"nameless-gaps", []string{"Overrun", "LinkLost"}, onFeed(namelessGaps)},

@@ -148,6 +148,19 @@ func reusesMemory(f *brokenFeed) {
 	}
 }
 
+// remembersAuthors takes the author of a message without one from the message before.
+func remembersAuthors(f *brokenFeed) {
+	var last *broker.Author
+	f.next = func() (broker.Message, error) {
+		m, err := f.Feed.Next()
+		if m.By == nil {
+			m.By = last
+		}
+		last = m.By
+		return m, err
+	}
+}
+
 func swallowsGaps(f *brokenFeed) {
 	f.next = func() (broker.Message, error) {
 		for {

@@ -64,6 +64,11 @@ var historyFaults = []struct {
 			p.Messages[i].Binary = false
 		}
 	})},
+	{"keeps-no-authors", []string{"HistoryAuthors"}, onPage(func(_ broker.Query, p *broker.Page) {
+		for i := range p.Messages {
+			p.Messages[i].By = nil
+		}
+	})},
 	{"ignores-keys", []string{"HistoryKeys"}, func(b *brokenHistory) {
 		b.publish = func(m *broker.Message) { m.Key = "" }
 	}},

@@ -13,6 +13,7 @@ import (
 const (
 	messageBytes = 256
 	channelBytes = 512
+	authorBytes  = 64
 )
 
 // sweepAtOnce is how many messages and channels one call forgets at most because of
@@ -71,7 +72,11 @@ type record struct {
 }
 
 func (r record) size() int64 {
-	return messageBytes + int64(len(r.message.Data)+2*len(r.message.Key)) // byKey has it, too
+	size := messageBytes + len(r.message.Data) + 2*len(r.message.Key) // byKey has it, too
+	if by := r.message.By; by != nil {
+		size += authorBytes + len(by.Subject) + len(by.Session)
+	}
+	return int64(size)
 }
 
 // add keeps m as policy says and returns it with its position, or the position of the

@@ -179,7 +179,8 @@
 // with a tag that cannot be made without the secret of the deployment.
 // Nodes make the secret and keep it in the record __pregon:run. An envelope with a
 // position and without such a tag is ignored and counted: [Broker.Rejected]. So a
-// program that may PUBLISH can do no more than publish messages of its own. One that
+// program that may PUBLISH can do no more than publish messages of its own, by nobody
+// ([broker.Message].By). Without a history nothing is checked. One that
 // may add entries to streams, too, can add messages, and gaps; entries at impossible
 // places are not read, and a stream that ends with one is begun anew by the next
 // publication. A program that may read or write pregon's other keys is trusted: guard

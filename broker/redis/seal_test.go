@@ -109,6 +109,92 @@ func TestSealCoversAll(t *testing.T) {
 	hear(t, feed, "other", "bare")
 }
 
+// With a history an author is proven as all else is, live and in the history. What other
+// programs publish is by nobody, whatever they claim: bare, in an envelope, by the function,
+// or in an authentic one that was changed.
+func TestAuthorsAreProven(t *testing.T) {
+	server := redistest.Start(t)
+	b := newBroker(t, keeping(server.Addr()))
+	feed := newFeed(t, b, "chat")
+	raw := newClient(t, keeping(server.Addr())).Subscribe(t.Context(), "chat")
+	defer raw.Close()
+	if _, err := raw.Receive(guard(t)); err != nil { // the confirmation
+		t.Fatal(err)
+	}
+	by := &broker.Author{Subject: "u1", Session: "s1"}
+	if _, err := b.Publish(guard(t), broker.Message{Channel: "chat", Data: []byte("of u1"), By: by}); err != nil {
+		t.Fatal(err)
+	}
+	published, err := raw.ReceiveMessage(guard(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.MustDo("PUBLISH", "chat", strings.Replace(published.Payload, "u\x02u1", "u\x02u2", 1))
+	server.MustDo("PUBLISH", "chat", "u\x02u1dbare")
+	server.MustDo("PUBLISH", "chat", string(broker.AppendWire(nil, broker.Message{Data: []byte("envelope"), By: by})))
+	server.MustDo("FCALL", "pregon_publish", "1", "chat", "u\x02u1dfunction")
+	for _, want := range []struct {
+		text string
+		by   *broker.Author
+	}{{"of u1", by}, {"u\x02u1dbare", nil}, {"envelope", nil}, {"u\x02u1dfunction", nil}} {
+		m, err := feed.Next()
+		if err != nil || string(m.Data) != want.text || (m.By == nil) != (want.by == nil) || m.By != nil && *m.By != *want.by {
+			t.Errorf("heard %q by %+v, %v; want %q by %+v", m.Data, m.By, err, want.text, want.by)
+		}
+	}
+	if b.Rejected() != 1 {
+		t.Errorf("%d were rejected", b.Rejected())
+	}
+	kept := history(t, b, "chat", broker.Position{}, 10).Messages
+	if len(kept) != 2 || kept[0].By == nil || *kept[0].By != *by || kept[1].By != nil {
+		t.Errorf("kept are %+v", kept)
+	}
+}
+
+// The bytes of what nobody is named for are those of the versions before there were authors,
+// on the wire and in the stream; with an author the payload is where it was.
+func TestAuthorOnTheWire(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		m      broker.Message
+		fields string
+	}{
+		{"text", broker.Message{Data: []byte("hola")}, "dhola"},
+		{"binary", broker.Message{Data: []byte("\xFE"), Binary: true}, "b\x00d\xFE"},
+		{"nobody", broker.Message{Data: []byte("hola"), By: &broker.Author{}}, "dhola"},
+		{"somebody", broker.Message{Data: []byte("hola"), By: &broker.Author{Subject: "u1", Session: "s1"}}, "u\x02u1s\x02s1dhola"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			b := newBroker(t, keeping(server.Addr()))
+			raw := newClient(t, keeping(server.Addr())).Subscribe(t.Context(), "chat")
+			defer raw.Close()
+			if _, err := raw.Receive(guard(t)); err != nil { // the confirmation
+				t.Fatal(err)
+			}
+			test.m.Channel = "chat"
+			r, err := b.Publish(guard(t), test.m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			published, err := raw.ReceiveMessage(guard(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := r.Position.String()
+			if begin := "\xFFpg1p" + string(rune(len(id))) + id + "t("; !strings.HasPrefix(published.Payload, begin) ||
+				published.Payload[len(begin)+40:] != test.fields {
+				t.Errorf("published is %q", published.Payload)
+			}
+			entries, err := newClient(t, keeping(server.Addr())).XRange(guard(t), "__pregon:h:chat", "-", "+").Result()
+			if err != nil || len(entries) != 1 || entries[0].Values["m"] != test.fields || len(entries[0].Values) != 1 {
+				t.Errorf("kept is %v, %v", entries, err)
+			}
+		})
+	}
+}
+
 // A node that was there before the record of the secret was deleted, and before
 // another made a new one, misses nothing that the other publishes: it reports a gap,
 // behind which all is in the history.

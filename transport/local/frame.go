@@ -10,7 +10,7 @@ import (
 )
 
 // A frame is the length of its body in 8 bytes, and the body: its kind, a flag, two
-// positions, and three texts with their lengths ahead of them.
+// positions, and five texts with their lengths ahead of them.
 type kind byte
 
 const (
@@ -26,12 +26,21 @@ type fields struct {
 	flag                bool
 	from, to            broker.Position
 	channel, word, data []byte
+	subject, session    []byte // of the author
+}
+
+// texts are those of f, in their order in a body.
+func (f *fields) texts() [5]*[]byte {
+	return [...]*[]byte{&f.channel, &f.word, &f.data, &f.subject, &f.session}
 }
 
 const fixed = 2 + 4*8 // bytes ahead of the texts
 
 func (f fields) frame() []byte {
-	size := fixed + 3*binary.MaxVarintLen64 + len(f.channel) + len(f.word) + len(f.data)
+	size := fixed
+	for _, text := range f.texts() {
+		size += binary.MaxVarintLen64 + len(*text)
+	}
 	b := make([]byte, 8, 8+size)
 	b = append(b, byte(f.kind), 0)
 	if f.flag {
@@ -40,8 +49,8 @@ func (f fields) frame() []byte {
 	for _, n := range []uint64{f.from.Epoch, f.from.Seq, f.to.Epoch, f.to.Seq} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
-	for _, text := range [][]byte{f.channel, f.word, f.data} {
-		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	for _, text := range f.texts() {
+		b = append(binary.AppendUvarint(b, uint64(len(*text))), *text...)
 	}
 	binary.BigEndian.PutUint64(b, uint64(len(b)-8))
 	return b
@@ -71,7 +80,7 @@ func parse(body []byte) (f fields, err error) {
 	for _, n := range []*uint64{&f.from.Epoch, &f.from.Seq, &f.to.Epoch, &f.to.Seq} {
 		*n, body = binary.BigEndian.Uint64(body), body[8:]
 	}
-	for _, text := range []*[]byte{&f.channel, &f.word, &f.data} {
+	for _, text := range f.texts() {
 		size, n := binary.Uvarint(body)
 		if n <= 0 || size > uint64(len(body)-n) {
 			return f, errFrame
@@ -90,8 +99,11 @@ func decode(body []byte) (Event, error) {
 	channel := string(f.channel)
 	switch f.kind {
 	case message:
-		data := append([]byte(nil), f.data...)
-		return Event{Message: &broker.Message{Channel: channel, Data: data, Binary: f.flag, Position: f.to}}, nil
+		m := broker.Message{Channel: channel, Data: append([]byte(nil), f.data...), Binary: f.flag, Position: f.to}
+		if by := (broker.Author{Subject: string(f.subject), Session: string(f.session)}); by != (broker.Author{}) {
+			m.By = &by
+		}
+		return Event{Message: &m}, nil
 	case gap:
 		return Event{Gap: &transport.Gap{Channel: channel, Reason: broker.GapReason(f.word), From: f.from, To: f.to}}, nil
 	case subscribed:
@@ -109,7 +121,11 @@ type encoding struct{}
 
 // Message implements transport.Encoding.
 func (encoding) Message(m broker.Message) []byte {
-	return fields{kind: message, flag: m.Binary, to: m.Position, channel: []byte(m.Channel), data: m.Data}.frame()
+	f := fields{kind: message, flag: m.Binary, to: m.Position, channel: []byte(m.Channel), data: m.Data}
+	if m.By != nil {
+		f.subject, f.session = []byte(m.By.Subject), []byte(m.By.Session)
+	}
+	return f.frame()
 }
 
 // Gap implements transport.Encoding.

@@ -83,6 +83,9 @@ func TestEventsSurvive(t *testing.T) {
 			data = append(data, make([]byte, 200<<10)...)
 		}
 		m := broker.Message{Channel: channel, Data: data, Binary: binary, Position: at}
+		if by := (broker.Author{Subject: reason, Session: channel}); binary && by != (broker.Author{}) {
+			m.By = &by
+		}
 		g := transport.Gap{Channel: channel, Reason: broker.GapReason(reason), From: from, To: at}
 		frames := append([]byte(nil), to.Encoding.Message(m)...)
 		frames = append(frames, to.Encoding.Gap(g)...)

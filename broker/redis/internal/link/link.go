@@ -171,12 +171,16 @@ func (l *link) deliver(m *goredis.Message) {
 	}
 }
 
-// message is what m says. Only what is proven has a position.
+// message is what m says. Only what is proven has a position, and with a history an author:
+// then all that nodes publish is proven, and the rest is of other programs.
 func (f *Feed) message(m *goredis.Message, proof seal.Sealed) broker.Message {
 	channel := f.channel(m.Channel)
 	message, ok := broker.ParseFields(channel, proof.Fields)
 	if proof.Position.IsZero() || !ok {
 		message = broker.ParseWire(channel, []byte(m.Payload))
+		if f.opts.History != nil {
+			message.By = nil
+		}
 	}
 	message.Position, message.Prev = proof.Position, proof.Position.Previous()
 	return message
