@@ -34,12 +34,12 @@ type Claims struct {
 	Info json.RawMessage // the member info of its grants, at most 1 KiB; nil where there is none
 	Line int             // of the Issuer that signed it
 
-	Issuer Fingerprint // that of the Issuer: see Verifier.Trusts
+	Issuer Fingerprint // of what made it valid: see Verifier.Trusts
 }
 
 // claims returns what the claims of a token say that i has signed. They are checked as of now.
 func (i *issuer) claims(ms members, now time.Time) (Claims, error) {
-	c := Claims{Line: i.Line, Issuer: i.print}
+	c := Claims{Line: i.Line}
 	var err error
 	if c.Expires, err = i.checkDates(ms, now); err != nil {
 		return Claims{}, err

@@ -35,7 +35,8 @@ func newClient(t http.RoundTripper) *http.Client {
 	}
 }
 
-// fetch returns what is behind url. An error has nothing of the URL and nothing that the server sent.
+// fetch returns what is behind url. An error has nothing of the URL but its host, and nothing that the
+// server sent but its status and what is wrong with its certificate.
 func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -80,7 +81,7 @@ func plain(ctx context.Context, err error) error {
 	case errors.As(err, &certificate):
 		return certificate
 	}
-	return errors.New("no answer in HTTP")
+	return errors.New("the connection broke, or what is there does not speak HTTP or TLS")
 }
 
 // shown returns where a URL leads, without what may be secret: user, password and query.

@@ -1,8 +1,6 @@
 package token
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"net/url"
@@ -42,27 +40,12 @@ type Issuer struct {
 	Line int // in the configuration, for messages; 0: none
 }
 
-// A Fingerprint stands for an Issuer: two that take the same tokens for the same reason have the
-// same one. Nothing of a secret can be told from it.
-type Fingerprint [sha256.Size]byte
-
-// fingerprint returns that of i. Each part has its length before it, so that none runs into the next.
-func (i *Issuer) fingerprint() (f Fingerprint) {
-	h := sha256.New()
-	for _, part := range [][]byte{i.Secret, i.PublicKeys, []byte(i.JWKS), []byte(i.Issuer), []byte(i.Audience), []byte(i.Claim)} {
-		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash takes everything
-		h.Write(part)
-	}
-	h.Sum(f[:0])
-	return f
-}
-
 // An issuer is an Issuer that can verify.
 type issuer struct {
 	Issuer
-	print Fingerprint
-	keys  []key   // where it has a secret or public keys
-	set   *keyset // otherwise
+	keys  []key       // where it has a secret or public keys
+	set   *keyset     // otherwise
+	print Fingerprint // of set; keys have their own
 }
 
 // newIssuer checks and completes i. Where it has a URL, the keyset is still missing.
@@ -76,22 +59,39 @@ func newIssuer(i Issuer) (*issuer, error) {
 	if err := i.check(); err != nil {
 		return nil, &IssuerError{i.Line, err}
 	}
-	n := &issuer{Issuer: i, print: i.fingerprint()}
-	var err error
+	n := &issuer{Issuer: i}
+	if err := n.load(); err != nil {
+		return nil, &IssuerError{i.Line, err}
+	}
+	return n, nil
+}
+
+// Check returns what is wrong with i, an [*IssuerError]. Nothing is fetched.
+func (i Issuer) Check() error {
+	_, err := newIssuer(i)
+	return err
+}
+
+// load reads the keys, or checks where they are.
+func (i *issuer) load() (err error) {
 	switch {
 	case i.Secret != nil:
 		var k key
 		k, err = secretKey(i.Secret)
-		n.keys = []key{k}
+		i.keys = []key{k}
 	case i.PublicKeys != nil:
-		n.keys, err = publicKeys(i.PublicKeys)
+		i.keys, err = publicKeys(i.PublicKeys)
 	default:
 		err = i.checkJWKS()
 	}
 	if err != nil {
-		return nil, &IssuerError{i.Line, err}
+		return err
 	}
-	return n, nil
+	i.print = i.fingerprint("jwks", []byte(i.JWKS))
+	for n, k := range i.keys {
+		i.keys[n].print = i.fingerprint(k.algs[0], k.bytes())
+	}
+	return nil
 }
 
 func (i *Issuer) check() error {
@@ -155,10 +155,4 @@ func (i *issuer) find(t *token) []key {
 // token that names none would have been tried with them.
 func (i *issuer) mayFetch(t *token) bool {
 	return i.set != nil && slices.Contains(asymmetric, t.alg) && (t.kid != "" || !i.set.loaded())
-}
-
-// Check returns what is wrong with i, an [*IssuerError]. Nothing is fetched.
-func (i Issuer) Check() error {
-	_, err := newIssuer(i)
-	return err
 }

@@ -16,11 +16,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Sizes of keys. An RSA key that is too long makes every token expensive, wrong ones included.
+// Sizes of keys. RFC 7518, section 3.2, asks for a secret as long as the hash, so for more with HS384 and
+// HS512; 32 bytes cannot be guessed with any of them. An RSA key that is too long makes every token
+// expensive, wrong ones included.
 const (
-	minSecret = 32 // bytes (RFC 7518, section 3.2)
-	minRSA    = 2048
-	maxRSA    = 8192 // bits
+	minSecret = 32   // bytes
+	minRSA    = 2048 // bits (RFC 7518, section 3.3)
+	maxRSA    = 8192
 )
 
 // maxKeys is how many keys an issuer has at most.
@@ -39,6 +41,7 @@ type key struct {
 	public any      // as golang-jwt takes it: a secret, too
 	algs   []string // with which it may be used; the first one is the usual one
 	kid    string   // empty where it has none
+	print  Fingerprint
 }
 
 func (k key) fits(alg string) bool { return slices.Contains(k.algs, alg) }
@@ -46,6 +49,15 @@ func (k key) fits(alg string) bool { return slices.Contains(k.algs, alg) }
 // verifies reports whether the key signed t, whose algorithm fits.
 func (k key) verifies(t *token) bool {
 	return jwt.GetSigningMethod(t.alg).Verify(t.signed, t.signature, k.public) == nil
+}
+
+// bytes returns what a key is, whatever file it is from.
+func (k key) bytes() []byte {
+	if secret, ok := k.public.([]byte); ok {
+		return secret
+	}
+	der, _ := x509.MarshalPKIXPublicKey(k.public) // which knows all kinds that newKey takes
+	return der
 }
 
 // newKey returns the key that public is. Its type decides the algorithms (RFC 8725, section 3.1).

@@ -79,23 +79,20 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 	return v.await(ctx, t, unknown, refusal)
 }
 
-// Trusts reports whether an Issuer of that Fingerprint is among those of the Verifier: so whether a
-// token that was valid when it came would still be, but for its dates and the keys of a JWKS.
-func (v *Verifier) Trusts(f Fingerprint) bool {
-	return slices.ContainsFunc(v.issuers, func(i *issuer) bool { return i.print == f })
-}
-
 // try returns what t says if one of these keys of i signed it.
 func (v *Verifier) try(i *issuer, t *token, keys []key) (Claims, error) {
-	if !slices.ContainsFunc(keys, func(k key) bool { return k.verifies(t) }) {
+	by := slices.IndexFunc(keys, func(k key) bool { return k.verifies(t) })
+	if by < 0 {
 		return Claims{}, invalid("wrong signature")
 	}
 	c, err := i.claims(t.claims, v.now())
 	var refusal *InvalidError
 	if errors.As(err, &refusal) {
 		refusal.Line, refusal.signed = i.Line, true
+		return Claims{}, err
 	}
-	return c, err
+	c.Issuer = i.printOf(keys[by])
+	return c, nil
 }
 
 // await is try for issuers whose key is not known yet. Where others have refused t, refusal says why.

@@ -310,32 +310,3 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
-
-// A Verifier trusts the issuers it has: the same again, wherever they stand in a file, and none
-// that takes other tokens.
-func TestTrusts(t *testing.T) {
-	t.Parallel()
-	kit := tokentest.NewKit(now)
-	raw, err := token.Mint(kit.Secret, token.Draft{Expires: now.Add(time.Minute), Issuer: "a", Audience: "b"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := newVerifier(t, now, token.Issuer{Secret: kit.Secret, Issuer: "a"}).Verify(t.Context(), raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, other := range []struct {
-		issuer token.Issuer
-		trusts bool
-	}{
-		{token.Issuer{Secret: kit.Secret, Issuer: "a", Line: 7, MaxAge: time.Hour}, true},
-		{token.Issuer{Secret: kit.Secret, Issuer: "b"}, false},
-		{token.Issuer{Secret: kit.Secret, Audience: "a"}, false},
-		{token.Issuer{Secret: append([]byte("x"), kit.Secret...), Issuer: "a"}, false},
-		{token.Issuer{Secret: kit.Secret, Issuer: "a", Claim: "c"}, false},
-	} {
-		if got := newVerifier(t, now, other.issuer).Trusts(c.Issuer); got != other.trusts {
-			t.Errorf("%v: %v", other.issuer.Line, got)
-		}
-	}
-}
