@@ -16,9 +16,7 @@ import (
 // identity is a stranger's; one of Kind Backend without patterns may do everything. What is not
 // valid UTF-8 is published as binary, as nobody has said that it is text. It may be used until
 // Close.
-func (s *Server) Client(identity transport.Identity) transport.Client {
-	return s.clientAs(identity)
-}
+func (s *Server) Client(identity transport.Identity) transport.Client { return s.clientAs(identity) }
 
 // clientAs returns the Client of a caller within the program.
 func (s *Server) clientAs(identity transport.Identity) *node.Client {
@@ -36,9 +34,10 @@ func (s *Server) Publish(ctx context.Context, messages ...broker.Message) []brok
 }
 
 // Subscribe has the program hear channels as a client of that identity does: it needs the right
-// to, hooks are asked, what waits is bounded by QueueBytes, and what becomes of a program that reads too slowly is
-// as for others, WriteTimeout included. It returns once the broker has confirmed all of the
-// channels. The caller closes the Subscription, which draining ends.
+// to, hooks are asked, what waits is bounded by QueueBytes, and what becomes of a program that
+// reads too slowly is as for others, WriteTimeout included. It returns once the broker has
+// confirmed all of the channels. The caller closes the Subscription, which also ends with
+// draining, and with the identity or its rights.
 func (s *Server) Subscribe(ctx context.Context, by transport.Identity, channels ...transport.Subscription) (*local.Subscription, error) {
 	return s.local.Open(ctx, s.clientAs(by), channels...)
 }

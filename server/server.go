@@ -199,7 +199,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.bodies.most = max(o.MaxBodies, s.longestBatch())
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: o.PingInterval, PongTimeout: o.PongTimeout,
-		DropOldest: o.DropOldest, CatchUp: o.CatchUp,
+		DropOldest: o.DropOldest, CatchUp: o.CatchUp, Strangers: s.hasStrangers,
 	})
 	if err != nil {
 		return nil, err

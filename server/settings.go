@@ -53,6 +53,12 @@ func newSettings(r Reloadable) (*settings, error) {
 	return n, nil
 }
 
+// hasStrangers reports whether a rule says that other programs publish in a channel.
+func (s *Server) hasStrangers(channel string) bool {
+	rule := s.settings.Load().access.Rule(channel)
+	return rule != nil && rule.Strangers
+}
+
 // isToken reports whether text is a token of HTTP (RFC 9110, section 5.6.2), as the names of
 // cookies are (RFC 6265, section 4.1.1).
 func isToken(text string) bool {

@@ -18,8 +18,9 @@ type Identity struct {
 	// Info is JSON about a User for others to see, as its token has it: at most 1 KiB.
 	Info json.RawMessage
 
-	// Expires is when the credential ends, zero for never. Its connections are closed a
-	// few seconds later.
+	// Expires is when the credential ends, zero for never. From then on nothing is allowed
+	// that was not before; its connections are closed five seconds later, give or take half
+	// a second, so that those which expire together do not all come back at once.
 	Expires time.Time
 
 	// Subscribe and Publish are patterns of channels, as package server/access/pattern has

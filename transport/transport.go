@@ -210,7 +210,9 @@ const (
 // were dropped because it does not read fast enough.
 const SlowClient broker.GapReason = "slow-client"
 
-// A CloseReason is why the server closes a connection.
+// A CloseReason is why the server closes a connection. What clients make of one they know by
+// its number in the protocol: a client may come back after 4000 to 4099, and must not after
+// 4100 to 4199, whether it knows the number or not.
 type CloseReason int
 
 const (
@@ -229,4 +231,13 @@ const (
 	// CloseDenied: the broker does not allow the client's channel any more, or one
 	// of them, which the format cannot express. It should not reconnect.
 	CloseDenied
+	// CloseExpired: the client's credential has expired. It may come back with a new one.
+	CloseExpired
+	// CloseForbidden: the client may not hear its channel any more, or one of them, or its
+	// credential is not known any more: the rules or the keys have changed. It should not
+	// reconnect.
+	CloseForbidden
+	// CloseLimit: a limit on connections was lowered, or an operator has ended this one.
+	// The client may come back later.
+	CloseLimit
 )

@@ -45,6 +45,7 @@ const (
 	OtherSubject // than the channel's
 	NotOfKey     // the channel or the action
 	CredentialExpired
+	CredentialUnknown // any more
 )
 
 // A Decision says whether somebody may do something, and why.
@@ -58,11 +59,16 @@ type Decision struct {
 // Allowed reports whether it is a yes.
 func (d Decision) Allowed() bool { return d.Reason < NoRule }
 
-// decide is Decide for credentials that have not expired, where not everything is open.
+// decide is Decide without a look at the time, where not everything is open.
 func (p *Policy) decide(c *Caller, a Action, channel string) Decision {
 	d := Decision{Action: a, Kind: c.identity.Kind}
 	if strings.HasPrefix(channel, broker.ReservedPrefix) {
 		d.Reason = NoRule
+		return d
+	}
+	c, counts := p.Renew(c)
+	if !counts {
+		d.Reason = CredentialUnknown
 		return d
 	}
 	if d.Kind == transport.Backend {
@@ -136,7 +142,7 @@ func (d Decision) Err() error {
 
 // Unauthorized reports whether a no is for want of a credential that counts.
 func (d Decision) Unauthorized() bool {
-	return !d.Allowed() && (d.Kind == transport.Stranger || d.Reason == CredentialExpired)
+	return !d.Allowed() && (d.Kind == transport.Stranger || d.Reason == CredentialExpired || d.Reason == CredentialUnknown)
 }
 
 // String says in words what the Decision is and which rule it rests on: for operators.
@@ -155,6 +161,8 @@ func (d Decision) Why() string {
 		return "this server lets everyone do everything"
 	case CredentialExpired:
 		return "the credential has expired"
+	case CredentialUnknown:
+		return "the credential does not count any more"
 	case KeyMay:
 		return "the key's own patterns allow it"
 	case NotOfKey:
@@ -197,6 +205,8 @@ func (d Decision) Detail() string {
 	switch {
 	case d.Reason == CredentialExpired:
 		return "The credential has expired; get a new one."
+	case d.Reason == CredentialUnknown:
+		return "The credential does not count any more; get a new one."
 	case d.Unauthorized():
 		return "This needs a credential: Authorization: Bearer with a token or a key."
 	case d.Reason == NotOfKey:

@@ -47,7 +47,7 @@ type Rule struct {
 	History    broker.Retention // how much is kept
 	MaxMessage int64            // bytes; never more than the server's
 	Rate       Rate             // of each caller that is no key
-	Strangers  bool             // other programs publish there with the broker's own means
+	Strangers  bool             // other programs publish there with the broker's own means, which a lost link may cost
 	Presence   bool             // it is known who listens
 }
 

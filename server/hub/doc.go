@@ -2,8 +2,9 @@
 // this node wants, once, and hands each message to all who want it.
 //
 // Callers do not come here: what one may do is a [transport.Client], which package node
-// makes on a Hub and a broker. A Hub refuses names that no client may use, and otherwise
-// lets every caller in.
+// makes on a Hub and a broker. A Hub refuses names that no client may use, and leaves all
+// else to the [Caller] of a session: it says which channels that may hear, and for how long,
+// when they are subscribed, and never when something is delivered.
 //
 // # The path of a message
 //
@@ -98,6 +99,9 @@
 // and the clients notice nothing. Its documentation says what is promised and what is
 // believed.
 //
+// What other programs publish beside a history is in none. Where a link was lost, that may be
+// missing in channels where it was heard before, or is said to come ([Options].Strangers).
+//
 // What cannot be had any more, and without a history whatever may be missing, is a
 // gap: each subscriber of the channel is told at that very place. Those whose
 // encoding cannot express it hear nothing more and are closed with
@@ -120,6 +124,23 @@
 // on. So the answer to a client is ahead of the channel's first message, and nothing between
 // both is lost. What ends a stay goes through the same queue as the messages, and stands
 // behind the last of them.
+//
+// # How sessions end
+//
+// By their clients, mostly. Otherwise what was published before is sent first, then the closing
+// frame of the session's Control, by its worker; the transport, whose connection ends, leaves.
+//
+// A stopping node ends all, and one gap may end very many, which then all come back: those are
+// ended at a bounded rate. Who may hear no more is ended at once:
+//
+//   - A Caller's end ([Caller].Ends) is one of a heap's in its worker, which waits for the
+//     earliest: no timer and no goroutine for each session, and nothing for those without an
+//     end. It is the Callers' to spread ends that fall together.
+//   - [Hub.Review] asks the Callers again, when what they go by has changed. Each worker goes
+//     once around its wheel, some sessions at a time between messages, and reads their channels from
+//     its own lists: no lock, no registry, and no session is missed or asked for ever. A channel that
+//     is being subscribed meanwhile is asked for once more when the broker has confirmed it,
+//     as by then the worker has it: either the review or that sees the change.
 //
 // # Clients that are behind
 //

@@ -35,6 +35,11 @@ type Options struct {
 	Heartbeat        time.Duration // between messages to ourselves; default 1 s
 	EndRate          int           // clients ended a second after a gap; default 1000
 
+	// Strangers reports whether other programs are known to publish in a channel beside its
+	// history: where a link was lost its clients are told a gap, though none was heard there
+	// yet. It is asked then, concurrently, and must not wait. Nil means in none.
+	Strangers func(channel string) bool
+
 	// DropOldest says what becomes of a client that does not read fast enough:
 	// the older half of what waits for it is dropped and a gap told in its
 	// place. Otherwise, and where its encoding has no words for a gap, it is
@@ -106,7 +111,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	}
 	if history, keeps := broker.HistoryOf(b); keeps {
 		marker, _ := b.(broker.Marker)
-		h.filler = backfill.New(backfill.Options{History: history, Marker: marker, Logger: h.log, Carried: h.topics.carried})
+		h.filler = backfill.New(backfill.Options{History: history, Marker: marker, Logger: h.log, Strangers: h.options.Strangers, Carried: h.topics.carried})
 	}
 	h.topics.filler, reader.filler = h.filler, h.filler
 	h.replay = &replay{filler: h.filler, ctx: h.ctx}

@@ -30,6 +30,7 @@ const (
 	endOne              // end session for reason
 	endAll              // end every session, rate of them a second
 	barred              // send frame to group, which hears nothing more
+	review              // see that all sessions may still hear what they do
 	level               // catchup has been sent all up to frame's position
 )
 

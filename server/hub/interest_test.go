@@ -398,7 +398,7 @@ func TestJoinRefuses(t *testing.T) {
 		if _, err := open(context.Background(), h, sockets.New(), &lines{}, []string{"a", "b", "a"}); !errors.Is(err, transport.ErrSubscribed) {
 			t.Errorf("the same twice: %v", err)
 		}
-		if _, err := h.Join(context.Background(), transport.Subscriber{}); !errors.Is(err, hub.ErrSubscriber) {
+		if _, err := h.Join(context.Background(), transport.Subscriber{}, nil); !errors.Is(err, hub.ErrSubscriber) {
 			t.Errorf("no socket: %v", err)
 		}
 		join(t, h, &lines{}, false, "a", "b").leave()

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,5 +189,39 @@ func TestOvertakenStrangersAreNotRecovered(t *testing.T) {
 				t.Error("another node takes it to be recovered over a message that it has not had")
 			}
 		})
+	})
+}
+
+// Where a link was lost, a channel in which other programs are said to publish has a gap and a
+// mark, though nobody has heard them there yet, so that no client is taken to have missed
+// nothing. Others are filled in silence.
+func TestStrangersBehindALostLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &marked{newLedger(), map[string]broker.Position{}}
+		o := quiet
+		o.Strangers = func(channel string) bool { return channel == "theirs" }
+		h := newHub(t, l, o)
+		defer h.Close()
+		for channel, want := range map[string]string{"theirs": "theirs 1\ngap theirs\n", "ours": "ours 1\n"} {
+			cursor := l.say(channel, "0", true)
+			c := join(t, h, &lines{}, false, channel)
+			defer c.leave()
+			l.say(channel, "1", true)
+			time.Sleep(time.Second)
+			l.feed.Gap(broker.LinkLost, channel)
+			time.Sleep(time.Second)
+			l.say(channel, "end", true)
+			if got := readUntil(c, channel+" end\n"); got != want+channel+" end\n" {
+				t.Errorf("heard %q", got)
+			}
+			if found, err := l.Marks(t.Context(), channel); err != nil || found[0].IsZero() != (channel == "ours") {
+				t.Errorf("%s is marked: %v, %v", channel, found, err)
+			}
+			back := joinAt(t, h, &lines{}, sockets, channel, transport.Start{Since: true, After: cursor})
+			defer back.leave()
+			if got := back.read(t, 1); got != fmt.Sprintf("subscribed %s %v\n", channel, channel == "ours") {
+				t.Errorf("a client that comes back heard %q", got)
+			}
+		}
 	})
 }

@@ -11,11 +11,12 @@ import (
 // A door is all of a Client that a test of the hub needs.
 type door struct {
 	transport.Client
-	hub *hub.Hub
+	hub    *hub.Hub
+	caller hub.Caller // nil for anyone
 }
 
 func (d door) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
-	return d.hub.Join(ctx, s)
+	return d.hub.Join(ctx, s, d.caller)
 }
 
 // An answering is an encoding that can tell of a Subscribed.

@@ -17,34 +17,40 @@ type session struct {
 	transport.Subscriber
 	hub    *Hub
 	worker *worker
+	caller Caller
 	heard  atomic.Int64 // seconds since 1970
 
 	// Guarded by the hub's lock:
-	left  bool
 	stays stays
+	left  bool
 
 	// The worker's own:
-	memberships *membership // the first of a list
-	slot        int         // in the worker's wheel
-	index       int         // in that slot
 	ending      bool        // the worker has closed it or is about to
+	due         int32       // in the worker's expiry
+	slot        int32       // in the worker's wheel
+	index       int32       // in that slot
+	memberships *membership // the first of a list
 }
 
 // ErrSubscriber means that a Transport asks for what no client can have: see the
 // error's text.
 var ErrSubscriber = errors.New("hub: not a subscriber")
 
-// Join is what [transport.Client].Join does, for package node.
-func (h *Hub) Join(_ context.Context, sub transport.Subscriber) (transport.Session, error) {
+// Join is what [transport.Client].Join does, for package node. Without a Caller anyone may
+// hear everything.
+func (h *Hub) Join(_ context.Context, sub transport.Subscriber, by Caller) (transport.Session, error) {
 	if sub.Socket == nil || sub.Encoding == nil || sub.Control == nil {
 		return nil, fmt.Errorf("%w: it lacks a Socket, an Encoding or a Control", ErrSubscriber)
+	}
+	if by == nil {
+		by = anyone{}
 	}
 	h.mu.Lock()
 	if h.draining {
 		h.mu.Unlock()
 		return nil, ErrDraining
 	}
-	s := &session{Subscriber: sub, hub: h, worker: h.workers[h.joined%len(h.workers)]}
+	s := &session{Subscriber: sub, hub: h, worker: h.workers[h.joined%len(h.workers)], caller: by, due: gone}
 	h.joined++
 	h.sessions++
 	h.mu.Unlock()
@@ -62,26 +68,46 @@ func (s *session) Subscribe(ctx context.Context, subs ...transport.Subscription)
 	joinings := make([]joining, 0, len(subs))
 	topics := make([]*topic, 0, len(subs))
 	for i, sub := range subs {
+		errs[i] = s.ask(ctx, sub.Channel) // all before the first: it may take time
+	}
+	for i, sub := range subs {
+		if errs[i] != nil {
+			continue
+		}
 		m, err := s.enter(sub.Channel)
 		if err != nil {
 			errs[i] = err
+			s.caller.Left(sub.Channel)
 			continue
 		}
 		joinings = append(joinings, s.hub.prepare(m, sub, &errs[i]))
 		topics = append(topics, m.group.topic)
 	}
 	for i, err := range s.hub.topics.confirmed(ctx, topics) {
-		*joinings[i].err = err
-		joinings[i].end(err)
+		*joinings[i].err = joinings[i].end(err)
 	}
 	return errs
 }
 
+// ask returns why s may not subscribe a channel.
+func (s *session) ask(ctx context.Context, channel string) error {
+	if err := broker.CheckChannel(channel); err != nil {
+		return fmt.Errorf("%w: %w: %w", ErrSubscriber, broker.ErrDenied, err)
+	}
+	if s.has(channel) {
+		return transport.ErrSubscribed
+	}
+	return s.caller.Enter(ctx, channel)
+}
+
+func (s *session) has(channel string) bool {
+	s.hub.mu.RLock()
+	defer s.hub.mu.RUnlock()
+	return s.stays.of(channel) != nil
+}
+
 // enter makes a membership that is known to all but the session's worker.
 func (s *session) enter(channel string) (*membership, error) {
-	if err := broker.CheckChannel(channel); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSubscriber, err)
-	}
 	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,7 +127,7 @@ func (s *session) enter(channel string) (*membership, error) {
 // A joining is a membership whose channel the broker has yet to confirm.
 type joining struct {
 	*catchup
-	start transport.Start
+	from  transport.Start
 	begin func() origin // where it begins; to be called once the channel is confirmed
 	err   *error        // what Subscribe returns for it
 }
@@ -111,7 +137,7 @@ type joining struct {
 func (h *Hub) prepare(m *membership, sub transport.Subscription, err *error) joining {
 	c := newCatchup(m)
 	c.tell = sub.Answer
-	return joining{catchup: c, start: sub.Start, begin: h.begin(c), err: err}
+	return joining{catchup: c, from: sub.Start, begin: h.begin(c), err: err}
 }
 
 // begin tells the worker of c to keep what comes, and notes where the channel ends at that
@@ -131,18 +157,26 @@ func (h *Hub) begin(c *catchup) (confirmed func() origin) {
 }
 
 // end lets the client hear the channel, from where it asked, or where the channel is not
-// confirmed takes it out again.
-func (j joining) end(refused error) {
-	h, c := j.session.hub, j.catchup
-	if refused != nil {
-		if h.part(c.membership) {
-			c.session.worker.post(entry{kind: parted, membership: c.membership})
-		}
-		return
+// confirmed, or the caller may not hear it any more, takes it out again and returns why.
+func (j joining) end(refused error) error {
+	c := j.catchup
+	if refused == nil {
+		refused = c.session.caller.Review(c.channel()) // a Review that began before may not have come to it
 	}
+	if refused != nil {
+		c.session.part(c.membership, nil)
+		return refused
+	}
+	j.start()
+	return nil
+}
+
+// start lets the client hear the channel, which is confirmed.
+func (j joining) start() {
+	h, c := j.session.hub, j.catchup
 	o := j.begin()
-	if j.start != (transport.Start{}) {
-		h.spawn(func() { h.replay.resume(c, j.start, o) })
+	if j.from != (transport.Start{}) {
+		h.spawn(func() { h.replay.resume(c, j.from, o) })
 		return
 	}
 	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Position: h.replay.cursor(o)})
@@ -159,11 +193,19 @@ func (s *session) Unsubscribe(channel string, last []byte) {
 	h.mu.RLock()
 	m := s.stays.of(channel)
 	h.mu.RUnlock()
-	if m == nil || !h.part(m) {
+	if m == nil || !s.part(m, last) {
 		s.Say(last)
-		return
+	}
+}
+
+// part ends the stay m of s, with a last word, and reports whether it was there.
+func (s *session) part(m *membership, last []byte) bool {
+	if !s.hub.part(m) {
+		return false
 	}
 	s.worker.post(entry{kind: parted, membership: m, frame: frame{bytes: last}})
+	s.caller.Left(m.group.topic.name)
+	return true
 }
 
 // part takes m out of what the hub knows, and reports whether it was there.
@@ -189,25 +231,31 @@ func (s *session) Touch() { s.heard.Store(time.Now().Unix()) }
 
 // Leave implements transport.Session.
 func (s *session) Leave() {
-	if s.hub.leave(s) {
-		s.worker.post(entry{kind: detach, session: s})
+	stays, left := s.hub.leave(s)
+	if !left {
+		return
+	}
+	s.worker.post(entry{kind: detach, session: s})
+	for m := range stays.all() {
+		s.caller.Left(m.group.topic.name)
 	}
 }
 
-// leave takes s out of what the hub knows, and reports whether it was there.
-func (h *Hub) leave(s *session) bool {
+// leave takes s out of what the hub knows, and returns its stays. It reports whether s was
+// there.
+func (h *Hub) leave(s *session) (ended stays, left bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s.left {
-		return false
+		return ended, false
 	}
 	s.left = true
 	for m := range s.stays.all() {
 		h.topics.leave(m.group)
 	}
-	s.stays = stays{}
+	ended, s.stays = s.stays, stays{}
 	if h.sessions--; h.sessions == 0 && h.draining {
 		close(h.empty)
 	}
-	return true
+	return ended, true
 }

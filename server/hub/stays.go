@@ -49,8 +49,8 @@ func (s *stays) remove(m *membership) bool {
 
 // all ranges over the memberships, in no order.
 func (s *stays) all() iter.Seq[*membership] {
-	if s.only != nil {
-		return func(yield func(*membership) bool) { yield(s.only) }
+	if only := s.only; only != nil {
+		return func(yield func(*membership) bool) { yield(only) }
 	}
 	return maps.Values(s.more)
 }

@@ -5,8 +5,8 @@ import "context"
 // Watch subscribes to a channel for somebody who reads its history and wants to
 // know when to read again: news gets a token after messages or gaps have come. It
 // returns once the broker has confirmed the channel, or an error as Join does. The
-// caller calls stop, once.
-func (h *Hub) Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error) {
+// caller calls stop, once, and may put a token there itself, without waiting.
+func (h *Hub) Watch(ctx context.Context, channel string) (news chan struct{}, stop func(), err error) {
 	if h.isDraining() {
 		return nil, nil, ErrDraining
 	}

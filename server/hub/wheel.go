@@ -18,7 +18,7 @@ type wheel struct {
 
 // add puts s where it is reached after a whole turn.
 func (w *wheel) add(s *session) {
-	s.slot, s.index = w.hand, len(w.slots[w.hand])
+	s.slot, s.index = int32(w.hand), int32(len(w.slots[w.hand]))
 	w.slots[w.hand] = append(w.slots[w.hand], s)
 }
 

@@ -28,6 +28,8 @@ type worker struct {
 	done    tally
 	wheel   wheel
 	leaving drainLimiter
+	expires expiry
+	reviews reviewing
 	closing bool // everybody is being ended, latecomers too
 }
 
@@ -55,6 +57,10 @@ func (w *worker) run(ctx context.Context) {
 			w.ping(now)
 		case <-w.leaving.next:
 			w.leaving.step(w.end)
+		case <-w.expires.next:
+			w.expires.step(w.endOne)
+		case <-w.reviews.next:
+			w.reviews.step(w)
 		case <-ctx.Done():
 			return
 		}
@@ -130,10 +136,9 @@ func (w *worker) do(e *entry) {
 		w.flushFor(e.session)
 		w.say(e.session, e.frame.bytes)
 	case endOne:
-		w.flushFor(e.session)
-		w.mute(e.session)
-		e.session.ending = true
-		w.end(e.session, e.reason)
+		w.endOne(e.session, e.reason)
+	case review:
+		w.reviews.begin()
 	case attach:
 		w.attach(e.session)
 	case detach:
@@ -303,6 +308,15 @@ func (w *worker) endAll(rate float64) {
 	}
 }
 
+// endOne ends s behind what was published before. It is not for many at once: see
+// drainLimiter.
+func (w *worker) endOne(s *session, reason transport.CloseReason) {
+	w.flushFor(s)
+	w.mute(s)
+	s.ending = true
+	w.end(s, reason)
+}
+
 // end ends s, unless it has left meanwhile.
 func (w *worker) end(s *session, reason transport.CloseReason) {
 	if s.slot != gone {
@@ -327,6 +341,9 @@ func (w *worker) ping(now time.Time) {
 // attach begins to keep the connection of s alive.
 func (w *worker) attach(s *session) {
 	w.wheel.add(s)
+	if ends := s.caller.Ends(); !ends.IsZero() {
+		w.expires.add(s, ends)
+	}
 	if w.closing {
 		w.leaving.add(s, transport.CloseShutdown)
 	}
@@ -335,6 +352,7 @@ func (w *worker) attach(s *session) {
 // detach forgets s.
 func (w *worker) detach(s *session) {
 	w.wheel.remove(s)
+	w.expires.remove(s)
 	for s.memberships != nil {
 		w.part(s.memberships)
 	}

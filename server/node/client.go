@@ -24,15 +24,6 @@ var _ transport.Client = (*Client)(nil)
 // Identity implements transport.Client.
 func (c *Client) Identity() transport.Identity { return c.caller.Identity() }
 
-// Join implements transport.Client.
-func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
-	joined, err := c.node.hub.Join(ctx, s)
-	if err != nil || !c.node.options.listens() && c.node.policy.Load().IsOpen() {
-		return joined, err
-	}
-	return &session{Session: joined, client: c, held: map[string]struct{}{}}, nil
-}
-
 // History implements transport.Client.
 func (c *Client) History(ctx context.Context, channel string, q broker.Query) (page broker.Page, err error) {
 	err = c.read(ctx, channel, func() error {
@@ -83,19 +74,6 @@ func (c *Client) Mark(ctx context.Context, channel string) (broker.Position, err
 	}
 	defer c.leave(channel)
 	return c.node.hub.Mark(ctx, channel)
-}
-
-// Watch implements transport.Client.
-func (c *Client) Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error) {
-	if err := c.enter(ctx, channel); err != nil {
-		return nil, nil, err
-	}
-	news, unwatch, err := c.node.hub.Watch(ctx, channel)
-	if err != nil {
-		c.leave(channel)
-		return nil, nil, err
-	}
-	return news, func() { unwatch(); c.leave(channel) }, nil
 }
 
 // Clear implements transport.Client.

@@ -21,12 +21,31 @@
 // The routes ask earlier, by [Client.Check], for the order in which a caller is told what is
 // wrong, but nothing relies on that.
 //
+// # Expiry
+//
+// A credential that has expired lets its caller do nothing new. Its sessions hear on, and are
+// ended five seconds later with CloseExpired, give or take half a second: clocks differ, and
+// those that expire together do not all come back at once. A caller that waits for news is
+// woken then, and its next look refuses.
+//
+// # Reload
+//
+// [Node.SetPolicy] puts another policy in the place of the one there is, at once for all that
+// is asked from then on. The sessions that there are, and callers that wait for news, are
+// decided again, with the hub's Review: who still may notices nothing. Whoever was decided
+// before and is let in after is decided a second time then, so no one slips through between
+// the two. Hooks are not asked again.
+//
+// # What is not here
+//
 // What concerns no single channel stays with the owner of the hub: readiness, figures,
 // draining, and the end.
 //
 // # Cost
 //
 // A Client adds no goroutine, no lock and no queue. A decision allocates nothing, and none is
-// made of what is delivered: who may hear a channel is decided when it is subscribed. One message is handed to the broker
-// directly and costs the slice of its Result; only more than one take the way of batches.
+// made of what is delivered: who may hear a channel is decided when it is subscribed. One
+// message is handed to the broker directly and costs the slice of its Result; only more than
+// one take the way of batches. What a session of a stranger's keeps of all this is nothing; any
+// other keeps its Client.
 package node

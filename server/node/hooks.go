@@ -61,9 +61,6 @@ func (c *Client) onPublish(ctx context.Context, m broker.Message) (changed broke
 	return changed, err
 }
 
-// listens reports whether hooks are to be asked or told of those who listen.
-func (h Hooks) listens() bool { return h.OnSubscribe != nil || h.OnLeave != nil }
-
 // enter returns why the caller may not hear or read a channel. Where it returns nil, leave
 // is to be called.
 func (c *Client) enter(ctx context.Context, channel string) error {

@@ -18,6 +18,9 @@ type Node struct {
 	options Options
 	policy  atomic.Pointer[access.Policy] // who may what now
 	limiter limiter
+
+	stranger *Client // of all sessions of strangers
+	watches  watches
 }
 
 // Options are the rules of a Node. Zero values mean that there are none.
@@ -42,7 +45,19 @@ func New(b broker.Broker, h *hub.Hub, o Options) *Node {
 	n := &Node{broker: b, past: past, hub: h, options: o}
 	n.policy.Store(o.Access)
 	n.SetLimits(o.Limits)
+	n.stranger = n.Client(access.Stranger, netip.Addr{})
 	return n
+}
+
+// SetPolicy has all that follows decided by p. Of the sessions that there are those which may
+// still hear all of their channels notice nothing; the others are ended with
+// CloseForbidden within a second, which SetPolicy does not wait for, and so are those whose
+// credential p does not know. What p says of each is asked without a lock that others
+// need.
+func (n *Node) SetPolicy(p *access.Policy) {
+	n.policy.Store(p)
+	n.hub.Review()
+	n.watches.review()
 }
 
 // Client returns what a caller may do who comes from an address, which is zero for those

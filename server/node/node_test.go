@@ -34,7 +34,9 @@ func start(t testing.TB, b broker.Broker) *node.Node {
 
 // subscribe returns why c may not subscribe a channel.
 func subscribe(ctx context.Context, c transport.Client, channel string) error {
-	session, err := c.Join(ctx, transport.Subscriber{Socket: new(socket.Socket), Encoding: struct{ transport.Encoding }{}, Control: struct{ transport.Control }{}})
+	unread := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, WriteTimeout: time.Minute, Linger: time.Minute}).New()
+	defer unread.Close()
+	session, err := c.Join(ctx, transport.Subscriber{Socket: unread, Encoding: mute{}, Control: mute{}})
 	if err != nil {
 		return err
 	}

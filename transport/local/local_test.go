@@ -159,6 +159,12 @@ func TestEnds(t *testing.T) {
 		"denied": {func(_ *local.Subscription, to transport.Subscriber) {
 			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseDenied))
 		}, "local: ended for reason 5"},
+		"expired": {func(_ *local.Subscription, to transport.Subscriber) {
+			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseExpired))
+		}, "local: the identity has expired"},
+		"forbidden": {func(_ *local.Subscription, to transport.Subscriber) {
+			to.Socket.CloseAfterFlush(to.Control.Close(transport.CloseForbidden))
+		}, "local: what the identity may hear has changed"},
 		"cut":    {func(_ *local.Subscription, to transport.Subscriber) { _ = to.Socket.Close() }, local.ErrCut.Error()},
 		"closed": {func(s *local.Subscription, _ transport.Subscriber) { s.Close() }, local.ErrClosed.Error()},
 	} {

@@ -89,6 +89,10 @@ func (e *EndedError) Error() string {
 		return "local: the server stops"
 	case transport.CloseSlow:
 		return "local: the program has not read fast enough"
+	case transport.CloseExpired:
+		return "local: the identity has expired"
+	case transport.CloseForbidden:
+		return "local: what the identity may hear has changed"
 	default:
 		return fmt.Sprintf("local: ended for reason %d", e.Reason)
 	}

@@ -41,6 +41,10 @@
 // behind a middleware that hides http.Hijacker, the stream is written to the
 // http.ResponseWriter, and cut at its end by a deadline that has passed.
 //
+// It ends without a word on why, also where the client's credential has expired or it may not hear
+// its channels any more: EventSource comes back, and is answered with the status 401 or 403,
+// after which it gives up.
+//
 // EventSource gives up for good after any status but 200 (WHATWG HTML, section 9.2.3).
 // So where a client may come back, as while the server stops or has no room, it is not
 // answered with the status but with a stream of retry and a comment that says why, which

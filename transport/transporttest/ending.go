@@ -10,6 +10,7 @@ import (
 func testCloseReasons(f *fixture) {
 	for _, reason := range []transport.CloseReason{
 		transport.CloseShutdown, transport.CloseGap, transport.CloseSlow, transport.CloseIdle, transport.CloseUnrecovered, transport.CloseDenied,
+		transport.CloseExpired, transport.CloseForbidden, transport.CloseLimit,
 	} {
 		p := f.dial(live("a"))
 		p.publishAndHear("hola")

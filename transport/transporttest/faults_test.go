@@ -116,6 +116,7 @@ func run(t *testing.T, corrupt func(*broken), formats ...string) {
 		Closes: map[transport.CloseReason]string{
 			transport.CloseShutdown: "1001", transport.CloseGap: "4001", transport.CloseIdle: "4002",
 			transport.CloseUnrecovered: "4003", transport.CloseSlow: "4008", transport.CloseDenied: "4100",
+			transport.CloseExpired: "4009", transport.CloseForbidden: "4100", transport.CloseLimit: "4010",
 		},
 	})
 }

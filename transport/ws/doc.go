@@ -18,6 +18,14 @@
 //	4003  the channel cannot be continued from     should reconnect
 //	      since (text and raw)                     without since
 //	4008  the client did not read fast enough      may reconnect
+//	4009  the client's credential has expired      may reconnect with a new one
+//	4010  a limit on connections was lowered, or   may reconnect later
+//	      an operator has ended the connection
+//	4100  the channel is not allowed any more,     must not
+//	      or what the client may has changed
+//
+// Of the codes of our own, a client may come back after 4000 to 4099, and must not after 4100
+// to 4199, whether it knows the code or not.
 //
 // # Compression
 //

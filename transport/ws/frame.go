@@ -31,7 +31,9 @@ const (
 	codeIdle        = 4002
 	codeUnrecovered = 4003
 	codeSlow        = 4008
-	codeDenied      = 4100
+	codeExpired     = 4009
+	codeLimit       = 4010
+	codeForbidden   = 4100 // and from there to 4199 all after which a client must not come back
 )
 
 // closes is the close frame of each reason of the hub's.
@@ -42,7 +44,11 @@ var closes = map[transport.CloseReason][]byte{
 	transport.CloseSlow:     closeFrame(codeSlow, "reading too slowly, reconnect"),
 
 	transport.CloseUnrecovered: closeFrame(codeUnrecovered, "cannot continue there, reconnect without since"),
-	transport.CloseDenied:      closeFrame(codeDenied, "the channel is no longer allowed"),
+	transport.CloseDenied:      closeFrame(codeForbidden, "the channel is no longer allowed"),
+
+	transport.CloseExpired:   closeFrame(codeExpired, "credential expired, reconnect with a new one"),
+	transport.CloseLimit:     closeFrame(codeLimit, "too many connections, reconnect later"),
+	transport.CloseForbidden: closeFrame(codeForbidden, "no longer allowed"),
 }
 
 var pingFrame = []byte{finPing, 0}

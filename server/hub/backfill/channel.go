@@ -113,8 +113,9 @@ func (c *Channel) claim() bool {
 
 // lost notes that the feed may have lost messages, and reports whether the caller is to begin a
 // fill. What is lost beside the history is told where it is lost for good, or the channel is
-// known to have had some, and otherwise once its marks were read.
+// known to have such messages, and otherwise once its marks were read.
 func (c *Channel) lost(reason broker.GapReason, forGood bool) bool {
+	forGood = forGood || c.filler.strangers(c.name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.begun {

@@ -51,12 +51,13 @@
 // taken to have missed nothing where it may have missed such a message, its channel gets a mark
 // behind the newest message (see [broker.Marker]): a client that continues from there or from
 // before is not recovered. Where the link was lost in a channel that has a mark, there may have
-// been another message: that is a gap, which nothing fills, and a mark.
+// been another message: that is a gap, which nothing fills, and a mark. So it is in a channel
+// of which [Options].Strangers says that it has such messages, though none was heard there yet.
 //
 // A mark is known at once on the node that makes it, and to others as soon as the broker has
 // it. In a channel that has one, a client that continues from before its node began to listen
 // there is not recovered either: nobody may have heard another. What cannot be known is the
-// first such message of a channel, where no node has heard it.
+// first such message of any other channel, where no node has heard it.
 //
 // # Concurrency
 //

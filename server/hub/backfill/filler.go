@@ -20,6 +20,11 @@ type Options struct {
 	Marker  broker.Marker // nil where the broker has no marks
 	Logger  *slog.Logger
 
+	// Strangers reports whether other programs are known to publish in a channel beside its
+	// history, whether any was heard there or not. It is asked when the feed may have lost
+	// something, concurrently, and must not wait. Nil means in none.
+	Strangers func(channel string) bool
+
 	// Carried returns the channels that the feed carries now. They are compared with their
 	// histories every half minute.
 	Carried func() []*Channel
@@ -32,6 +37,8 @@ type Filler struct {
 	log     *slog.Logger
 	carried func() []*Channel
 
+	strangers func(channel string) bool
+
 	outside atomic.Uint64
 	filled  atomic.Uint64
 
@@ -43,7 +50,10 @@ type Filler struct {
 // New returns a Filler, which its caller closes.
 func New(o Options) *Filler {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &Filler{log: o.Logger, carried: o.Carried, cancel: cancel,
+	if o.Strangers == nil {
+		o.Strangers = func(string) bool { return false }
+	}
+	f := &Filler{log: o.Logger, carried: o.Carried, strangers: o.Strangers, cancel: cancel,
 		Reads: &Reads{history: o.History, ctx: ctx, turns: make(chan struct{}, maxReads)}}
 	if o.Marker != nil {
 		f.marks = newMarks(ctx, o.Marker, f.log)

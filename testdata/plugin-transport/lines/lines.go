@@ -110,6 +110,7 @@ func (l *lines) Ping() []byte { return []byte{'\n'} }
 // codes are what the last line says.
 var codes = map[transport.CloseReason]string{
 	transport.CloseShutdown: "shutdown", transport.CloseSlow: "slow", transport.CloseDenied: "denied",
+	transport.CloseExpired: "expired", transport.CloseForbidden: "forbidden", transport.CloseLimit: "limit",
 }
 
 // Close implements transport.Control. The other reasons are for clients that cannot be told

@@ -21,6 +21,7 @@ func TestConformance(t *testing.T) {
 		New: lines.New, Dial: dial, Formats: []string{"json"},
 		Closes: map[transport.CloseReason]string{
 			transport.CloseShutdown: "shutdown", transport.CloseSlow: "slow", transport.CloseDenied: "denied",
+			transport.CloseExpired: "expired", transport.CloseForbidden: "forbidden", transport.CloseLimit: "limit",
 		},
 	})
 }

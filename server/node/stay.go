@@ -1,0 +1,66 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pregon/pregon/server/access"
+	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/transport"
+)
+
+// Connections of a credential that has expired are closed somewhat later, as clocks differ
+// and answers are on their way, and not all of them at once.
+const (
+	graceAfterExpiry = 5 * time.Second
+	expirySpread     = time.Second // around that
+)
+
+// A stay is a Client as the hub knows it: on whose behalf a session is there.
+type stay struct{ *Client }
+
+var _ hub.Caller = stay{}
+
+// stayOf returns the stay of c. Strangers share one, which costs their sessions nothing.
+func (n *Node) stayOf(c *Client) stay {
+	if c.caller == access.Stranger {
+		c = n.stranger
+	}
+	return stay{c}
+}
+
+// Join implements transport.Client.
+func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
+	return c.node.hub.Join(ctx, s, c.node.stayOf(c))
+}
+
+// Enter implements hub.Caller.
+func (s stay) Enter(ctx context.Context, channel string) error { return s.enter(ctx, channel) }
+
+// Left implements hub.Caller.
+func (s stay) Left(channel string) { s.leave(channel) }
+
+// Review implements hub.Caller. Hooks are not asked again.
+func (s stay) Review(channel string) error {
+	if err := s.node.policy.Load().Review(s.caller, channel).Err(); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	return nil
+}
+
+// IsKnown implements hub.Caller.
+func (s stay) IsKnown() bool {
+	_, counts := s.node.policy.Load().Renew(s.caller)
+	return counts
+}
+
+// Ends implements hub.Caller.
+func (s stay) Ends() time.Time {
+	expires := s.caller.Identity().Expires
+	if expires.IsZero() {
+		return expires
+	}
+	return expires.Add(graceAfterExpiry - expirySpread/2 + rand.N(expirySpread))
+}
