@@ -64,25 +64,19 @@ func (c *checkCommand) Run(ctx context.Context, out *console, kctx *kong.Context
 
 // decide says what the caller may do with the channel.
 func (c *checkCommand) decide(ctx context.Context, file config.Config, w io.Writer) error {
-	keysets := token.NewKeysets(token.KeysetsOptions{Logger: slog.New(slog.DiscardHandler)})
-	defer keysets.Close()
-	v, err := token.New(file.Issuers, token.Options{Keysets: keysets})
+	a, done, err := admissionOf(file)
 	if err != nil {
 		return usageError(err)
 	}
-	a := &admission{config: file, verifier: v}
-	policy, err := access.New(a.accessConfig())
-	if err != nil {
-		return usageError(err)
-	}
-	caller, err := c.caller(ctx, policy)
+	defer done()
+	caller, err := c.caller(ctx, a.policy)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "%s, with %s:\n", shown(w, c.Channel), shown(w, describeCaller(caller.Identity())))
 	may := false
 	for _, action := range []access.Action{access.Subscribe, access.Publish} {
-		d := policy.Decide(caller, action, c.Channel)
+		d := a.policy.Decide(caller, action, c.Channel)
 		fmt.Fprintf(w, "  %s\n", shown(w, d.String()))
 		if c.Action == "" || c.Action == action.String() {
 			may = may || d.Allowed()
@@ -92,6 +86,21 @@ func (c *checkCommand) decide(ctx context.Context, file config.Config, w io.Writ
 		return errMayNot
 	}
 	return nil
+}
+
+// admissionOf returns what a server with a file would go by. done is to be called when it is
+// not used any more.
+func admissionOf(file config.Config) (a *admission, done func(), err error) {
+	keysets := token.NewKeysets(token.KeysetsOptions{Logger: slog.New(slog.DiscardHandler)})
+	a = &admission{config: file}
+	if a.verifier, err = token.New(file.Issuers, token.Options{Keysets: keysets}); err == nil {
+		a.policy, err = access.New(a.accessConfig())
+	}
+	if err != nil {
+		keysets.Close()
+		return nil, nil, err
+	}
+	return a, keysets.Close, nil
 }
 
 // caller returns who asks.

@@ -11,14 +11,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/pregon/pregon/broker"
 )
 
 type doctorCommand struct {
-	Broker  string        `default:"miniredis://" placeholder:"URL" help:"Broker to examine, such as redis://localhost:6379. Default ${default}."`
-	Keep    historyFlags  `embed:""`
-	Timeout time.Duration `default:"10s" help:"Longest time for all of it. Default ${default}."`
-	JSON    bool          `name:"json" help:"Print an array of objects."`
+	Broker    string        `default:"miniredis://" placeholder:"URL" help:"Broker to examine, such as redis://localhost:6379. Default ${default}."`
+	Keep      historyFlags  `embed:""`
+	Config    string        `placeholder:"FILE" help:"Examine this configuration, too: pregon.yaml."`
+	TokenFile string        `name:"token-file" placeholder:"FILE" help:"Examine this key or token, too."`
+	Timeout   time.Duration `default:"10s" help:"Longest time for all of it. Default ${default}."`
+	JSON      bool          `name:"json" help:"Print an array of objects."`
+}
+
+// Help is shown by pregon doctor --help.
+func (doctorCommand) Help() string {
+	return `With --config it says, too, what newcomers get wrong about who may do what. What it cannot see is a key in a page: a key is for your backend alone, and users' browsers get tokens.`
 }
 
 // Validate is called by kong.
@@ -29,11 +38,11 @@ func (c *doctorCommand) Validate() error {
 	return c.Keep.check()
 }
 
-var errDiagnosis = errors.New("the broker is not fit for use like this")
+var errDiagnosis = errors.New("this is not fit for use")
 
 // Run examines the broker and prints what would hurt. It fails where something is
 // bad.
-func (c *doctorCommand) Run(ctx context.Context, out *console) error {
+func (c *doctorCommand) Run(ctx context.Context, out *console, kctx *kong.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what matters is a finding
@@ -43,6 +52,10 @@ func (c *doctorCommand) Run(ctx context.Context, out *console) error {
 	}
 	defer func() { _ = b.Close() }() // nothing is left to be lost
 	findings := diagnose(ctx, b)
+	if c.Config != "" {
+		findings = withRules(findings)
+	}
+	findings = append(findings, c.diagnoseAccess(ctx, kctx)...)
 	if err := c.print(out, findings); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"strings"
+
+	"github.com/pregon/pregon/server/access"
 )
 
 // greet prints where the server is, who may use it, and how to see a first message arrive.
@@ -13,28 +15,30 @@ func (c *serveCommand) greet(w io.Writer, addr net.Addr, a *admission) {
 	if c.TLSCert != "" {
 		web, socket = "https", "wss"
 	}
-	at, credential := c.host(addr), ""
-	if !a.policy.IsOpen() {
-		credential = fmt.Sprintf(` -H "Authorization: Bearer %s"`, c.keyText())
-	}
+	listen, publish := c.credentialFor(a, access.Subscribe), c.credentialFor(a, access.Publish)
 	fmt.Fprintf(w, `pregon is listening on %[1]s://%[3]s
 broker: %[4]s
 access: %[5]s
 
 Try it:
-  wscat -c %[2]s://%[3]s/ws/noticias
-  curl -N %[1]s://%[3]s/sse/noticias
-  curl%[6]s -X POST "%[1]s://%[3]s/publish/noticias?message=Hola+desde+el+backend"
+  wscat%[6]s -c %[2]s://%[3]s/ws/noticias
+  curl%[6]s -N %[1]s://%[3]s/sse/noticias
+  curl%[7]s -X POST "%[1]s://%[3]s/publish/noticias?message=Hola+desde+el+backend"
 or open %[1]s://%[3]s in a browser. Ctrl-C stops.
-`, web, socket, at, redacted(c.Broker), c.openness(a), credential)
+`, web, socket, c.host(addr), redacted(c.Broker), c.openness(a), listen, publish)
 }
 
-// keyText is what to write for a key in a shell.
-func (c *serveCommand) keyText() string {
-	if path, isFile := strings.CutPrefix(c.Access.PublishKey, "@"); isFile {
-		return "$(cat " + quoted(path) + ")"
+// credentialFor is what curl and wscat need to do something with the channel of the example,
+// empty where anyone may.
+func (c *serveCommand) credentialFor(a *admission, action access.Action) string {
+	if a.policy.Decide(access.Stranger, action, "noticias").Allowed() {
+		return ""
 	}
-	return "KEY"
+	key := "KEY"
+	if path, isFile := strings.CutPrefix(c.Access.PublishKey, "@"); isFile {
+		key = "$(cat " + quoted(path) + ")"
+	}
+	return fmt.Sprintf(` -H "Authorization: Bearer %s"`, key)
 }
 
 // openness says in one line who may do what.

@@ -45,8 +45,10 @@ func (c *tokenCommand) Validate() error {
 		return errors.New("--jwt-key and --config: give one of them")
 	}
 	for name, list := range map[string][]string{"subscribe": c.Subscribe, "publish": c.Publish} {
-		if _, err := pattern.ParseList(list); err != nil {
-			return fmt.Errorf("--%s: %w", name, err)
+		for _, text := range list {
+			if _, err := pattern.Parse(text); err != nil {
+				return fmt.Errorf("--%s: %w", name, err)
+			}
 		}
 	}
 	return nil

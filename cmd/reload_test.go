@@ -83,6 +83,19 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.says(r.reload("keys: [{name: app, file: key}]\nrules:\n- {channels: [x], history: {for: 1h}}\n"), "level=INFO", "rules=1", "keys=1 new_keys=1")
+	key := filepath.Join(filepath.Dir(r.file), "key")
+	publish := func() (code int, said string) {
+		code, _, said = run(t, "", "pub", "x", "hola", "--url", r.url, "--token-file", key)
+		return code, said
+	}
+	if code, said := publish(); code != 0 {
+		t.Error("a key that is new does not count:", said)
+	}
+	r.says(r.reload("rules:\n- {channels: [x]}\n"), "gone_keys=1")
+	if code, said := publish(); code != 1 || !strings.Contains(said, "401") {
+		t.Errorf("a key that is gone counts: exit %d, %s", code, said)
+	}
+	r.says(r.line(), "level=INFO", "refused")
 	if err := os.Remove(r.file); err != nil {
 		t.Fatal(err)
 	}

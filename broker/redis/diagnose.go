@@ -32,7 +32,7 @@ func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err e
 		findings = append(findings, e.cluster())
 	}
 	if !e.embedded {
-		findings = append(findings, b.opts.use().Finding())
+		findings = append(findings, b.guard(ctx), b.opts.use().Finding())
 	}
 	return append(findings, b.shard.master.Findings(ctx)...), nil
 }
