@@ -91,16 +91,20 @@ func (c *Client) admit(ctx context.Context, m broker.Message) (broker.Message, e
 	return c.changed(ctx, m, rule)
 }
 
-// changed returns what the hook makes of m, whose channel has that rule.
+// changed returns what the hook makes of m, whose channel has that rule, as the broker is to
+// have it.
 func (c *Client) changed(ctx context.Context, m broker.Message, rule *access.Rule) (broker.Message, error) {
 	if c.node.options.OnPublish == nil {
-		return m, nil
+		return c.keyed(m), nil
 	}
 	changed, err := c.onPublish(ctx, m)
+	if err == nil {
+		err = c.node.unfit(changed, rule)
+	}
 	if err != nil {
 		return m, err
 	}
-	return changed, c.node.unfit(changed, rule)
+	return c.keyed(changed), nil
 }
 
 // unfit returns why a message cannot be published, whoever wants to.
