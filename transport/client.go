@@ -26,7 +26,8 @@ type Client interface {
 
 	// Publish publishes ms in their order and returns one Result for each, in that
 	// order. That one message is refused fails no other. What an error means for its
-	// message is what [broker.OutcomeOf] says; a refused name is ErrDenied, too. The
+	// message is what [broker.OutcomeOf] says; a refused name is ErrDenied, too. By is the
+	// server's to set: it names the caller's subject, whatever is there. The
 	// context bounds the whole call. Publish does not keep the slice, but the messages'
 	// Data.
 	Publish(ctx context.Context, ms ...broker.Message) []broker.Result

@@ -17,6 +17,7 @@ type Client struct {
 	node   *Node
 	caller *access.Caller
 	from   netip.Addr
+	author *broker.Author // of what it publishes; nil where it has no subject
 }
 
 var _ transport.Client = (*Client)(nil)

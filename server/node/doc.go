@@ -21,6 +21,13 @@
 // The routes ask earlier, by [Client.Check], for the order in which a caller is told what is
 // wrong, but nothing relies on that.
 //
+// # Who said it
+//
+// A message that is published with a subject says so (broker.Message.By), and nothing that a
+// caller or a hook puts there counts. Where there are rules, the idempotency keys of a subject
+// are its own, and those of backends are theirs: nobody can silence another's message by
+// guessing its key.
+//
 // # Expiry
 //
 // A credential that has expired lets its caller do nothing new. Its sessions hear on, and are

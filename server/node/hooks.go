@@ -19,9 +19,9 @@ type Hooks struct {
 	// OnPublish is asked for each message that somebody wants to publish, whatever way
 	// it comes by, and returns what to publish instead, or an error to refuse it: then
 	// the publisher's error matches ErrRefused and that error. It may change Data (not
-	// the bytes themselves, which others share), Binary and Key; what it returns is
-	// checked as what comes from outside. Of several messages that are published together
-	// each is asked for before the first is published.
+	// the bytes themselves, which others share), Binary and Key, and nothing else; what it
+	// returns is checked as what comes from outside. Of several messages that are published
+	// together each is asked for before the first is published.
 	OnPublish func(ctx context.Context, by transport.Identity, m broker.Message) (broker.Message, error)
 
 	// OnSubscribe is asked before a caller hears a channel or reads its past: for each
@@ -57,7 +57,7 @@ func (c *Client) onPublish(ctx context.Context, m broker.Message) (changed broke
 		changed, err = c.node.options.OnPublish(ctx, c.caller.Identity(), m)
 		return err
 	})
-	changed.Channel = m.Channel // what was decided, and what the publisher is told, is about that
+	changed.Channel, changed.By = m.Channel, m.By // what was decided, and what the publisher is told, is about these
 	return changed, err
 }
 

@@ -61,9 +61,13 @@ func (n *Node) SetPolicy(p *access.Policy) {
 }
 
 // Client returns what a caller may do who comes from an address, which is zero for those
-// within the process. It costs nothing and needs no end.
+// within the process. It needs no end.
 func (n *Node) Client(caller *access.Caller, from netip.Addr) *Client {
-	return &Client{node: n, caller: caller, from: from}
+	c := &Client{node: n, caller: caller, from: from}
+	if subject := caller.Identity().Subject; subject != "" {
+		c.author = &broker.Author{Subject: subject}
+	}
+	return c
 }
 
 // KeepsHistory reports whether there is a history to read.
