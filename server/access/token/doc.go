@@ -25,6 +25,13 @@
 // leeway are given where a clock that is a little ahead would make a fresh token useless: for
 // nbf, and for how far away exp may be.
 //
+// # Tokens that come again
+//
+// A Verifier knows about 2,000 valid tokens again, by their digests: a client that publishes with its token
+// in every request has it verified once, which costs as much as the rest of a small publication. Its
+// dates are looked at each time, and when the keys of a set change, all are verified anew. Only valid
+// tokens are kept, so nobody without one can push them out.
+//
 // # Keys behind a URL
 //
 // [Keysets] has what is known of each JSON Web Key Set (RFC 7517). One goroutine for each URL

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -29,9 +30,11 @@ type keyset struct {
 	client *http.Client
 	log    *slog.Logger
 
-	known  atomic.Pointer[[]key] // nil until a fetch was good
-	demand chan struct{}         // has one element where somebody waits
-	stop   context.CancelFunc    // ends run
+	known   atomic.Pointer[[]key] // nil until a fetch was good
+	version atomic.Uint64         // grows after known has changed
+	body    []byte                // that known was in; only run uses it
+	demand  chan struct{}         // has one element where somebody waits
+	stop    context.CancelFunc    // ends run
 
 	mu      sync.Mutex
 	waiting int
@@ -180,12 +183,14 @@ func (s *keyset) refresh(ctx context.Context, before report) report {
 	number := s.begun
 	s.mu.Unlock()
 
-	keys, unusable, err := s.fetch(ctx)
+	unusable := before.unusable
+	body, err := fetch(ctx, s.client, s.url)
+	if err == nil && !bytes.Equal(body, s.body) {
+		unusable, err = s.replace(body)
+	}
 	now := report{err, unusable}
-	if err == nil {
-		s.known.Store(&keys)
-	} else {
-		now.unusable = before.unusable
+	if err != nil {
+		now.unusable = before.unusable // of the keys that still count
 	}
 	if ctx.Err() == nil { // else it was cut off
 		s.tell(before, now)
@@ -194,12 +199,16 @@ func (s *keyset) refresh(ctx context.Context, before report) report {
 	return now
 }
 
-func (s *keyset) fetch(ctx context.Context) ([]key, int, error) {
-	body, err := fetch(ctx, s.client, s.url)
+// replace makes the keys in body the known ones, if there are any, and returns how many others there are.
+func (s *keyset) replace(body []byte) (unusable int, err error) {
+	keys, unusable, err := parseJWKS(body)
 	if err != nil {
-		return nil, 0, err
+		return unusable, err
 	}
-	return parseJWKS(body)
+	s.known.Store(&keys)
+	s.version.Add(1)
+	s.body = body
+	return unusable, nil
 }
 
 // tell logs what has changed.

@@ -112,6 +112,9 @@ func encode(object map[string]any) (string, error) {
 
 // check refuses what no Verifier would take.
 func (d Draft) check(raw string) error {
+	if err := checkLength(raw); err != nil {
+		return err
+	}
 	t, err := parse(raw)
 	if err != nil {
 		return err

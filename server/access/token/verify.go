@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"time"
@@ -17,6 +18,7 @@ type Options struct {
 type Verifier struct {
 	issuers []*issuer
 	now     func() time.Time
+	valid   cache
 }
 
 // New returns a Verifier of the tokens of these issuers; without issuers no token is valid. The error
@@ -53,10 +55,36 @@ func New(issuers []Issuer, o Options) (*Verifier, error) {
 // cannot be known now. Verify waits only for a key that is not known (see the package documentation),
 // and no longer than ctx lasts.
 func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
+	if err := checkLength(raw); err != nil {
+		return Claims{}, err
+	}
+	id, version := sha256.Sum256([]byte(raw)), v.version()
+	if c, ok := v.valid.get(id, version, v.now()); ok {
+		return c, nil
+	}
 	t, err := parse(raw)
 	if err != nil {
 		return Claims{}, err
 	}
+	c, err := v.verify(ctx, t)
+	if err == nil {
+		v.valid.put(id, version, c)
+	}
+	return c, err
+}
+
+// version grows when the keys of a set change. Whoever asks for it before it reads keys is
+// not told a version that is newer than they are.
+func (v *Verifier) version() (n uint64) {
+	for _, i := range v.issuers {
+		if i.set != nil {
+			n += i.set.version.Load()
+		}
+	}
+	return n
+}
+
+func (v *Verifier) verify(ctx context.Context, t *token) (Claims, error) {
 	var unknown []*issuer // those that may have the key once it is fetched
 	refusal := error(invalid("no issuer has such a key"))
 	for _, i := range v.issuers {

@@ -296,17 +296,53 @@ func TestErrorsHaveNothingOfTheToken(t *testing.T) {
 	}
 }
 
+// A token that is known again is judged as if it were not: by its dates, and by the Verifier that is asked;
+// and so is one that many others came after.
+func TestTokenAgain(t *testing.T) {
+	t.Parallel()
+	kit := tokentest.NewKit(now)
+	v := newVerifier(t, now, kit.Issuers()...)
+	first := kit.HS256(kit.Claims())
+	want, err := v.Verify(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2200 {
+		sub := fmt.Sprint("u", i)
+		raw := kit.HS256(kit.Claims().With("sub", tokentest.Text(sub)))
+		for range 2 {
+			if c, err := v.Verify(t.Context(), raw); err != nil || c.Subject != sub {
+				t.Fatal(sub, c.Subject, err)
+			}
+		}
+		if got, err := v.Verify(t.Context(), first); err != nil || !cmp.Equal(got, want) {
+			t.Fatal(i, got, err)
+		}
+	}
+	refused(t, v, first[:len(first)-3], "wrong signature")
+	refused(t, v, first+"A", "wrong signature")
+	refused(t, newVerifier(t, now), first, "no issuer has such a key")
+}
+
+// A token that is known again, and one of so many that none is.
 func BenchmarkVerify(b *testing.B) {
 	kit := tokentest.NewKit(now)
-	v := newVerifier(b, now, kit.Issuers()...)
-	for alg, raw := range map[string]string{"HS256": kit.HS256(kit.Claims()), "RS256": kit.RS256(kit.Claims())} {
-		b.Run(alg, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := v.Verify(b.Context(), raw); err != nil {
-					b.Fatal(err)
-				}
+	for alg, sign := range map[string]func(tokentest.Object) string{"HS256": kit.HS256, "RS256": kit.RS256} {
+		for _, many := range []int{1, 3000} {
+			raw := make([]string, many)
+			for i := range raw {
+				raw[i] = sign(kit.Claims().With("sub", tokentest.Text(fmt.Sprint(i))))
 			}
-		})
+			v, i := newVerifier(b, now, kit.Issuers()...), 0
+			b.Run(fmt.Sprint(alg, " of ", many), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := v.Verify(b.Context(), raw[i%many]); err != nil {
+						b.Fatal(err)
+					}
+					i++
+				}
+			})
+		}
 	}
 }
