@@ -10,8 +10,8 @@ import (
 const maxCached = 1024
 
 // A cache knows tokens again that were valid, so that who publishes with one in every request
-// has it verified once. It has their digests and not the tokens, in two generations: what has not
-// been asked for since the older one was the younger is dropped.
+// does not have it verified each time. It has their digests and not the tokens, in two generations: when
+// the younger is full, the older is dropped.
 type cache struct {
 	mu             sync.Mutex
 	younger, older map[digest]cached
@@ -31,9 +31,7 @@ func (c *cache) get(id digest, version uint64, now time.Time) (Claims, bool) {
 	defer c.mu.Unlock()
 	found, ok := c.younger[id]
 	if !ok {
-		if found, ok = c.older[id]; ok {
-			c.add(id, found)
-		}
+		found, ok = c.older[id]
 	}
 	expires := found.claims.Expires
 	if !ok || found.version != version || !expires.IsZero() && !now.Before(expires) {
@@ -46,12 +44,8 @@ func (c *cache) get(id digest, version uint64, now time.Time) (Claims, bool) {
 func (c *cache) put(id digest, version uint64, claims Claims) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.add(id, cached{claims, version})
-}
-
-func (c *cache) add(id digest, found cached) {
 	if c.younger == nil || len(c.younger) >= maxCached {
 		c.younger, c.older = map[digest]cached{}, c.younger
 	}
-	c.younger[id] = found
+	c.younger[id] = cached{claims, version}
 }

@@ -28,7 +28,7 @@
 // # Tokens that come again
 //
 // A Verifier knows about 2,000 valid tokens again, by their digests: a client that publishes with its token
-// in every request has it verified once, which costs as much as the rest of a small publication. Its
+// in every request does not have it verified each time, which costs as much as a small publication. Its
 // dates are looked at each time, and when the keys of a set change, all are verified anew. Only valid
 // tokens are kept, so nobody without one can push them out.
 //
