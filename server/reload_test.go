@@ -7,8 +7,11 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/server/access"
 )
 
 // reloadable returns a server with its handler.
@@ -84,5 +87,39 @@ func TestCommonHeaders(t *testing.T) {
 	}
 	if got := ask(handler(t, server.Options{NoConsole: true}), "GET", "/").StatusCode; got != http.StatusNotFound {
 		t.Errorf("the page that is left out: %d", got)
+	}
+}
+
+// Clients that may still listen after a reload notice nothing of it, and the others are told not to come back. What was
+// taken from a cookie, or by a key, counts by the new configuration.
+func TestReloadAccess(t *testing.T) {
+	n := start(t, server.Options{Access: rules(t, true, true), Cookie: "rt"})
+	stays, goes := n.ws("/ws/room.1?format=raw&token="+anaToken), n.ws("/ws/news?format=raw")
+	fewer, err := access.New(access.Config{Tokens: fakeTokens{}, Rules: []access.Rule{
+		{Channels: []string{"room.*"}, Subscribe: access.Grant, Publish: access.Grant},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := n.publishAs(appKey, "room.1"); got != http.StatusOK || read(t, stays) != "hola" {
+		t.Error("before:", got)
+	}
+	if err := n.server.Reload(server.Reloadable{Access: fewer, Cookie: "session", Hosts: []string{"localhost"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readErr(goes); !websocket.IsCloseError(err, 4100) {
+		t.Error("who no longer may is told", err)
+	}
+	if got := n.publishAs(appKey, "room.1"); got != http.StatusUnauthorized {
+		t.Error("with a key that is gone:", got)
+	}
+	if got := n.publishAs(anaToken, "room.1"); got != http.StatusOK || read(t, stays) != "hola" {
+		t.Error("after:", got)
+	}
+	for name, status := range map[string]int{"rt": http.StatusUnauthorized, "session": http.StatusNotFound} { // there is no history
+		resp, body := n.raw("GET /history/room.1 HTTP/1.1\r\nHost: localhost\r\nCookie: " + name + "=" + anaToken + "\r\n\r\n")
+		if resp == nil || resp.StatusCode != status {
+			t.Errorf("the cookie %s: %v %s", name, resp, body)
+		}
 	}
 }

@@ -160,8 +160,9 @@ type Server struct {
 	accepted   *connections
 	bodies     bodies
 	settings   atomic.Pointer[settings]
-	refusals   sayOnce // of origins, hosts and proxies
-	refused    *sayFew // callers
+	reloading  sync.Mutex // held while settings and the node get a new policy
+	refusals   sayOnce    // of origins, hosts and proxies
+	refused    *sayFew    // callers
 	handler    http.Handler
 	draining   atomic.Bool
 	stopping   chan struct{} // closed when draining begins
@@ -182,10 +183,11 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.MaxConnections = most
 	}
 	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), refused: newSayFew()}
-	if err := s.Reload(o.reloadable()); err != nil {
+	first, err := newSettings(o.reloadable())
+	if err != nil {
 		return nil, err
 	}
-	var err error
+	s.settings.Store(first)
 	s.sockets = socket.NewGroup(socket.Limits{
 		Bytes: o.QueueBytes, Messages: queueMessages, WriteTimeout: o.WriteTimeout, Linger: lingerTime,
 	})
@@ -204,7 +206,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Access: s.settings.Load().access, MaxMessage: o.MaxMessage, Hooks: o.Hooks})
+	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Access: first.access, MaxMessage: o.MaxMessage, Hooks: o.Hooks})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	return s, nil
 }

@@ -16,14 +16,18 @@ type Reloadable struct {
 }
 
 // Reload puts r in the place of what counted until now: all of it or, where something in it
-// makes no sense, none. Then the error matches ErrOptions. Requests that are under way go on
-// with what they began with.
+// makes no sense, none. Then the error matches ErrOptions. A request that is under way goes on
+// with what it began with, but what it may do Access decides anew each time. Clients that listen
+// and still may notice nothing; the others are disconnected within a second, for which Reload does not wait.
 func (s *Server) Reload(r Reloadable) error {
 	next, err := newSettings(r)
 	if err != nil {
 		return err
 	}
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	s.settings.Store(next)
+	s.node.SetPolicy(next.access)
 	return nil
 }
 
