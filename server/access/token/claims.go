@@ -22,8 +22,7 @@ const (
 // skew is how far the clock of an issuer may be ahead of ours before its fresh tokens are refused.
 const skew = 5 * time.Second
 
-// Claims are what a valid token says. The receiver may keep them, and must not
-// change what they refer to.
+// Claims are what a valid token says. The receiver may keep and change them.
 type Claims struct {
 	Subject string    // whom it was given to; empty where it does not say
 	Expires time.Time // from then on it is not valid; zero: never
