@@ -40,7 +40,7 @@ func takeCredential(r *http.Request, cookie string, cookieCounts bool) (*credent
 	authorizations := r.Header.Values("Authorization")
 	cookies := r.CookiesNamed(cookie)
 	given := len(tokens) + len(bearers) + len(authorizations)
-	if given == 0 && len(cookies) == 0 {
+	if given == 0 && (cookie == "" || len(r.Header["Cookie"]) == 0) { // one that is garbled is not among cookies
 		return nil, withoutReferer(r), nil
 	}
 	clean := without(r, query, protocols, cookie)

@@ -85,7 +85,7 @@ func (o *origins) add(entry string) error {
 func (o *origins) admit(origin string) admission {
 	scheme, host, port, ok := splitOrigin(origin)
 	switch {
-	case ok && (slices.Contains(o.listed, scheme+"://"+net.JoinHostPort(host, port)) || o.matches(scheme, host, port)):
+	case ok && validHost(host) && (slices.Contains(o.listed, scheme+"://"+net.JoinHostPort(host, port)) || o.matches(scheme, host, port)):
 		return credentialed
 	case o.all, o.null && origin == "null":
 		return anonymous
@@ -110,7 +110,7 @@ func canonical(origin string) (string, bool) {
 // where there is none.
 func splitOrigin(origin string) (scheme, host, port string, ok bool) {
 	u, err := url.Parse(origin)
-	if err != nil || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil || u.Opaque != "" {
+	if err != nil || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(origin, "#") || u.User != nil || u.Opaque != "" {
 		return "", "", "", false
 	}
 	host, port = strings.ToLower(u.Hostname()), u.Port()
