@@ -140,6 +140,11 @@ func TestPrecedence(t *testing.T) {
 		}
 	}
 	says("file")
+	// A file that it names is relative to its folder.
+	files := written(t, "tls.yaml", "tls-cert: nope.pem\ntls-key: nope.pem\n")
+	if code, _, stderr := run(t, "", "--config", files, "--listen", "localhost:0", "--broker", "memory://"); code != 1 || !strings.Contains(stderr, filepath.Join(filepath.Dir(files), "nope.pem")) {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
 	t.Setenv("PREGON_BROKER", "variable://")
 	says("variable")
 	says("typed", "--broker", "typed://")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -92,6 +93,9 @@ func (c *serveCommand) BeforeResolve(kctx *kong.Context, trace *kong.Path) error
 			return nil, nil
 		}
 		c.file.used[f.Name] = s
+		if f.Tag.Type == "path" && !filepath.IsAbs(s.Value) {
+			return filepath.Join(filepath.Dir(path), s.Value), nil // as all files that it names
+		}
 		return s.Value, nil
 	}))
 	return nil

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
@@ -30,6 +32,14 @@ func (e *entry) read() error {
 	return nil
 }
 
+// reloadAtSignals reads all again at each SIGHUP, until the function that it returns is called.
+func (e *entry) reloadAtSignals(ctx context.Context, s *server.Server, addr net.Addr) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	wait := background(ctx, func(ctx context.Context) { e.reloadAt(ctx, hangups, s, addr) })
+	return func() { wait(); signal.Stop(hangups) } // which would end a server that drains
+}
+
 // reloadAt reads all again at each signal, until ctx ends.
 func (e *entry) reloadAt(ctx context.Context, hangups <-chan os.Signal, s *server.Server, addr net.Addr) {
 	for {
@@ -46,6 +56,7 @@ func (e *entry) reloadAt(ctx context.Context, hangups <-chan os.Signal, s *serve
 
 // reload reads all again and puts it in the place of what counted: all of it or nothing.
 func (e *entry) reload(s *server.Server, addr net.Addr) error {
+	defer func() { e.keysets.Retain(e.admission.verifier) }() // and not what a bad file has asked for
 	next, err := e.serve.Access.admit(e.serve.file.options, e.keysets, e.log)
 	if err != nil {
 		return err
@@ -57,7 +68,6 @@ func (e *entry) reload(s *server.Server, addr net.Addr) error {
 		return err
 	}
 	e.retain(next)
-	e.keysets.Retain(next.verifier)
 	before := e.admission
 	e.admission = next
 	e.tell(before, next)

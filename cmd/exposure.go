@@ -10,7 +10,7 @@ import (
 // checkExposure refuses to start where others than programs of this machine may reach
 // a server on which everyone may publish, unless that is what --open asks for.
 func (c *serveCommand) checkExposure(ctx context.Context, a *admission, out *console) error {
-	if c.Access.Open || !a.policy.IsOpen() {
+	if !c.needsCare(a) {
 		return nil
 	}
 	why, err := c.exposed(ctx)
@@ -18,6 +18,18 @@ func (c *serveCommand) checkExposure(ctx context.Context, a *admission, out *con
 		return err
 	}
 	return &exposedError{why: why, typed: typed(out.args)}
+}
+
+// needsCare reports whether everyone may publish, and nobody has said that it shall be so.
+func (c *serveCommand) needsCare(a *admission) bool { return a.policy.IsOpen() && !c.Access.Open }
+
+// checkListener is checkExposure once it is known for certain who may reach the server: a name
+// may stand for another address than a moment before.
+func (c *serveCommand) checkListener(addr net.Addr, a *admission, out *console) error {
+	if !c.needsCare(a) || isLoopback(addr) {
+		return nil
+	}
+	return &exposedError{why: addr.String() + " is not a loopback address", typed: typed(out.args)}
 }
 
 // typed returns a command line as it can be typed again, without passwords.

@@ -143,6 +143,32 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, out *console) error 
 		return err
 	}
 	defer func() { _ = b.Close() }() // nothing is left to be lost
+	if err := c.useHistory(b, e); err != nil {
+		return err
+	}
+	l, err := c.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }() // closed already where it was served
+	if err := c.checkListener(l.Addr(), e.admission, out); err != nil {
+		return err
+	}
+	s, err := server.New(ctx, c.options(b, l.Addr(), e, out.settings))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }() // never fails
+	if err := c.test(ctx, s, e.log); err != nil {
+		return err
+	}
+	defer e.reloadAtSignals(ctx, s, l.Addr())()
+	c.greet(out.stdout, l.Addr(), e.admission)
+	return s.Serve(ctx, l)
+}
+
+// useHistory tells the broker what rules say about histories, and refuses what it cannot do.
+func (c *serveCommand) useHistory(b broker.Broker, e *entry) error {
 	history, keeps := broker.HistoryOf(b)
 	if c.SlowClients == catchUp && !keeps {
 		return fmt.Errorf("--slow-clients: %s needs --history%w", catchUp, errUsage)
@@ -154,25 +180,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, out *console) error 
 		return err
 	}
 	e.retain(e.admission)
-	l, err := c.listen(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = l.Close() }() // closed already where it was served
-	s, err := server.New(ctx, c.options(b, l.Addr(), e, out.settings))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = s.Close() }() // never fails
-	if err := c.test(ctx, s, e.log); err != nil {
-		return err
-	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	defer background(ctx, func(ctx context.Context) { e.reloadAt(ctx, hangups, s, l.Addr()) })()
-	c.greet(out.stdout, l.Addr(), e.admission)
-	return s.Serve(ctx, l)
+	return nil
 }
 
 // tuneGC trades a little processor time for memory, unless the user has a say in
