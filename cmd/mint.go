@@ -15,15 +15,15 @@ import (
 )
 
 type tokenCommand struct {
-	JWTKey    string        `name:"jwt-key" placeholder:"FILE" help:"What to sign with: a private key in PEM, or else a secret of at least 32 bytes."`
-	Config    string        `placeholder:"FILE" help:"Instead: sign as the first of tokens in this file that has a secret, and take --issuer, --audience and --claim from there."`
+	JWTKey    string        `env:"-" name:"jwt-key" placeholder:"FILE" help:"What to sign with: a private key in PEM, or else a secret of at least 32 bytes."`
+	Config    string        `env:"-" placeholder:"FILE" help:"Instead: sign as the first of tokens in this file that has a secret, and take --issuer, --audience and --claim from there."`
 	Sub       string        `env:"-" placeholder:"SUBJECT" help:"Whom it is for: the name of a user, of letters without . : and / where rules have {sub}."`
 	Subscribe []string      `env:"-" sep:"none" placeholder:"PATTERN" help:"Channels that it lets its user listen to, such as room.*. May be repeated."`
 	Publish   []string      `env:"-" sep:"none" placeholder:"PATTERN" help:"Channels that it lets its user publish to. May be repeated."`
 	For       time.Duration `env:"-" default:"1h" placeholder:"TIME" help:"How long it is valid. Default ${default}."`
 	Info      string        `env:"-" placeholder:"JSON" help:"What others may see of the user."`
-	Issuer    string        `placeholder:"ISS" help:"The claim iss."`
-	Audience  string        `placeholder:"AUD" help:"The claim aud."`
+	Issuer    string        `env:"-" placeholder:"ISS" help:"The claim iss."`
+	Audience  string        `env:"-" placeholder:"AUD" help:"The claim aud."`
 	Claim     string        `env:"-" placeholder:"NAME" help:"The claim that has the patterns and the info. Default pregon."`
 	KeyID     string        `env:"-" name:"kid" placeholder:"ID" help:"The ID of the key."`
 }
