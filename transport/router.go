@@ -5,8 +5,8 @@ import "net/http"
 // A Router is a Transport with addresses of its own below its name, beside /{name} and
 // /{name}/{channel}, at which clients listen by Serve.
 //
-// The server treats requests to them like all others: hosts and origins are checked, the
-// bytes of bodies bounded, and what a Route returns is answered as a problem.
+// The server treats requests to them like all others: hosts and origins are checked, callers
+// found out, whose credentials Serve does not see, the bytes of bodies bounded, and what a Route returns is answered as a problem.
 type Router interface {
 	Transport
 	// Routes returns them. It is called once, by server.New, which refuses a Route that
