@@ -12,6 +12,8 @@ import (
 type bodies struct {
 	most int64
 	used atomic.Int64
+
+	refused atomic.Uint64
 }
 
 var errBodies = errors.New("server: the bodies of all requests take too much")
@@ -45,6 +47,7 @@ func (c *countedBody) Read(p []byte) (int, error) {
 	c.free = 0
 	c.counts += more
 	if c.bodies.used.Add(more) > c.bodies.most {
+		c.bodies.refused.Add(1)
 		return 0, errBodies
 	}
 	return n, err

@@ -52,6 +52,9 @@ func (s *Server) refusal(r *http.Request, err error) *transport.Problem {
 	if p := s.accessProblem(r, err); p != nil {
 		return p
 	}
+	if p := limitProblem(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, node.ErrRefused):
 		s.logOf(r).Debug("server: a hook has refused a caller", "error", err)

@@ -7,9 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pregon/pregon/server/limit"
+	"github.com/pregon/pregon/transport"
 )
 
 // connections bounds what Serve accepts, so that descriptors are left for the
@@ -18,17 +22,26 @@ import (
 // the new one is answered once, with 503, and closed. Such answers take room, too,
 // until their clients have gone: beyond some of them a connection is only closed.
 //
+// An address that has as many as it may is answered likewise, with 429. Connections on which a
+// key was used are the last to be closed, and a key is served on one for which there is no
+// room: no crowd keeps a backend from publishing.
+//
 // It knows of the connections that net/http has. Those of listeners, which were
-// taken over from it, are counted by the hub.
+// taken over from it, are counted by the hub, and by the node.
 type connections struct {
-	most      int
-	listeners func() int
-	log       *slog.Logger
+	most        int
+	listeners   func() int
+	trusted     []limit.Prefix                 // whose own connections are of many
+	listenersOf func(network limit.Prefix) int // of one network
+	log         *slog.Logger
 
 	mu      sync.Mutex
 	all     map[net.Conn]*accepted
-	waiting *list.List // of *accepted, between requests, the longest first
-	told    time.Time  // when it was logged last that there is no room
+	waiting *list.List   // of *accepted, between requests, the longest first
+	told    time.Time    // when it was logged last that there is no room
+	each    int          // the most of one network, 0 for any number
+	of      limit.Counts // those of each network
+	crowded uint64       // connections that were refused for want of room, or of their network's
 }
 
 // reserve is how many descriptors are kept for requests, the broker and files, half
@@ -48,8 +61,10 @@ func newConnections(most int, listeners func() int, log *slog.Logger) *connectio
 // An accepted is one connection of net/http's.
 type accepted struct {
 	conn    net.Conn
-	place   *list.Element // in waiting, nil while it is served
-	surplus atomic.Bool   // there is no room for it
+	network limit.Prefix                      // under which it is counted; zero where it is not
+	place   *list.Element                     // in waiting, nil while it is served
+	keyed   atomic.Bool                       // a key was used on it
+	refusal atomic.Pointer[transport.Problem] // what to answer where there is no room for it
 }
 
 type acceptedKey struct{}
@@ -78,7 +93,8 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 	switch state {
 	case http.StateNew:
-		if len(c.all)+c.listeners() > c.most {
+		c.count(a)
+		if c.all[conn] != nil && len(c.all)+c.listeners() > c.most {
 			c.makeRoom(a)
 		}
 		if c.all[conn] != nil {
@@ -87,8 +103,51 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	case http.StateIdle:
 		a.place = c.waiting.PushBack(a)
 	case http.StateHijacked, http.StateClosed:
-		delete(c.all, conn)
+		c.forget(a)
 	}
+}
+
+// limitAddresses bounds how many connections come from one network, 0 for any number.
+func (c *connections) limitAddresses(most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.each = most
+}
+
+// spare is how many connections of a network that has enough may be open to be told so.
+const spare = 4
+
+// count counts a among those of its network, and refuses it where these are enough. The caller
+// holds the lock.
+func (c *connections) count(a *accepted) {
+	peer, _ := netip.ParseAddrPort(a.conn.RemoteAddr().String()) // zero for a Unix socket
+	network := limit.Network(peer.Addr())
+	if c.each == 0 || !network.IsValid() || limit.Contains(c.trusted, peer.Addr()) {
+		return
+	}
+	a.network = network
+	c.of.Acquire(network, 0)
+	switch there := c.of.Of(network) + c.listenersOf(network); {
+	case there > c.each+spare:
+		c.crowded++
+		c.abandon(a)
+	case there > c.each:
+		c.crowded++
+		a.refusal.Store(crowded())
+	}
+}
+
+// forget takes a out. The caller holds the lock.
+func (c *connections) forget(a *accepted) {
+	delete(c.all, a.conn)
+	c.of.Release(a.network)
+}
+
+// refused returns how many connections were.
+func (c *connections) refused() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.crowded
 }
 
 // makeRoom closes the connection that has waited longest, or else marks a as one
@@ -99,14 +158,31 @@ func (c *connections) makeRoom(a *accepted) {
 		c.log.Warn("server: there is no room for more connections; those that wait for a request are closed, and others refused",
 			"connections", len(c.all), "listeners", c.listeners(), "limit", c.most)
 	}
-	if front := c.waiting.Front(); front != nil {
-		c.abandon(front.Value.(*accepted))
+	c.crowded++
+	if idle := c.idle(); idle != nil {
+		c.abandon(idle)
 		return
 	}
-	a.surplus.Store(true)
+	a.refusal.Store(tooManyConnections())
 	if len(c.all)+c.listeners() > c.most+maxSurplus {
 		c.abandon(a)
 	}
+}
+
+// maxKeyed is how many connections are kept because a key was used on them.
+const maxKeyed = reserve / 4
+
+// idle returns the connection that has waited longest, nil where none waits. One on which a key
+// was used is passed over, if it is among few. The caller holds the lock.
+func (c *connections) idle() *accepted {
+	keyed := 0
+	for e := c.waiting.Front(); e != nil; e = e.Next() {
+		if a := e.Value.(*accepted); !a.keyed.Load() || keyed == maxKeyed {
+			return a
+		}
+		keyed++
+	}
+	return nil
 }
 
 // abandon closes a connection without a word, which could have to wait. The caller
@@ -115,7 +191,7 @@ func (c *connections) abandon(a *accepted) {
 	if a.place != nil {
 		c.waiting.Remove(a.place)
 	}
-	delete(c.all, a.conn)
+	c.forget(a)
 	conn := a.conn
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()
@@ -126,23 +202,32 @@ func (c *connections) abandon(a *accepted) {
 // closeSurplus ends connections for which there is no room with the answer to their
 // first request.
 func closeSurplus(w http.ResponseWriter, r *http.Request) {
-	if surplus(r) {
+	if noRoom(r) != nil {
 		w.Header().Set("Connection", "close")
-		stopReading(w)
 	}
 }
 
-// surplus reports whether r came by a connection for which there is no room.
-func surplus(r *http.Request) bool {
-	a, ok := r.Context().Value(acceptedKey{}).(*accepted)
-	return ok && a.surplus.Load()
+// noRoom returns what to answer where r came by a connection for which there is no room.
+func noRoom(r *http.Request) *transport.Problem {
+	if a, ok := r.Context().Value(acceptedKey{}).(*accepted); ok {
+		return a.refusal.Load()
+	}
+	return nil
 }
 
-// whereRoom returns next for connections for which there is room.
+// noteKey notes that a key was used on the connection of r.
+func noteKey(r *http.Request) {
+	if a, ok := r.Context().Value(acceptedKey{}).(*accepted); ok {
+		a.keyed.Store(true)
+	}
+}
+
+// whereRoom returns next for connections for which there is room, and for keys.
 func whereRoom(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if surplus(r) {
-			return tooManyConnections()
+		if p := noRoom(r); p != nil && exchangeOf(r).caller.Identity().Kind != transport.Backend {
+			stopReading(w)
+			return p
 		}
 		return next(w, r)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/access/token"
 	"github.com/pregon/pregon/server/node"
+	"github.com/pregon/pregon/transport"
 )
 
 // Answers come in this order: what is wrong with the form of a request, 401, 403, and then all
@@ -46,7 +47,9 @@ func (s *Server) identify(x *exchange, r *http.Request) (*http.Request, error) {
 	case err != nil:
 		return nil, err
 	case c != nil:
-		x.caller, x.denied = x.authenticate(r, c)
+		if x.caller, x.denied = x.authenticate(r, c); x.caller.Identity().Kind == transport.Backend {
+			noteKey(r)
+		}
 	}
 	return clean, nil
 }
@@ -108,7 +111,7 @@ func (s *Server) clientOf(r *http.Request) (*node.Client, error) {
 	if x.denied != nil {
 		return nil, x.denied
 	}
-	return s.node.Client(x.caller, peerOf(r)), nil
+	return s.node.Client(x.caller, s.addressOf(r)), nil
 }
 
 // permitted is clientOf for a caller that wants to do something with channels, and may.

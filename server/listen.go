@@ -66,9 +66,13 @@ func (s *Server) admitListener() error {
 	return nil
 }
 
-// full reports whether no more clients may listen or wait.
+// full reports whether no more clients may listen or wait, and counts the one that asks.
 func (s *Server) full() bool {
-	return s.hub.Sessions()+int(s.polls.Load()) >= s.options.MaxConnections
+	full := s.hub.Sessions()+int(s.polls.Load()) >= s.options.MaxConnections
+	if full {
+		s.refusedListeners.Add(1)
+	}
+	return full
 }
 
 func tooManyConnections() *transport.Problem {

@@ -43,6 +43,10 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 		{"pregon_slow_clients_caught_up_total", "counter", "Times that a client which did not read fast enough was fed from the history.", now.CaughtUp},
 		{"pregon_slow_clients_disconnected_total", "counter", "Clients disconnected because they did not read fast enough, or nothing at all.", now.Disconnected},
 		{"pregon_slow_clients_messages_dropped_total", "counter", "Messages to single clients dropped because they did not read fast enough.", now.Dropped},
+		{"pregon_callers_refused_total", "counter", "Requests whose caller may not do what it wants, or is not known.", now.RefusedCallers},
+		{"pregon_connections_refused_total", "counter", "Connections and listeners beyond a limit.", now.RefusedConnections},
+		{"pregon_publications_refused_total", "counter", "Messages of callers that publish too fast.", now.RefusedPublications},
+		{"pregon_bodies_refused_total", "counter", "Bodies of requests for which there was no room.", now.RefusedBodies},
 	} {
 		// A scraper that has gone is no error of ours.
 		_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", m.name, m.help, m.name, m.kind, m.name, m.value)

@@ -3,7 +3,6 @@ package server
 import (
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/pregon/pregon/transport"
@@ -41,10 +40,4 @@ func (s *Server) checkProxied(r *http.Request) error {
 func (s *Server) isLocal(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	return ok && local.IP.IsLoopback() && !isForwarded(r.Header) && len(s.options.TrustProxies) == 0 && !exchangeOf(r).hosts.public()
-}
-
-// peerOf returns the address that the connection of r comes from, zero where it has none.
-func peerOf(r *http.Request) netip.Addr {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero for a Unix socket
-	return peer.Addr().Unmap()
 }

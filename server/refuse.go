@@ -49,6 +49,7 @@ func issuerUnavailable(after time.Duration) *transport.Problem {
 
 // refuse returns p, with which r is refused, and logs why.
 func (s *Server) refuse(r *http.Request, p *transport.Problem, why string) *transport.Problem {
+	s.refused.total.Add(1)
 	if leftOut, ok := s.refused.next(); ok {
 		s.logOf(r).Info("server: a request was refused", "status", p.Status, "reason", why, "left_out", leftOut)
 	}
@@ -66,6 +67,7 @@ const (
 type sayFew struct {
 	limiter *rate.Limiter
 	left    atomic.Uint64
+	total   atomic.Uint64 // of what there was to say
 }
 
 func newSayFew() *sayFew { return &sayFew{limiter: rate.NewLimiter(rate.Every(sayEach), sayAtOnce)} }

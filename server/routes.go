@@ -188,6 +188,9 @@ func (s *Server) problemOf(r *http.Request, err error) *transport.Problem {
 	if p := s.accessProblem(r, err); p != nil {
 		return p
 	}
+	if p := limitProblem(err); p != nil {
+		return p
+	}
 	if name := (*broker.ChannelError)(nil); errors.As(err, &name) {
 		return nameProblem(name)
 	}

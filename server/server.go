@@ -51,6 +51,9 @@ type Options struct {
 	// of https:// and http:// these names are the server's own.
 	Hosts []string
 
+	// Limits are what single callers may have. Zero values are no limits.
+	Limits Limits
+
 	// Transports are further ones beside those that are registered, by name. Nil in
 	// place of a Maker leaves out the registered one of that name. Names that collide
 	// with a registered one, or with a route of the server's own, are refused.
@@ -120,7 +123,7 @@ func setDefault[T comparable](v *T, d T) {
 
 // reloadable returns what of o may change later.
 func (o Options) reloadable() Reloadable {
-	return Reloadable{Access: o.Access, Cookie: o.Cookie, AllowOrigins: o.AllowOrigins, Hosts: o.Hosts}
+	return Reloadable{Access: o.Access, Cookie: o.Cookie, AllowOrigins: o.AllowOrigins, Hosts: o.Hosts, Limits: o.Limits}
 }
 
 // minInterval is the least of any time in Options: less is a mistake of units.
@@ -168,6 +171,8 @@ type Server struct {
 	stopping   chan struct{} // closed when draining begins
 	stopOnce   sync.Once
 	polls      atomic.Int64 // requests that wait for news
+
+	refusedListeners atomic.Uint64 // for whom there was no room
 }
 
 // New returns a Server on o.Broker. It does not wait for the broker: see Check.
@@ -201,13 +206,15 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.bodies.most = max(o.MaxBodies, s.longestBatch())
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: o.PingInterval, PongTimeout: o.PongTimeout,
-		DropOldest: o.DropOldest, CatchUp: o.CatchUp, Strangers: s.hasStrangers,
+		DropOldest: o.DropOldest, CatchUp: o.CatchUp, MaxChannels: o.Limits.Channels, Strangers: s.hasStrangers,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Access: first.access, MaxMessage: o.MaxMessage, Hooks: o.Hooks})
+	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Access: first.access, MaxMessage: o.MaxMessage, Limits: o.Limits.node(), Hooks: o.Hooks})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
+	s.accepted.trusted, s.accepted.listenersOf = o.TrustProxies, s.node.Listeners
+	s.accepted.limitAddresses(o.Limits.ConnectionsPerAddress)
 	return s, nil
 }
 

@@ -13,6 +13,7 @@ type Reloadable struct {
 	Cookie       string
 	AllowOrigins []string
 	Hosts        []string
+	Limits       Limits // but for Channels, which stays as it was
 }
 
 // Reload puts r in the place of what counted until now: all of it or, where something in it
@@ -28,6 +29,8 @@ func (s *Server) Reload(r Reloadable) error {
 	defer s.reloading.Unlock()
 	s.settings.Store(next)
 	s.node.SetPolicy(next.access)
+	s.node.SetLimits(r.Limits.node())
+	s.accepted.limitAddresses(r.Limits.ConnectionsPerAddress)
 	return nil
 }
 
@@ -43,6 +46,9 @@ func newSettings(r Reloadable) (*settings, error) {
 	n := &settings{access: r.Access, cookie: r.Cookie}
 	if n.access == nil {
 		n.access = access.Open()
+	}
+	if err := r.Limits.check(); err != nil {
+		return nil, err
 	}
 	if n.cookie != "" && !isToken(n.cookie) {
 		return nil, fmt.Errorf("%w: the cookie's name has characters that no cookie's name can have", ErrOptions)

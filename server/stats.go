@@ -15,14 +15,23 @@ type Stats struct {
 	CaughtUp     uint64 // times that a client which did not read fast enough was fed from the history
 	Disconnected uint64 // clients that did not read fast enough, or nothing at all
 	Dropped      uint64 // messages to single clients that did not read fast enough
+
+	// Refused, since the Server began:
+	RefusedCallers      uint64 // requests whose caller may not, or is not known
+	RefusedConnections  uint64 // connections and listeners beyond a limit
+	RefusedPublications uint64 // messages of callers that publish too fast
+	RefusedBodies       uint64 // bodies for which there was no room
 }
 
 // Stats returns the Server's figures: those that /metrics has.
 func (s *Server) Stats() Stats {
 	now := s.hub.Stats()
+	publications, listeners := s.node.Limited()
 	return Stats{
 		Connections: now.Sessions, Waiting: int(s.polls.Load()), Channels: now.Channels,
 		Heard: now.Heard, Unkept: now.Outside, Rejected: now.Rejected, Gaps: now.Gaps, Filled: now.Filled,
 		CaughtUp: now.CaughtUp, Disconnected: now.Disconnected + s.sockets.Stalled(), Dropped: now.Dropped,
+		RefusedCallers: s.refused.total.Load(), RefusedConnections: s.refusedListeners.Load() + listeners + s.accepted.refused(),
+		RefusedPublications: publications, RefusedBodies: s.bodies.refused.Load(),
 	}
 }

@@ -23,6 +23,9 @@ type Caller interface {
 
 	// Ends returns when the session is to end, zero for never. It is asked once.
 	Ends() time.Time
+
+	// Gone is told once, when the session has left.
+	Gone()
 }
 
 // anyone is a Caller who may hear everything, for ever.
@@ -33,3 +36,4 @@ func (anyone) Left(string)                         {}
 func (anyone) Review(string) error                 { return nil }
 func (anyone) IsKnown() bool                       { return true }
 func (anyone) Ends() time.Time                     { return time.Time{} }
+func (anyone) Gone()                               {}

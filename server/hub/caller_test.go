@@ -87,6 +87,7 @@ func (g *guest) IsKnown() bool {
 }
 
 func (g *guest) Ends() time.Time { return g.ends }
+func (g *guest) Gone()           {}
 
 // joinAs joins channels for a Caller.
 func joinAs(t *testing.T, h *hub.Hub, by hub.Caller, channels ...string) *client {

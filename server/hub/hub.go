@@ -40,6 +40,8 @@ type Options struct {
 	// yet. It is asked then, concurrently, and must not wait. Nil means in none.
 	Strangers func(channel string) bool
 
+	MaxChannels int // of one session; default any number
+
 	// DropOldest says what becomes of a client that does not read fast enough:
 	// the older half of what waits for it is dropped and a gap told in its
 	// place. Otherwise, and where its encoding has no words for a gap, it is

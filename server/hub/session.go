@@ -32,6 +32,10 @@ type session struct {
 	memberships *membership // the first of a list
 }
 
+// ErrChannels means that a session has as many channels as one may have. It matches
+// broker.ErrDenied, as trying again does not help.
+var ErrChannels = fmt.Errorf("hub: a session has as many channels as it may: %w", broker.ErrDenied)
+
 // ErrSubscriber means that a Transport asks for what no client can have: see the
 // error's text.
 var ErrSubscriber = errors.New("hub: not a subscriber")
@@ -118,6 +122,8 @@ func (s *session) enter(channel string) (*membership, error) {
 		return nil, ErrDraining
 	case s.stays.of(channel) != nil:
 		return nil, transport.ErrSubscribed
+	case h.options.MaxChannels > 0 && s.stays.len() >= h.options.MaxChannels:
+		return nil, ErrChannels
 	}
 	m := &membership{session: s, group: h.topics.join(channel, s.worker, s.Encoding), index: gone}
 	s.stays.add(m)
@@ -239,6 +245,7 @@ func (s *session) Leave() {
 	for m := range stays.all() {
 		s.caller.Left(m.group.topic.name)
 	}
+	s.caller.Gone()
 }
 
 // leave takes s out of what the hub knows, and returns its stays. It reports whether s was

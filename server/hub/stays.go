@@ -23,6 +23,14 @@ func (s *stays) of(channel string) *membership {
 	return nil
 }
 
+// len returns how many there are.
+func (s *stays) len() int {
+	if s.only != nil {
+		return 1
+	}
+	return len(s.more)
+}
+
 // add adds m, whose channel has none.
 func (s *stays) add(m *membership) {
 	switch {

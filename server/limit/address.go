@@ -41,7 +41,7 @@ func AddressOf(r *http.Request, trusted []Prefix) netip.Addr {
 		return netip.Addr{}
 	}
 	address := peer.Addr().Unmap().WithZone("")
-	if !contains(trusted, address) {
+	if !Contains(trusted, address) {
 		return address
 	}
 	hops := 0
@@ -51,7 +51,7 @@ func AddressOf(r *http.Request, trusted []Prefix) netip.Addr {
 			if hops++; !ok || hops > maxHops {
 				return address
 			}
-			if address = next; !contains(trusted, address) {
+			if address = next; !Contains(trusted, address) {
 				return address
 			}
 		}
@@ -82,6 +82,8 @@ func parseHop(entry string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), err == nil
 }
 
-func contains(networks []Prefix, a netip.Addr) bool {
+// Contains reports whether an address is in one of networks.
+func Contains(networks []Prefix, a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(networks, func(p Prefix) bool { return p.Contains(a) })
 }

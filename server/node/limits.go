@@ -17,17 +17,10 @@ type Limits struct {
 	PublishRate access.Rate // of each subject, or each network where there is none
 
 	Listeners int // sessions and watches of each network
-	Channels  int // of each session
 }
 
-// Errors of callers that are beyond a limit. Nothing was done.
-var (
-	// ErrListeners means that a network has as many listeners as it may.
-	ErrListeners = errors.New("node: a network has as many listeners as it may")
-	// ErrChannels means that a session has as many channels as it may. It matches
-	// broker.ErrDenied: trying again does not help.
-	ErrChannels = fmt.Errorf("node: a session has as many channels as it may: %w", broker.ErrDenied)
-)
+// ErrListeners means that a network has as many listeners as it may. Nothing was done.
+var ErrListeners = errors.New("node: a network has as many listeners as it may")
 
 // A limiter counts what callers do.
 type limiter struct {
@@ -111,15 +104,17 @@ func (c *Client) chargeAll(rules []*access.Rule, results []broker.Result) {
 }
 
 // listen counts the caller among the listeners of its network, until end is called, which
-// may be called again; or returns ErrListeners.
+// may be called again; or it returns ErrListeners. Where there is no limit, and for keys,
+// nothing is counted, and end is nil.
 func (c *Client) listen() (end func(), err error) {
-	network := limit.Network(c.from)
-	if c.caller.Identity().Kind == transport.Backend {
-		network = limit.Prefix{}
+	most, network := c.node.limiter.limits.Load().Listeners, limit.Network(c.from)
+	if most == 0 || !network.IsValid() || c.caller.Identity().Kind == transport.Backend {
+		return nil, nil
 	}
-	if !c.node.limiter.listeners.Acquire(network, c.node.limiter.limits.Load().Listeners) {
+	listeners := &c.node.limiter.listeners
+	if !listeners.Acquire(network, most) {
 		c.node.limiter.refused.Add(1)
 		return nil, ErrListeners
 	}
-	return sync.OnceFunc(func() { c.node.limiter.listeners.Release(network) }), nil
+	return sync.OnceFunc(func() { listeners.Release(network) }), nil
 }

@@ -31,10 +31,33 @@ func (n *Node) stayOf(c *Client) stay {
 	return stay{c}
 }
 
+// A countedStay is that of a Client which is counted among the listeners of its network.
+type countedStay struct {
+	stay
+	end func()
+}
+
+// Gone implements hub.Caller.
+func (s countedStay) Gone() { s.end() }
+
 // Join implements transport.Client.
 func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
-	return c.node.hub.Join(ctx, s, c.node.stayOf(c))
+	end, err := c.listen()
+	switch {
+	case err != nil:
+		return nil, err
+	case end == nil:
+		return c.node.hub.Join(ctx, s, c.node.stayOf(c))
+	}
+	session, err := c.node.hub.Join(ctx, s, countedStay{stay{c}, end})
+	if err != nil {
+		end()
+	}
+	return session, err
 }
+
+// Gone implements hub.Caller.
+func (s stay) Gone() {}
 
 // Enter implements hub.Caller.
 func (s stay) Enter(ctx context.Context, channel string) error { return s.enter(ctx, channel) }

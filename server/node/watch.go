@@ -13,6 +13,26 @@ import (
 // Watch implements transport.Client. A caller that may no longer read the channel is woken,
 // for its next look to tell it so.
 func (c *Client) Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error) {
+	if err := c.Check(access.Subscribe, channel); err != nil {
+		return nil, nil, err // ahead of limits, which are not a stranger's business
+	}
+	end, err := c.listen()
+	if err != nil {
+		return nil, nil, err
+	}
+	news, stop, err = c.watch(ctx, channel)
+	switch {
+	case end == nil:
+		return news, stop, err
+	case err != nil:
+		end()
+		return nil, nil, err
+	}
+	return news, func() { stop(); end() }, nil
+}
+
+// watch is Watch for a caller that is counted.
+func (c *Client) watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error) {
 	if err := c.enter(ctx, channel); err != nil {
 		return nil, nil, err
 	}
