@@ -76,6 +76,7 @@ type situation struct {
 	access  *access.Policy
 	ready   bool // messages come back
 	drained bool
+	limited bool // nobody may publish who is no key
 }
 
 var situations = map[string]func() situation{
@@ -86,6 +87,7 @@ var situations = map[string]func() situation{
 	"uncertain": func() situation { return situation{broker: failingWith(broker.ErrUncertain)} },
 	"faulty":    func() situation { return situation{broker: panicking{failingWith(errors.New("faulty"))}} },
 	"protected": func() situation { return situation{broker: kept(), access: onlyGranted(), ready: true} },
+	"limited":   func() situation { return situation{broker: kept(), limited: true} },
 	"stopping":  func() situation { return situation{broker: kept(), drained: true} },
 }
 
@@ -134,12 +136,12 @@ var operations = map[string][]attempt{
 	"POST /publish/{channel}": {
 		{"protected", "body x", 401}, {"protected", "token", 403}, {"protected", "key", 200},
 		{"good", "body x", 200}, {"good", "empty", 400}, {"good", "reserved", 403}, {"good", "slow", 408}, {"good", "long", 413},
-		{"good", "type", 415}, {"faulty", "body x", 500}, {"down", "body x", 503}, {"uncertain", "body x", 504},
+		{"good", "type", 415}, {"limited", "body x", 429}, {"faulty", "body x", 500}, {"down", "body x", 503}, {"uncertain", "body x", 504},
 	},
 	"POST /publish": {
 		{"protected", "body " + oneItem, 401}, {"protected", "token", 403}, {"protected", "key", 200},
 		{"good", "body " + oneItem, 200}, {"good", "empty", 400}, {"good", "body " + reservedItem, 403}, {"good", "slow", 408}, {"good", "huge", 413},
-		{"good", "type", 415}, {"faulty", "body " + oneItem, 500}, {"down", "body " + oneItem, 503}, {"uncertain", "body " + oneItem, 504},
+		{"good", "type", 415}, {"limited", "body " + oneItem, 429}, {"faulty", "body " + oneItem, 500}, {"down", "body " + oneItem, 503}, {"uncertain", "body " + oneItem, 504},
 	},
 	"GET /history/{channel}": {
 		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200},
@@ -182,7 +184,10 @@ const (
 
 // elsewhere are statuses that need a fault, a connection too many, or a proxy in front of an open
 // server, at an address that does nothing else.
-var elsewhere = map[string][]int{"GET /metrics": {500, 503}, "GET /": {403, 500, 503}}
+var elsewhere = map[string][]int{
+	"GET /metrics": {429, 500, 503}, "GET /": {403, 429, 500, 503},
+	"GET /history/{channel}": {429}, "DELETE /history/{channel}": {429}, "GET /ws": {429}, "GET /ws/{channel}": {429},
+}
 
 // Each operation is answered with the statuses that are described for it and with no other.
 func TestOpenAPIHasTheStatuses(t *testing.T) {
@@ -229,13 +234,24 @@ func TestOpenAPIHasTheStatuses(t *testing.T) {
 
 func (s situation) handler(t *testing.T) http.Handler {
 	t.Helper()
+	var limits server.Limits
+	if s.limited {
+		limits.PublishRate = access.Rate{Events: 1, Per: time.Hour}
+	}
 	made, err := server.New(context.Background(), server.Options{
+		Limits: limits,
 		Broker: s.broker, Access: s.access, Logger: slog.New(slog.DiscardHandler), MaxMessage: longest, Hosts: []string{"example.com"}, DrainTime: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = made.Close(); _ = s.broker.Close() })
+	if s.limited { // to one message, which is published
+		answer := httptest.NewRecorder()
+		if made.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/publish/a?message=x", nil)); answer.Code != http.StatusOK {
+			t.Fatal(answer)
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if s.ready {

@@ -51,6 +51,7 @@ type serveCommand struct {
 	Host           []string      `placeholder:"NAME" help:"Name of this server; requests for other names are refused, but for localhost and IP addresses. May be repeated. On a loopback address they are refused without it, too."`
 	Cookie         string        `placeholder:"NAME" help:"Name of a cookie that may have a token, from pages of the server's own origins and those that are allowed by name."`
 	TrustProxy     []string      `placeholder:"CIDR" help:"Believe the proxies at this address or network when they say for whom they ask (X-Forwarded-For). May be repeated."`
+	Limits         limitFlags    `embed:""`
 	NoConsole      bool          `help:"Leave out the page at /."`
 	QueueBytes     config.Size   `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`
 	Compress       bool          `help:"Compress messages for WebSockets that offer permessage-deflate: once a message, for all of them."`
@@ -105,6 +106,9 @@ func (c *serveCommand) check(kctx *kong.Context) error {
 		return errors.New("--tls-cert and --tls-key: give both or neither")
 	}
 	if err := c.Access.check(kctx); err != nil {
+		return err
+	}
+	if err := c.Limits.check(); err != nil {
 		return err
 	}
 	return c.Keep.check()

@@ -16,7 +16,7 @@ func (c *serveCommand) options(b broker.Broker, addr net.Addr, e *entry, setting
 	return server.Options{
 		Broker: b, Logger: e.log, Settings: settings,
 		Access: changing.Access, Cookie: changing.Cookie, AllowOrigins: changing.AllowOrigins, Hosts: changing.Hosts,
-		Open: c.Access.Open, NoConsole: c.NoConsole, TrustProxies: c.trusted(e.admission.config),
+		Open: c.Access.Open, NoConsole: c.NoConsole, TrustProxies: c.trusted(e.admission.config), Limits: changing.Limits,
 		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections,
 		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", CatchUp: c.SlowClients == catchUp, WriteTimeout: c.WriteTimeout,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainTime: c.DrainTime,
@@ -33,6 +33,7 @@ func (c *serveCommand) reloadable(a *admission, addr net.Addr) server.Reloadable
 	return server.Reloadable{
 		Access: a.policy, Cookie: cookie,
 		AllowOrigins: slices.Concat(c.AllowOrigin, a.config.Origins), Hosts: slices.Concat(c.hosts(addr), a.config.Hosts),
+		Limits: c.Limits.limits(c.trusted(a.config)),
 	}
 }
 
