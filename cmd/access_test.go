@@ -1,8 +1,11 @@
 package cmd_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -127,6 +130,32 @@ func TestMistakesOfAccess(t *testing.T) {
 		if strings.Contains(stdout+stderr, "s3cret") {
 			t.Errorf("%s: a secret is shown: %q", c.args, stdout+stderr)
 		}
+	}
+}
+
+// Every flag that is no list can stand in a file, and a value that it cannot have is told with
+// its place and not shown.
+func TestSettingsOfFile(t *testing.T) {
+	_, help, _ := run(t, "", "serve", "--help")
+	named := []string{"broker", "cookie", "listen"} // which take any text so far
+	refused := 0
+	for _, flag := range distinct(regexp.MustCompile(`(?m)^ +--([a-z-]+)`), help) {
+		switch flag {
+		case "config", "open", "publish-key", "jwt-key", "jwks", "issuer", "audience", "allow-origin", "host", "trust-proxy", "tls-cert", "tls-key":
+			continue
+		}
+		file := written(t, "pregon.yaml", flag+": s3cret\n")
+		code, _, stderr := run(t, "", "--config", file, "--listen", "localhost:0", "--broker", "nope://")
+		if slices.Contains(named, flag) {
+			continue
+		}
+		refused++
+		if code != 2 || !strings.Contains(stderr, fmt.Sprintf("line 1, column %d: %s: ", len(flag)+3, flag)) || strings.Contains(stderr, "s3cret") {
+			t.Errorf("%s: exit %d, %q", flag, code, stderr)
+		}
+	}
+	if refused < 14 {
+		t.Errorf("only %d flags were looked at", refused)
 	}
 }
 

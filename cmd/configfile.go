@@ -42,12 +42,18 @@ func serveNode(app *kong.Application) *kong.Node {
 	return app.Children[i]
 }
 
+// ourModule begins the paths of all of the program's own packages.
+const ourModule = "github.com/pregon/pregon/"
+
 // checkSetting returns why a flag cannot have a value, which it does not quote.
 func checkSetting(f *kong.Flag, value string) error {
 	target := reflect.New(f.Target.Type()).Elem()
 	scan := kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: value})
 	err := f.Mapper.Decode(&kong.DecodeContext{Value: f.Value, Scan: scan}, target)
-	enums := f.EnumSlice()
+	enums, kind := f.EnumSlice(), target.Type()
+	if kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
 	switch {
 	case f.Enum != "" && !slices.Contains(enums, value):
 		return fmt.Errorf("this must be one of %s", strings.Join(enums, ", "))
@@ -55,12 +61,12 @@ func checkSetting(f *kong.Flag, value string) error {
 		return nil
 	case f.IsBool():
 		return errors.New("this must be true or false")
-	case target.Type() == reflect.TypeFor[time.Duration]():
+	case kind == reflect.TypeFor[time.Duration]():
 		return errors.New("this must be a time such as 10s")
-	case target.CanInt() && target.Type().PkgPath() == "":
+	case kind == reflect.TypeFor[int]():
 		return errors.New("this must be a whole number")
-	case target.Type() == reflect.TypeFor[config.Size]():
-		return new(config.Size).UnmarshalText([]byte(value))
+	case strings.HasPrefix(kind.PkgPath(), ourModule):
+		return err // which does not quote the value
 	}
 	return errors.New("this cannot be the value of the flag: see pregon serve --help")
 }
