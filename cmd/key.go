@@ -14,7 +14,7 @@ func (keyCommand) Help() string {
 
   pregon key >key
   pregon --publish-key @key
-  curl -H "Authorization: Bearer $(cat key)" -d hola http://localhost:8000/publish/chat`
+  curl -X POST -H "Authorization: Bearer $(cat key)" "http://localhost:8000/publish/chat?message=Hola"`
 }
 
 // keyBytes is how much chance is in a key.
