@@ -24,7 +24,7 @@ func (s *site) call(request *http.Request) answer {
 	defer leave()
 	w := &leaving{ResponseRecorder: httptest.NewRecorder(), leave: leave}
 	s.server.Handler().ServeHTTP(w, request.WithContext(ctx))
-	return answer{status: w.Code, header: w.Header(), body: w.Body.String()}
+	return answerOf(w.Code, w.Header(), w.Body.String())
 }
 
 // A leaving is a client that leaves once it has the first bytes of an answer that goes on.
