@@ -1,9 +1,10 @@
 package server_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/pregon/pregon/broker"
 )
 
 // badHistory are bad inputs to a server that keeps a history.
@@ -66,20 +67,10 @@ var badHistory = []badInput{
 // Each bad input about history gets its answer, and publishes nothing; and a client
 // that listens meanwhile misses nothing.
 func TestBadHistory(t *testing.T) {
-	n, p := withPast(t, 10)
-	canary := n.ws("/ws/canary")
-	for i, c := range badHistory {
-		t.Run(c.name, func(t *testing.T) {
-			resp, body := n.raw(c.request)
-			checkAnswer(t, c, resp, body)
-			text := fmt.Sprint(i)
-			n.publish("canary", text)
-			if got := read(t, canary); got != "[canary] "+text {
-				t.Errorf("canary heard %q", got)
-			}
-		})
-	}
-	if newest, _ := p.Newest(t.Context(), "c"); !newest[0].IsZero() {
-		t.Error("something was published:", newest)
-	}
+	onEveryGround(t, "?history=1m", func(t *testing.T, n *node, b broker.Broker) {
+		n.answersAll(t, badHistory)
+		if newest, err := b.(broker.Historian).Newest(t.Context(), "c"); err != nil || !newest[0].IsZero() {
+			t.Error("something was published:", newest, err)
+		}
+	})
 }

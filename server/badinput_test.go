@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
 )
 
@@ -24,7 +25,7 @@ func (n *node) raw(request string) (*http.Response, string) {
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(patience))
-	go func() { _, _ = io.WriteString(c, request) }()
+	go func() { _, _ = io.WriteString(c, n.authorized(request)) }()
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return nil, ""
@@ -164,12 +165,16 @@ var badInputs = []badInput{
 	{"item with a key where none can be kept", batchOf("/publish", "application/json", `[{"channel":"c","data":1,"key":"a"}]`), 400, "no_history"},
 }
 
-// Each bad input gets its answer, as problem details, and a client that listens
-// meanwhile misses nothing.
+// Each bad input gets its answer, as problem details, whoever asks and whatever the broker; and a client that
+// listens meanwhile misses nothing.
 func TestBadInputs(t *testing.T) {
-	n := start(t, server.Options{MaxMessage: 1024})
+	onEveryGround(t, "", func(t *testing.T, n *node, _ broker.Broker) { n.answersAll(t, badInputs) })
+}
+
+// answersAll fails the test unless each bad input gets its answer, and a canary hears what is published meanwhile.
+func (n *node) answersAll(t *testing.T, inputs []badInput) {
 	canary := n.ws("/ws/canary")
-	for i, c := range badInputs {
+	for i, c := range inputs {
 		t.Run(c.name, func(t *testing.T) {
 			resp, body := n.raw(c.request)
 			checkAnswer(t, c, resp, body)

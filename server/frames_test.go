@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
 )
 
@@ -37,7 +38,7 @@ func (n *node) rawWS(path string) (net.Conn, *bufio.Reader) {
 	}
 	n.t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(patience))
-	_, _ = io.WriteString(c, upgrade(path))
+	_, _ = io.WriteString(c, n.authorized(upgrade(path)))
 	r := bufio.NewReader(c)
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -63,7 +64,10 @@ func nextFrame(t testing.TB, r io.Reader) (first byte, payload string) {
 // A client that breaks the protocol is told with the right close code, and the
 // server ends the connection.
 func TestCloseCodes(t *testing.T) {
-	n := start(t, server.Options{})
+	onEveryGround(t, "", func(t *testing.T, n *node, _ broker.Broker) { closesAll(t, n) })
+}
+
+func closesAll(t *testing.T, n *node) {
 	flood := bytes.Repeat(frame(0x81, "x"), 1000)
 	pings := bytes.Repeat(frame(0x89, "x"), 1000)
 	fragments := append(frame(0x01, "x"), bytes.Repeat(frame(0x00, ""), 300_000)...)

@@ -38,8 +38,29 @@ type node struct {
 	t      testing.TB
 	addr   string
 	client *http.Client
+	pool   *http.Transport
 	server *server.Server
 	stop   func() // drains, and waits for the end
+
+	credential string // that its clients have; none, if empty
+}
+
+// RoundTrip implements http.RoundTripper: it makes requests with the credential.
+func (n *node) RoundTrip(r *http.Request) (*http.Response, error) {
+	if n.credential != "" && r.Header.Get("Authorization") == "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+n.credential)
+	}
+	return n.pool.RoundTrip(r)
+}
+
+// authorized returns a request as it goes over the wire with the credential.
+func (n *node) authorized(request string) string {
+	if n.credential == "" {
+		return request
+	}
+	const host = "\r\nHost: example.com"
+	return strings.Replace(request, host, host+"\r\nAuthorization: Bearer "+n.credential, 1)
 }
 
 // start runs a server on o.Broker, a memory broker if there is none.
@@ -72,7 +93,8 @@ func startOn(t testing.TB, l net.Listener, o server.Options) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, addr: l.Addr().String(), server: s, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	n := &node{t: t, addr: l.Addr().String(), server: s, pool: &http.Transport{MaxIdleConnsPerHost: 64}}
+	n.client = &http.Client{Transport: n}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
@@ -82,7 +104,7 @@ func startOn(t testing.TB, l net.Listener, o server.Options) *node {
 			return
 		}
 		stopped = true
-		n.client.CloseIdleConnections()
+		n.pool.CloseIdleConnections()
 		cancel()
 		if err := <-done; err != nil {
 			t.Error("Serve:", err)
@@ -113,7 +135,11 @@ func (n *node) ws(path string) *websocket.Conn {
 
 func (n *node) dial(path string) (*websocket.Conn, error) {
 	d := websocket.Dialer{HandshakeTimeout: patience}
-	c, resp, err := d.Dial("ws://"+n.addr+path, nil)
+	header := http.Header{}
+	if n.credential != "" {
+		header.Set("Authorization", "Bearer "+n.credential)
+	}
+	c, resp, err := d.Dial("ws://"+n.addr+path, header)
 	if err != nil && resp != nil {
 		body, _ := io.ReadAll(resp.Body)
 		return nil, fmt.Errorf("%w: %s %s", err, resp.Status, body)
