@@ -87,6 +87,7 @@ func TestChaosResume(t *testing.T) {
 // The links of subscribers are cut again and again, or go silent: what is lost is
 // filled in, and nobody is told anything.
 func TestChaosLinks(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	proxy := redistest.StartProxy(t, redis.Addr())
 	n := start(t, onHistory(t, proxy.URL()))
@@ -168,6 +169,7 @@ func loseHistories(s *redistest.Server, command string, args ...string) {
 // accepted is told. Until all nodes have heard of it there may be two masters, and
 // then there is order within each only: publishers stay with one node each.
 func TestChaosFailover(t *testing.T) {
+	t.Parallel()
 	s := redistest.StartSentinels(t, 3)
 	c := newChaos(t, onRedis(t, 2, s.URL())...)
 	c.faithful = true

@@ -31,6 +31,7 @@ const (
 // hears every message from its beginning on, once and in order, and outside of them none.
 // -chaos.clients 1000 -chaos.faults 30 is the long form.
 func TestSessionsThatChange(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	proxy := redistest.StartProxy(t, redis.Addr())
 	n := start(t, onHistory(t, proxy.URL()))

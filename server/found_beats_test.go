@@ -51,21 +51,24 @@ func TestFoundNotReadyWithReason(t *testing.T) {
 		{"?history=5m", replica, master},
 		{"", replica, master}, // which a node finds out when it connects
 	} {
-		redis := redistest.Start(t)
-		n := start(t, server.Options{Broker: open(t, redis.URL()+c.url)})
-		n.awaitReady(200)
-		redis.MustDo(c.spoil...)
-		if c.url == "" {
-			redis.MustDo("CLIENT", "KILL", "TYPE", "normal")
-		}
-		n.awaitReady(503)
-		for range 10 {
-			forgedBeats(redis)
-			if status, body := n.get("/readyz"); status != 503 || !strings.Contains(body, "The log says why") {
-				t.Errorf("%q: %d %s", c.spoil, status, body)
+		t.Run(strings.Join(c.spoil, " ")+c.url, func(t *testing.T) {
+			t.Parallel()
+			redis := redistest.Start(t)
+			n := start(t, server.Options{Broker: open(t, redis.URL()+c.url)})
+			n.awaitReady(200)
+			redis.MustDo(c.spoil...)
+			if c.url == "" {
+				redis.MustDo("CLIENT", "KILL", "TYPE", "normal")
 			}
-		}
-		redis.MustDo(c.cure...)
-		n.awaitReady(200)
+			n.awaitReady(503)
+			for range 10 {
+				forgedBeats(redis)
+				if status, body := n.get("/readyz"); status != 503 || !strings.Contains(body, "The log says why") {
+					t.Errorf("%d %s", status, body)
+				}
+			}
+			redis.MustDo(c.cure...)
+			n.awaitReady(200)
+		})
 	}
 }

@@ -20,6 +20,7 @@ import (
 // A channel that is known, and whose link to Redis is down, is not opened: not at once,
 // but when the link is back, or never.
 func TestFoundOpenWhileTheLinkIsDown(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t, durable...)
 	n := start(t, onHistory(t, redis.URL()))
 	other := n.ws("/ws/c")

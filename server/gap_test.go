@@ -128,6 +128,7 @@ func TestFeedThatEndsIsReplaced(t *testing.T) {
 // Failures of the broker are 503 or 504, never 2xx, and a channel that the broker
 // refuses keeps no other waiting.
 func TestBrokerFailures(t *testing.T) {
+	t.Parallel()
 	b := newScripted()
 	n := start(t, server.Options{Broker: b})
 	if _, err := n.dial("/ws/forbidden"); err == nil {

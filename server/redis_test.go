@@ -33,6 +33,7 @@ func open(t testing.TB, url string) broker.Broker {
 
 // What is published right after an open is heard, on the embedded Redis too.
 func TestOpenMeansSubscribedOnMiniredis(t *testing.T) {
+	t.Parallel()
 	b, err := miniredis.New()
 	if err != nil {
 		t.Fatal(err)
@@ -43,6 +44,7 @@ func TestOpenMeansSubscribedOnMiniredis(t *testing.T) {
 
 // What is published right after an open is heard, on Redis too.
 func TestOpenMeansSubscribedOnRedis(t *testing.T) {
+	t.Parallel()
 	openThenPublish(t, start(t, server.Options{Broker: open(t, redistest.Start(t).URL())}))
 }
 
@@ -71,6 +73,7 @@ func TestTwoNodesOnRedis(t *testing.T) {
 // Readiness is red while Redis is dead, publishing answers 503 or 504, and both
 // recover with it.
 func TestReadiness(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	n := start(t, server.Options{Broker: open(t, redis.URL())})
 	redis.Kill()

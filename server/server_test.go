@@ -136,7 +136,10 @@ func TestJoiningTogetherDoublesNothing(t *testing.T) {
 }
 
 // What is published right after an open is heard.
-func TestOpenMeansSubscribed(t *testing.T) { openThenPublish(t, start(t, server.Options{})) }
+func TestOpenMeansSubscribed(t *testing.T) {
+	t.Parallel()
+	openThenPublish(t, start(t, server.Options{}))
+}
 
 func openThenPublish(t *testing.T, n *node) {
 	times := 10_000

@@ -1,18 +1,20 @@
 package brokertest
 
 import (
+	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/pregon/pregon/broker"
 )
 
-// A quarter more messages than a Feed keeps are published in chunks. After each
-// chunk the Feeds that are read have heard all of it, so the one that is not read
+// A quarter more messages than a Feed keeps are published in chunks. After each chunk the Feeds that are read have heard all of it, so the one that is not read
 // has, but for a few, received it too.
 func testOverrun(f *fixture) {
 	const (
 		publishers = 8
 		each       = 512 // messages a publisher and chunk
+		batch      = 64  // which need no more time than one, and are not too many to wait
 		chunks     = broker.QueueMessages * 5 / 4 / (publishers * each)
 	)
 	node, other := f.node(), f.node()
@@ -21,9 +23,8 @@ func testOverrun(f *fixture) {
 	tallies := []*tally{newTally(), newTally()}
 	for chunk := range chunks {
 		wait := f.begin(publishers, func(i int) error {
-			for k := range each {
-				text := numbered(strconv.Itoa(i), chunk*each+k+1)
-				if err := publish(f.Context(), other, "flood", text); err != nil {
+			for k := 0; k < each; k += batch {
+				if err := flood(f.Context(), other, i, chunk*each+k, batch); err != nil {
 					return err
 				}
 			}
@@ -39,6 +40,20 @@ func testOverrun(f *fixture) {
 		wait()
 	}
 	f.catchUp(stopped, other, chunks*publishers*each)
+}
+
+// flood publishes a batch of a publisher's messages, behind number n.
+func flood(ctx context.Context, node broker.Broker, publisher, n, size int) error {
+	batch := make([]broker.Message, size)
+	for k := range batch {
+		batch[k] = broker.Message{Channel: "flood", Data: []byte(numbered(strconv.Itoa(publisher), n+k+1))}
+	}
+	for _, result := range publishAll(ctx, node, batch) {
+		if result.Err != nil {
+			return fmt.Errorf("publishing a batch: %w", result.Err)
+		}
+	}
+	return nil
 }
 
 // catchUp reads a Feed that was not read while total messages were published.
