@@ -26,8 +26,8 @@ const (
 	noKey     = "key-that-nobody-knows--03"
 )
 
-// policy returns the rules of the tests.
-func policy(t testing.TB, tokens access.Tokens) *access.Policy {
+// policy returns the rules of the tests, behind others.
+func policy(t testing.TB, tokens access.Tokens, first ...access.Rule) *access.Policy {
 	t.Helper()
 	digest := func(secret string) [32]byte {
 		d, err := access.DigestOf(secret)
@@ -42,11 +42,11 @@ func policy(t testing.TB, tokens access.Tokens) *access.Policy {
 			{Name: "app", Digest: digest(appKey)},
 			{Name: "rooms", Digest: digest(narrowKey), Publish: []string{"room.*"}, Subscribe: []string{"room.*"}},
 		},
-		Rules: []access.Rule{
+		Rules: append(first, []access.Rule{
 			{Line: 1, Channels: []string{"open.*"}, Subscribe: access.Anyone, Publish: access.Anyone},
 			{Line: 2, Channels: []string{"room.*"}, Subscribe: access.Grant, Publish: access.Grant},
 			{Line: 3, Channels: []string{"user.{sub}.*"}, Subscribe: access.Token, Publish: access.Token},
-		},
+		}...),
 	})
 	if err != nil {
 		t.Fatal(err)

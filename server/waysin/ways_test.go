@@ -23,6 +23,7 @@ type way struct {
 	figures bool // of the server, which are of no channel
 	opaque  bool // its protocol may refuse in its own way, where no status is seen
 	plain   bool // a page asks so whether its handshake would be let in, which opens nothing
+	polls   bool // it is not answered before there is news
 	own     bool // a transport's own, which asks for itself what the caller may
 }
 
