@@ -81,6 +81,8 @@ func (x *exchange) authenticate(r *http.Request, c *credential) (*access.Caller,
 		return access.Stranger, err
 	case c.isCookie:
 		return access.Stranger, nil
+	case errors.Is(err, access.ErrUnauthorized):
+		return access.Stranger, err
 	}
 	return access.Stranger, fmt.Errorf("%w: %w", access.ErrUnauthorized, err)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,8 @@ func (s *Server) accessProblem(r *http.Request, err error) *transport.Problem {
 	case errors.As(err, &away):
 		return s.refuse(r, issuerUnavailable(away.RetryAfter), away.Error())
 	case errors.Is(err, access.ErrUnauthorized):
-		return s.refuse(r, unauthorized("The credential is not valid, or not in this place.", true), err.Error())
+		return s.refuse(r, unauthorized("The credential is not valid, or not in this place.", true),
+			strings.TrimPrefix(err.Error(), access.ErrUnauthorized.Error()+": "))
 	}
 	return nil
 }
