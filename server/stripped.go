@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/pregon/pregon/server/access"
@@ -114,13 +115,14 @@ func sweep(h http.Header, secret string) {
 	if len(secret) < access.MinKey {
 		return
 	}
-	escaped := url.QueryEscape(secret)
 	for name, values := range h {
-		for _, value := range values {
-			if strings.Contains(value, secret) || strings.Contains(value, escaped) {
-				delete(h, name)
-				break
-			}
+		if slices.ContainsFunc(values, func(value string) bool { return quotes(value, secret) }) {
+			delete(h, name)
 		}
 	}
+}
+
+// quotes reports whether a header's value has a secret in it.
+func quotes(value, secret string) bool {
+	return len(value) >= len(secret) && (strings.Contains(value, secret) || strings.Contains(value, url.QueryEscape(secret)))
 }

@@ -77,7 +77,10 @@ func ParseRule(text string) (Pattern, error) {
 	case strings.HasPrefix(text, reserved):
 		return Pattern{}, errOwn
 	}
-	p := Pattern{text: strings.Clone(text)}
+	if broker.CheckChannel(text) != nil { // to which "*" and braces are letters like others
+		return Pattern{}, orEmpty(text)
+	}
+	p := Pattern{text: strings.Clone(text), parts: make([]part, 0, 4)}
 	for left := p.text; ; {
 		segment, separator, behind := cut(left)
 		part, err := parseSegment(segment)
@@ -94,17 +97,15 @@ func ParseRule(text string) (Pattern, error) {
 		p.add(partOf(separator))
 		left = behind
 	}
-	return p, p.check()
+	return p, nil
 }
 
-// check returns why no channel has a name of that form: what stands for itself is a
-// part of it.
-func (p *Pattern) check() error {
-	example := strings.NewReplacer("{sub}", "x", "**", "x", "*", "x").Replace(p.text)
-	if broker.CheckChannel(example) != nil {
-		return errName
+// orEmpty returns why a text is no pattern that would be no channel.
+func orEmpty(text string) error {
+	if text == "" || strings.Contains(text, "//") || strings.HasPrefix(text, "/") || strings.HasSuffix(text, "/") {
+		return errEmpty
 	}
-	return nil
+	return errName
 }
 
 // parseSegment returns what a segment stands for.
