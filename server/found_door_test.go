@@ -13,6 +13,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/hub"
 	servernode "github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
@@ -58,7 +59,7 @@ type burglar struct {
 func (b *burglar) try(where string, v any) {
 	switch v.(type) {
 	case broker.Broker, broker.Feed, broker.Historian, broker.BatchPublisher, broker.Marker, broker.Diagnoser:
-	case *hub.Hub, *servernode.Node, *server.Server, server.Options, *server.Options, *echo.Echo, *echo.Router:
+	case *access.Policy, *access.Caller, *hub.Hub, *servernode.Node, *server.Server, server.Options, *server.Options, *echo.Echo, *echo.Router:
 	case interface {
 		Drain(context.Context, time.Duration)
 	}, interface{ Sessions() int }, interface{ Stats() hub.Stats }:
@@ -141,12 +142,19 @@ func (plainEncoding) Close(transport.CloseReason) []byte { return nil }
 // A transport that tries all that it is given finds neither a broker nor the hub, and
 // cannot use a reserved name.
 func TestFoundHostileTransport(t *testing.T) {
-	n := start(t, server.Options{})
-	if resp, body := n.raw(get("GET /prying/a")); resp == nil || resp.StatusCode != http.StatusNoContent {
-		t.Fatal(resp, body)
-	}
-	for _, found := range <-loot {
-		t.Error(found)
+	for name, credential := range map[string]string{"open": "", "a stranger": "", "a user": anaToken, "a key": listenKey} {
+		o := server.Options{}
+		if name != "open" {
+			o.Access = rules(t, true, true)
+		}
+		n := start(t, o)
+		n.credential = credential
+		if resp, body := n.raw(get("GET /prying/news")); resp == nil || resp.StatusCode != http.StatusNoContent {
+			t.Fatal(name, resp, body)
+		}
+		for _, found := range <-loot {
+			t.Errorf("%s: %s", name, found)
+		}
 	}
 	// The burglar would see what there is to see.
 	b := &burglar{seen: map[any]bool{}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/access"
@@ -22,8 +23,12 @@ type Client struct {
 
 var _ transport.Client = (*Client)(nil)
 
-// Identity implements transport.Client.
-func (c *Client) Identity() transport.Identity { return c.caller.Identity() }
+// Identity implements transport.Client. It is a copy: what a Transport writes into it nobody else is told.
+func (c *Client) Identity() transport.Identity {
+	id := c.caller.Identity()
+	id.Info, id.Subscribe, id.Publish = slices.Clone(id.Info), slices.Clone(id.Subscribe), slices.Clone(id.Publish)
+	return id
+}
 
 // History implements transport.Client.
 func (c *Client) History(ctx context.Context, channel string, q broker.Query) (page broker.Page, err error) {
