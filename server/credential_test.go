@@ -157,7 +157,8 @@ const (
 
 // Every way to bring a credential, pairs of them, and none.
 func TestWaysToBringACredential(t *testing.T) {
-	const auth, offer, site = "Authorization", "Sec-WebSocket-Protocol", "Sec-Fetch-Site"
+	const auth, offer = "Authorization", "Sec-WebSocket-Protocol"
+	h := spied(t, &spy{}, server.Options{Access: rules(t, true, true), Cookie: "rt"})
 	for _, c := range []struct {
 		name, query string
 		headers     []string
@@ -215,8 +216,6 @@ func TestWaysToBringACredential(t *testing.T) {
 		{"expired since it was verified", "", []string{auth, "Bearer " + lateToken}, 401, invalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var s spy
-			h := spied(t, &s, server.Options{Access: rules(t, true, true), Cookie: "rt"})
 			got := answerTo(h, request("GET", "/spy?channel=news&"+c.query, nil, c.headers...))
 			what := got.who
 			switch {
