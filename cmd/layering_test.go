@@ -24,6 +24,8 @@ var imported = []rule{
 	{"github.com/labstack/echo/v4", []string{"server"}},
 	{"github.com/alecthomas/kong", []string{"cmd"}},
 	{"go.yaml.in/yaml/v4", []string{"server/config"}},
+	{"github.com/golang-jwt/jwt/v5", []string{"server/access/token"}},
+	{"github.com/MicahParks/jwkset", []string{"server/access/token"}},
 }
 
 // reached is about everything that a package depends on, directly or not.
@@ -49,6 +51,9 @@ var mayNot = map[string][]string{
 	"server/hub/backfill": {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
 	"server/hub":          {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
 	"server/node":         {"github.com/labstack/echo/v4", module + "server"},
+	"server/limit":        {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
+	"server/access":       {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub", module + "server/limit"},
+	"server/access/token": {"github.com/labstack/echo/v4", module + "transport", module + "broker", module + "server/access"},
 
 	// It runs a transport on what is below the server, and no other has a use for it.
 	"transport/transporttest": {"github.com/labstack/echo/v4", module + "server", module + "transport/ws", module + "transport/sse"},
