@@ -241,28 +241,6 @@ func TestLooksWeak(t *testing.T) {
 	}
 }
 
-// Two files have the same hash where they mean the same, however they are written.
-func TestHash(t *testing.T) {
-	hash := func(text string) [32]byte {
-		c, _, err := config.Load(write(t, text), options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c.Hash()
-	}
-	const base = "cookie: a\nrules:\n- {channels: [\"a.*\"], subscribe: anyone}\n"
-	if hash(base) != hash("# x\nhistory: 5m\nrules:\n\n- subscribe: anyone\n  channels:\n  - a.*\ncookie: 'a'") {
-		t.Error("what means the same has another hash")
-	}
-	seen := map[[32]byte]string{}
-	for _, text := range []string{base, "", "cookie: a", "cookie: b", "rules: []", strings.Replace(base, "anyone", "token", 1), strings.Replace(base, "a.*", "a.**", 1), base + "hosts: [a]", base + "origins: [\"*\"]"} {
-		if other, ok := seen[hash(text)]; ok {
-			t.Errorf("%q has the hash of %q", text, other)
-		}
-		seen[hash(text)] = text
-	}
-}
-
 // Whatever a file has, it is read or refused, with places that are in it.
 func FuzzLoad(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
