@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/transport"
 )
 
 // A browser's WebSocket comes in with its token as a subprotocol, and hears; it is answered with the one that
@@ -62,6 +63,18 @@ func (n *node) publishAs(credential, channel string) int {
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
 	return resp.StatusCode
+}
+
+// A way is an address that clients use.
+type way struct{ method, target string }
+
+// ways are those that take a credential, of every transport that is registered, too.
+func ways() []way {
+	all := []way{{"POST", "/publish"}, {"POST", "/publish/news"}, {"GET", "/history/news"}, {"DELETE", "/history/news"}, {"GET", "/spy/own"}, {"POST", "/spy/own"}}
+	for _, name := range transport.Names() {
+		all = append(all, way{"GET", "/" + name + "?format=none"}, way{"GET", "/" + name + "/news?format=none"}) // so that none is served for ever
+	}
+	return all
 }
 
 // Whatever a credential is good for, and however it comes, no answer and no line of the log has it, at any

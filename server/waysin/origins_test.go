@@ -29,7 +29,7 @@ type origin struct {
 
 var listed = []string{
 	"https://app.example.net", "https://*.preview.example.net", "https://*.ports.example.net:8443",
-	"https://xn--espaa-rta.example.net", "https://[2001:db8::1]:8443", "http://192.0.2.7",
+	"https://xn--espaa-rta.example.net", "https://[2001:db8::1]:8443", "http://192.0.2.7", "capacitor://localhost",
 }
 
 // origins are tried where those of listed are allowed.
@@ -89,6 +89,9 @@ var origins = []origin{
 	{"http://192.0.2.8", refused},
 	{"http://3221225991", refused},
 
+	{"capacitor://localhost", credentialed}, // of an app
+	{"capacitor://evil.example", refused},
+	{"file://", refused},
 	{"null", refused},
 	{"NULL", refused},
 	{"*", refused},

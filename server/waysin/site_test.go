@@ -54,10 +54,10 @@ func policy(t testing.TB, tokens access.Tokens, first ...access.Rule) *access.Po
 	return p
 }
 
-// verifier takes the tokens of a Kit.
+// verifier takes the tokens of a Kit as of its time, however long a test takes.
 func verifier(t testing.TB, kit *tokentest.Kit) *token.Verifier {
 	t.Helper()
-	v, err := token.New(kit.Issuers(), token.Options{})
+	v, err := token.New(kit.Issuers(), token.Options{Now: func() time.Time { return kit.Now }})
 	if err != nil {
 		t.Fatal(err)
 	}
