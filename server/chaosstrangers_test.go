@@ -297,7 +297,6 @@ func (c *chaos) recoveries() (yes, no int) {
 // The master is replaced again and again: as TestChaosStrangers, but what the old
 // master has accepted may be lost, which is told in every channel.
 func TestChaosStrangersFailover(t *testing.T) {
-	t.Parallel()
 	s := redistest.StartSentinels(t, 3)
 	c := besideStrangers(t, onRedis(t, 3, s.URL()), masterBy(s))
 	c.faithful = true
