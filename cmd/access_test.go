@@ -52,6 +52,16 @@ func TestExposure(t *testing.T) {
 			t.Errorf("%s: %q", args, lines)
 		}
 	}
+	// The parameters of a URL may be secrets.
+	for args, typed := range map[string]string{
+		"--broker redis://u:s3cret@h/0?secret=s3cret": "--broker 'redis://xxxxx@h/0?xxxxx'",
+		"--broker=redis://h/0?secret=s3cret":          "'--broker=redis://h/0?xxxxx'",
+	} {
+		_, _, stderr := run(t, "", append(strings.Fields(args), "--listen", ":0")...)
+		if strings.Contains(stderr, "s3cret") || !strings.Contains(stderr, "pregon "+typed+" --listen :0 --open") {
+			t.Errorf("%s: %q", args, stderr)
+		}
+	}
 	t.Setenv("PREGON_LISTEN", "0.0.0.0:0")
 	if code, _, stderr := run(t, ""); code != 2 || strings.Count(stderr, "\n") != 2 {
 		t.Errorf("exit %d, %q", code, stderr)

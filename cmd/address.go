@@ -35,3 +35,17 @@ func redacted(rawURL string) string {
 	shown, _, _ := strings.Cut(withoutUserinfo(rawURL), "?")
 	return shown
 }
+
+// withoutSecrets returns an argument as it may be shown on a command line: where it has a URL, the
+// parameters are made unreadable like the password. They are not left out, so that nobody takes
+// the command for a complete one.
+func withoutSecrets(arg string) string {
+	if !strings.Contains(arg, "://") {
+		return arg
+	}
+	shown := redacted(arg)
+	if shown != withoutUserinfo(arg) {
+		shown += "?xxxxx"
+	}
+	return shown
+}

@@ -32,11 +32,11 @@ func (c *serveCommand) checkListener(addr net.Addr, a *admission, out *console) 
 	return &exposedError{why: addr.String() + " is not a loopback address", typed: typed(out.args)}
 }
 
-// typed returns a command line as it can be typed again, without passwords.
+// typed returns a command line as it can be typed again, without what may be a secret.
 func typed(args []string) string {
 	words := []string{"pregon"}
 	for _, arg := range args {
-		words = append(words, quoted(withoutUserinfo(arg)))
+		words = append(words, quoted(withoutSecrets(arg)))
 	}
 	return strings.Join(words, " ")
 }
