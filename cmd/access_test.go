@@ -97,6 +97,7 @@ func TestMistakesOfAccess(t *testing.T) {
 	file := written(t, "pregon.yaml", "max-message: 10\n")
 	good := written(t, "good.yaml", "max-message: 2MiB\n")
 	broken := written(t, "broken.yaml", "keys:\n- {name: a, file: none}\nruels: []\nmax-message: s3cret\n")
+	empty, twice := written(t, "empty.yaml", "# rules:\n"), written(t, "twice.yaml", "keys: [{name: a, file: "+key+"}]")
 	private := filepath.Join("..", "server", "config", "testdata", "secrets", "private.pem")
 	for _, c := range []struct {
 		args string
@@ -105,12 +106,12 @@ func TestMistakesOfAccess(t *testing.T) {
 	}{
 		{"--publish-key s3cretS3cretS3cretS3cret", 2, "write @FILE"},
 		{"--publish-key @nope", 2, "read nope: no such file"},
-		{"--publish-key @" + short, 2, "fewer than 20"},
-		{"--jwt-key " + short, 2, "--jwt-key"},
+		{"--publish-key @" + short, 2, "pregon: --publish-key: the key has fewer than 20 characters"},
+		{"--jwt-key " + short, 2, "pregon: --jwt-key: a secret of 6 bytes"},
 		{"--jwt-key " + private, 2, "private key"},
 		{"--jwt-key " + key, 2, "at least 32"},
 		{"--jwks https://id.example.com/", 2, "--issuer and --audience"},
-		{"--jwks http://id.example.com/?s3cret --issuer a --audience b", 2, "https"},
+		{"--jwks http://id.example.com/?s3cret --issuer a --audience b", 2, "pregon: --jwks: the JWKS is not an https URL"},
 		{"--issuer a", 2, "--jwks or --jwt-key"},
 		{"--open --publish-key @" + key, 2, "--open"},
 		{"--open --config " + good, 2, "--open"},
@@ -123,12 +124,20 @@ func TestMistakesOfAccess(t *testing.T) {
 		{"check nope.yaml", 2, "nope.yaml"},
 		{"check x --action publish", 2, "--channel"},
 		{"check x --channel a//b", 2, "--channel"},
-		{"token --sub a", 2, "--jwt-key"},
-		{"token --jwt-key " + short, 2, "at least 32"},
-		{"token --jwt-key " + secret + " --subscribe a*", 2, "--subscribe"},
+		{"check x --channel=", 2, "pregon: --channel: the name is empty"},
+		{"check x --channel a --action=", 2, "write subscribe or publish"},
+		{"check x --channel a --action listen", 2, "write subscribe or publish"},
+		{"check " + empty, 2, empty + ": the file is empty; write {}"},
+		{"--config " + empty, 2, empty + ": the file is empty; write {}"},
+		{"check " + good + " --channel a --token-file " + key, 1, "pregon: --token-file: an unknown key"},
+		{"--config " + twice + " --publish-key @" + key, 2, "pregon: two keys have the same secret"},
+		{"token --sub a", 2, "pregon: --jwt-key or --config: one is needed"},
+		{"token --jwt-key " + short, 2, "pregon: --jwt-key: a secret of 6 bytes: too weak: at least 32"},
+		{"token --jwt-key " + secret + " --subscribe a*", 2, `pregon: --subscribe: "*" and braces`},
 		{"token --jwt-key " + secret + " --for 0", 2, "--for"},
-		{"token --jwt-key " + secret + " --info {", 2, "JSON"},
-		{"token --config " + written(t, "e.yaml", ""), 2, "secret-file"},
+		{"token --jwt-key " + secret + " --info {", 2, "pregon: the token is not valid: not valid UTF-8, or the info is not JSON"},
+		{"token --config " + written(t, "e.yaml", "rules: []"), 2, "secret-file"},
+		{"token --sub a --jwt-key " + secret + " --config " + good, 2, "give only one of them"},
 		{"pub a b --token-file nope", 1, "nope"},
 		{"sub a --token-file " + written(t, "two", "s3cret s3cret"), 1, "in one line"},
 		{"sub a --ca " + key, 1, "no certificate"},

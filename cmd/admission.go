@@ -82,14 +82,14 @@ func (f accessFlags) admit(o config.Options, keysets *token.Keysets, log *slog.L
 	}
 	var err error
 	if a.verifier, err = token.New(a.config.Issuers, token.Options{Keysets: keysets}); err != nil {
-		return nil, usageError(err)
+		return nil, usageError(errors.New(config.Plain(err)))
 	}
 	if !f.protected() {
 		a.policy = access.Open()
 		return a, nil
 	}
 	if a.policy, err = access.New(a.accessConfig()); err != nil {
-		return nil, usageError(err)
+		return nil, usageError(errors.New(config.Plain(err)))
 	}
 	return a, nil
 }
@@ -111,7 +111,7 @@ func (f accessFlags) addTo(c *config.Config, log *slog.Logger) error {
 		}
 		digest, err := access.DigestOf(secret)
 		if err != nil {
-			return fmt.Errorf("--publish-key: %w", err)
+			return fmt.Errorf("--publish-key: %s", aboutKey(err))
 		}
 		c.Keys = append(c.Keys, access.Key{Name: publishKeyName, Digest: digest})
 	}
@@ -125,7 +125,7 @@ func (f accessFlags) addTo(c *config.Config, log *slog.Logger) error {
 	if f.JWKS != "" {
 		i := token.Issuer{JWKS: f.JWKS, Issuer: f.Issuer, Audience: f.Audience}
 		if err := i.Check(); err != nil {
-			return fmt.Errorf("--jwks: %w", err)
+			return fmt.Errorf("--jwks: %s", config.Plain(err))
 		}
 		c.Issuers = append(c.Issuers, i)
 	}
@@ -155,7 +155,15 @@ func (f accessFlags) keyIssuer(log *slog.Logger) (token.Issuer, error) {
 		i.Secret = text
 		warnOfSecret(log, f.JWTKey, exposed, text)
 	}
-	return i, i.Check()
+	if err := i.Check(); err != nil {
+		return i, errors.New(config.Plain(err))
+	}
+	return i, nil
+}
+
+// aboutKey returns what an error of [access.DigestOf] says, as a sentence about the key.
+func aboutKey(err error) string {
+	return "the key" + strings.TrimPrefix(config.Plain(err), "it")
 }
 
 // readSecret returns what is in a file with a secret.

@@ -18,10 +18,10 @@ import (
 )
 
 type checkCommand struct {
-	File      string `arg:"" help:"Configuration, such as pregon.yaml."`
-	Channel   string `env:"-" placeholder:"CHANNEL" help:"Say which rule counts for this channel, and what the caller may do there."`
-	Action    string `env:"-" enum:",subscribe,publish" default:"" placeholder:"ACTION" help:"With --channel: fail unless the caller may do this, subscribe or publish. By default one of them is enough."`
-	TokenFile string `env:"-" name:"token-file" placeholder:"FILE" help:"With --channel: the caller's key or token. By default it is a stranger."`
+	File      string  `arg:"" help:"Configuration, such as pregon.yaml."`
+	Channel   *string `env:"-" placeholder:"CHANNEL" help:"Say which rule counts for this channel, and what the caller may do there."`
+	Action    action  `env:"-" placeholder:"ACTION" help:"With --channel: fail unless the caller may do this, subscribe or publish. By default one of them is enough."`
+	TokenFile string  `env:"-" name:"token-file" placeholder:"FILE" help:"With --channel: the caller's key or token. By default it is a stranger."`
 }
 
 // Help is shown by pregon check --help.
@@ -35,10 +35,28 @@ func (checkCommand) Help() string {
 // Validate is called by kong.
 func (c *checkCommand) Validate() error {
 	switch {
-	case c.Channel == "" && (c.Action != "" || c.TokenFile != ""):
+	case c.Channel == nil && (c.Action != "" || c.TokenFile != ""):
 		return errors.New("--action and --token-file: they go with --channel")
-	case c.Channel != "" && broker.CheckChannel(c.Channel) != nil:
+	case c.Channel == nil:
+		return nil
+	case *c.Channel == "":
+		return errors.New("--channel: the name is empty")
+	case broker.CheckChannel(*c.Channel) != nil:
 		return errors.New("--channel: no channel has such a name")
+	}
+	return nil
+}
+
+// An action is an access.Action as it is typed, empty where none is.
+type action string
+
+var errAction = errors.New("write subscribe or publish")
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *action) UnmarshalText(text []byte) error {
+	*a = action(text)
+	if *a != action(access.Subscribe.String()) && *a != action(access.Publish.String()) {
+		return errAction
 	}
 	return nil
 }
@@ -56,7 +74,7 @@ func (c *checkCommand) Run(ctx context.Context, out *console, kctx *kong.Context
 		fmt.Fprintf(out.stdout, "%s: warning: %s\n", c.File, shown(out.stdout, w.String()))
 	}
 	fmt.Fprintf(out.stdout, "%s is good: %s\n", c.File, summary(file))
-	if c.Channel == "" {
+	if c.Channel == nil {
 		return nil
 	}
 	return c.decide(ctx, file, out.stdout)
@@ -64,21 +82,21 @@ func (c *checkCommand) Run(ctx context.Context, out *console, kctx *kong.Context
 
 // decide says what the caller may do with the channel.
 func (c *checkCommand) decide(ctx context.Context, file config.Config, w io.Writer) error {
-	a, done, err := admissionOf(file)
+	admission, done, err := admissionOf(file)
 	if err != nil {
 		return usageError(err)
 	}
 	defer done()
-	caller, err := c.caller(ctx, a.policy)
+	caller, err := c.caller(ctx, admission.policy)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s, with %s:\n", shown(w, c.Channel), shown(w, describeCaller(caller.Identity())))
+	fmt.Fprintf(w, "%s, with %s:\n", shown(w, *c.Channel), shown(w, describeCaller(caller.Identity())))
 	may := false
-	for _, action := range []access.Action{access.Subscribe, access.Publish} {
-		d := a.policy.Decide(caller, action, c.Channel)
+	for _, a := range []access.Action{access.Subscribe, access.Publish} {
+		d := admission.policy.Decide(caller, a, *c.Channel)
 		fmt.Fprintf(w, "  %s\n", shown(w, d.String()))
-		if c.Action == "" || c.Action == action.String() {
+		if c.Action == "" || c.Action == action(a.String()) {
 			may = may || d.Allowed()
 		}
 	}
@@ -114,7 +132,7 @@ func (c *checkCommand) caller(ctx context.Context, policy *access.Policy) (*acce
 	}
 	caller, err := policy.Authenticate(ctx, credential, true)
 	if err != nil {
-		return nil, fmt.Errorf("--token-file: %w", err)
+		return nil, fmt.Errorf("--token-file: %s", config.Plain(err))
 	}
 	return caller, nil
 }

@@ -45,7 +45,7 @@ Examples:
   tail -f log | pregon pub log -                publish each line
   pregon bench --subscribers 1000               load a server and report
   pregon key                                    print a key, for --publish-key of the server
-  pregon doctor --broker redis://localhost      say what about a Redis would hurt
+  pregon doctor --broker redis://localhost      report likely problems of a Redis
 
 "pregon serve --help" lists the flags of the server. Every flag is also an environment variable, such as PREGON_LISTEN for --listen.`
 
@@ -59,7 +59,7 @@ type commands struct {
 	Key     keyCommand         `cmd:"" help:"Print a new key, with which your backend publishes."`
 	Token   tokenCommand       `cmd:"" help:"Print a token (JWT), with which a user listens."`
 	Check   checkCommand       `cmd:"" help:"Say what is wrong with a configuration, and what somebody may do with a channel."`
-	Doctor  doctorCommand      `cmd:"" help:"Examine a broker, and report in plain words what would hurt."`
+	Doctor  doctorCommand      `cmd:"" help:"Examine a broker, and report likely problems."`
 	Script  redisScriptCommand `cmd:"" name:"redis-script" help:"Print the script by which any Redis client publishes with all guarantees."`
 	Brokers brokersCommand     `cmd:"" help:"List the brokers of this program."`
 	Version versionCommand     `cmd:"" help:"Print the version."`
@@ -113,7 +113,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return out.fail(usageError(file))
 	}
 	if err != nil {
-		return out.fail(fmt.Errorf("%w (see pregon --help)%w", plainText(err), errUsage))
+		return out.fail(fmt.Errorf("%w (see pregon --help)%w", plainText(err, parser.Model), errUsage))
 	}
 	return out.fail(command.Run())
 }
@@ -146,9 +146,17 @@ func plainly(err error) string {
 	return withoutUserinfo(strings.ReplaceAll(strings.TrimSpace(text), "\n", " "))
 }
 
-// plainText keeps the text of an error and drops its type: kong's brings an exit
-// code of its own.
-func plainText(err error) error { return errors.New(err.Error()) }
+// plainText keeps the text of an error, without the name of the command that kong puts ahead of it,
+// and drops its type: kong's brings an exit code of its own.
+func plainText(err error, app *kong.Application) error {
+	text := err.Error()
+	for _, command := range app.Children {
+		if rest, ok := strings.CutPrefix(text, command.Path()+": "); ok {
+			return errors.New(rest)
+		}
+	}
+	return errors.New(text)
+}
 
 // readEnvironment returns the settings of transports, by the transport's name and then
 // their own: those of a transport live are PREGON_LIVE_…. It returns an error that names a

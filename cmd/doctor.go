@@ -27,7 +27,7 @@ type doctorCommand struct {
 
 // Help is shown by pregon doctor --help.
 func (doctorCommand) Help() string {
-	return `With --config it says, too, what newcomers get wrong about who may do what. What it cannot see is a key in a page: a key is for your backend alone, and users' browsers get tokens.`
+	return `With --config it also reports common mistakes in access rules. What it cannot see is a key in a page: a key is for your backend alone, and users' browsers get tokens.`
 }
 
 // Validate is called by kong.
@@ -38,10 +38,13 @@ func (c *doctorCommand) Validate() error {
 	return c.Keep.check()
 }
 
-var errDiagnosis = errors.New("this is not fit for use")
+// What is bad is told by findings; these are how the command ends.
+var (
+	errBrokerBad = errors.New("the broker is not usable")
+	errAccessBad = errors.New("the configuration or the token is not usable")
+)
 
-// Run examines the broker and prints what would hurt. It fails where something is
-// bad.
+// Run examines the broker and prints likely problems. It fails where something is bad.
 func (c *doctorCommand) Run(ctx context.Context, out *console, kctx *kong.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -55,12 +58,15 @@ func (c *doctorCommand) Run(ctx context.Context, out *console, kctx *kong.Contex
 	if c.Config != "" {
 		findings = withRules(findings)
 	}
-	findings = append(findings, c.diagnoseAccess(ctx, kctx)...)
-	if err := c.print(out, findings); err != nil {
+	aboutAccess := c.diagnoseAccess(ctx, kctx)
+	if err := c.print(out, slices.Concat(findings, aboutAccess)); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
-	if slices.ContainsFunc(findings, isBad) {
-		return errDiagnosis
+	switch {
+	case slices.ContainsFunc(findings, isBad):
+		return errBrokerBad
+	case slices.ContainsFunc(aboutAccess, isBad):
+		return errAccessBad
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pregon/pregon/broker/redis/redistest"
 )
 
-// The doctor says in words what about a Redis would hurt, and fails where it does
+// The doctor reports likely problems of a Redis in words, and fails where it does
 // not work at all. It never shows a password.
 func TestDoctor(t *testing.T) {
 	const always = "--appendonly yes --appendfsync always"

@@ -77,12 +77,12 @@ func (c *doctorCommand) diagnoseToken(ctx context.Context, file config.Config) [
 func aboutCredential(ctx context.Context, file config.Config, credential string) broker.Finding {
 	a, done, err := admissionOf(file)
 	if err != nil {
-		return accessFinding(broker.SeverityFailure, "token", sentence(err))
+		return accessFinding(broker.SeverityFailure, "token", sentence(errors.New(config.Plain(err))))
 	}
 	defer done()
 	caller, err := a.policy.Authenticate(ctx, credential, true)
 	if err != nil {
-		return accessFinding(broker.SeverityFailure, "token", sentence(err))
+		return accessFinding(broker.SeverityFailure, "token", sentence(errors.New(config.Plain(err))))
 	}
 	return accessFinding(broker.SeverityOK, "token", "It is good: "+describeCaller(caller.Identity())+".")
 }

@@ -49,7 +49,7 @@ func (e *entry) reloadAt(ctx context.Context, hangups <-chan os.Signal, s *serve
 			return
 		}
 		if err := e.reload(s, addr); err != nil {
-			e.log.Error("the configuration was not read again, and what counted before still does", "error", plainly(err))
+			e.log.Error("the configuration was not reloaded; the old one stays in force", "error", plainly(err))
 		}
 	}
 }

@@ -51,6 +51,9 @@ func (c *serveCommand) openness(a *admission) string {
 	case a.config.Rules == nil:
 		return "publishing and listening need a token that grants the channel, or a key"
 	}
+	if len(a.config.Rules) == 0 {
+		return "only keys may publish and listen"
+	}
 	return "as the rules say: " + summary(a.config)
 }
 

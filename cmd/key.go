@@ -12,7 +12,7 @@ type keyCommand struct{}
 func (keyCommand) Help() string {
 	return `A key is a secret of your backend's, which sends it as Authorization: Bearer KEY. It is not for browsers: give their users tokens. It also serves as the secret of tokens.
 
-  pregon key >key
+  umask 077; pregon key >key
   pregon --publish-key @key
   curl -X POST -H "Authorization: Bearer $(cat key)" "http://localhost:8000/publish/chat?message=Hola"`
 }

@@ -17,7 +17,7 @@ import (
 type tokenCommand struct {
 	JWTKey    string        `env:"-" name:"jwt-key" placeholder:"FILE" help:"What to sign with: a private key in PEM, or else a secret of at least 32 bytes."`
 	Config    string        `env:"-" placeholder:"FILE" help:"Instead: sign as the first of tokens in this file that has a secret, and take --issuer, --audience and --claim from there."`
-	Sub       string        `env:"-" placeholder:"SUBJECT" help:"Whom it is for: the name of a user, of letters without . : and / where rules have {sub}."`
+	Sub       string        `env:"-" placeholder:"SUBJECT" help:"Whom it is for: the name of a user, without the characters . : / where rules have {sub}."`
 	Subscribe []string      `env:"-" sep:"none" placeholder:"PATTERN" help:"Channels that it lets its user listen to, such as room.*. May be repeated."`
 	Publish   []string      `env:"-" sep:"none" placeholder:"PATTERN" help:"Channels that it lets its user publish to. May be repeated."`
 	For       time.Duration `env:"-" default:"1h" placeholder:"TIME" help:"How long it is valid. Default ${default}."`
@@ -41,13 +41,15 @@ func (c *tokenCommand) Validate() error {
 	switch {
 	case c.For < time.Second:
 		return errors.New("--for: must be at least 1s")
-	case (c.JWTKey == "") == (c.Config == ""):
-		return errors.New("--jwt-key and --config: give one of them")
+	case c.JWTKey == "" && c.Config == "":
+		return errors.New("--jwt-key or --config: one is needed")
+	case c.JWTKey != "" && c.Config != "":
+		return errors.New("--jwt-key and --config: give only one of them")
 	}
 	for name, list := range map[string][]string{"subscribe": c.Subscribe, "publish": c.Publish} {
 		for _, text := range list {
 			if _, err := pattern.Parse(text); err != nil {
-				return fmt.Errorf("--%s: %w", name, err)
+				return fmt.Errorf("--%s: %s", name, config.Plain(err))
 			}
 		}
 	}
@@ -65,8 +67,11 @@ func (c *tokenCommand) Run(out *console, kctx *kong.Context) error {
 		Subject: c.Sub, Subscribe: c.Subscribe, Publish: c.Publish, Info: []byte(c.Info),
 		Issued: now, Expires: now.Add(c.For), Issuer: c.Issuer, Audience: c.Audience, Claim: c.Claim, KeyID: c.KeyID,
 	})
-	if err != nil {
-		return usageError(err)
+	switch {
+	case errors.Is(err, token.ErrInvalid):
+		return usageError(errors.New(config.Plain(err)))
+	case err != nil:
+		return usageError(fmt.Errorf("--jwt-key: %s", config.Plain(err)))
 	}
 	if _, err := fmt.Fprintln(out.stdout, raw); err != nil {
 		return fmt.Errorf("print: %w", err)

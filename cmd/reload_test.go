@@ -75,10 +75,12 @@ func TestReload(t *testing.T) {
 	const rule = "- {channels: [\"a.*\"], subscribe: anyone}\n"
 	r := startReloader(t, "rules:\n"+rule, "--history", "5m")
 	r.says(r.reload("rules:\n\n"+rule+"- {channels: [b]}\n"), "level=INFO", "rules=2 new_rules=1 gone_rules=0 keys=0 new_keys=0 gone_keys=0 issuers=0")
-	r.says(r.reload("rules:\n"+rule+"- {chanels: [b]}\n"), "level=ERROR", "line 3, column 4: unknown key chanels", "before still does")
+	r.says(r.reload("rules:\n"+rule+"- {chanels: [b]}\n"), "level=ERROR", "line 3, column 4: unknown key chanels", "the old one stays in force")
 	r.says(r.reload("rules: ["), "level=ERROR", "line 2")
 	r.says(r.reload("hosts: [a.example]\nmax-message: 2MiB\ntrust-proxies: [10.0.0.1]\n"), "level=INFO", "rules=0 new_rules=0 gone_rules=2")
+	r.says(r.line(), "level=WARN", "the configuration has no rules any more", "anyone may listen")
 	r.says(r.line(), "level=WARN", "[max-message trust-proxies]")
+	r.says(r.reload("# cut off\n"), "level=ERROR", "the file is empty", "the old one stays in force")
 	if err := os.WriteFile(filepath.Join(filepath.Dir(r.file), "key"), []byte(goodKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +94,7 @@ func TestReload(t *testing.T) {
 		t.Error("a key that is new does not count:", said)
 	}
 	r.says(r.reload("rules:\n- {channels: [x]}\n"), "gone_keys=1")
+	r.says(r.line(), "level=WARN", "the configuration has no keys any more", "as the rules say")
 	if code, said := publish(); code != 1 || !strings.Contains(said, "401") {
 		t.Errorf("a key that is gone counts: exit %d, %s", code, said)
 	}

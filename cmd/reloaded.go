@@ -12,13 +12,35 @@ import (
 func (e *entry) tell(before, next *admission) {
 	rules, rulesBefore := describeRules(next.config.Rules), describeRules(before.config.Rules)
 	keys, keysBefore := describe(next.config.Keys), describe(before.config.Keys)
-	e.log.Info("the configuration was read again",
+	e.log.Info("the configuration was reloaded",
 		"rules", len(rules), "new_rules", missing(rules, rulesBefore), "gone_rules", missing(rulesBefore, rules),
 		"keys", len(keys), "new_keys", missing(keys, keysBefore), "gone_keys", missing(keysBefore, keys),
 		"issuers", len(next.config.Issuers))
+	for _, lost := range losses(before, next) {
+		e.log.Warn("the configuration has no "+lost+" any more", "access", e.serve.openness(next))
+	}
 	if fixed := e.fixed(next.config); len(fixed) > 0 {
 		e.log.Warn("these settings have changed in the file, which has no effect until the server is started again", "settings", fixed)
 	}
+}
+
+// losses are the parts that the configuration before had and the next one has nothing of: more
+// often a file that was cut off than what somebody wants.
+func losses(before, next *admission) []string {
+	var lost []string
+	for _, part := range []struct {
+		name          string
+		before, after int
+	}{
+		{"rules", len(before.config.Rules), len(next.config.Rules)},
+		{"keys", len(before.config.Keys), len(next.config.Keys)},
+		{"tokens", len(before.config.Issuers), len(next.config.Issuers)},
+	} {
+		if part.before > 0 && part.after == 0 {
+			lost = append(lost, part.name)
+		}
+	}
+	return lost
 }
 
 // describe returns a text for each of all, by which it is the same as another or not. It has

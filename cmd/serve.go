@@ -43,7 +43,7 @@ type serveCommand struct {
 	Keep           historyFlags  `embed:""`
 	Access         accessFlags   `embed:""`
 	BrokerRequired bool          `help:"Exit where the broker cannot be reached at start, instead of trying on."`
-	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error. Default ${default}."`
+	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Lowest level to log: debug, info, warn or error. Default ${default}."`
 	LogFormat      string        `default:"text" enum:"text,json" help:"How to log: text or json. Default ${default}."`
 	MaxMessage     config.Size   `default:"1MiB" placeholder:"SIZE" help:"Longest message. Default ${default}."`
 	MaxConnections int           `default:"0" placeholder:"N" help:"Most clients at once. By default as many as the system's limit of open files allows."`
@@ -55,7 +55,7 @@ type serveCommand struct {
 	NoConsole      bool          `help:"Leave out the page at /."`
 	QueueBytes     config.Size   `default:"4MiB" placeholder:"SIZE" help:"Most bytes that may wait for one client before it is disconnected. Default ${default}."`
 	Compress       bool          `help:"Compress messages for WebSockets that offer permessage-deflate: once a message, for all of them."`
-	SlowClients    string        `default:"disconnect" enum:"disconnect,drop-oldest,catch-up" placeholder:"POLICY" help:"What becomes of a client for which more would wait: disconnect; drop-oldest, which drops messages and tells a gap where the format can (text and raw WebSockets are disconnected all the same); or with --history catch-up, which feeds it from the history at its own pace. Default ${default}."`
+	SlowClients    string        `default:"disconnect" enum:"disconnect,drop-oldest,catch-up" placeholder:"POLICY" help:"What to do when a client's queue is full: disconnect; drop-oldest, which drops messages and tells a gap where the format can (text and raw WebSockets are disconnected all the same); or with --history catch-up, which feeds it from the history at its own pace. Default ${default}."`
 	WriteTimeout   time.Duration `default:"10s" help:"Longest time in which a client takes nothing. Default ${default}."`
 	PingInterval   time.Duration `default:"25s" help:"Time between pings. Default ${default}."`
 	PongTimeout    time.Duration `default:"55s" help:"Silence after which a WebSocket client is gone; more than --ping-interval. Default ${default}."`

@@ -145,6 +145,7 @@ func write(t testing.TB, text string) string {
 func TestSyntax(t *testing.T) {
 	for text, want := range map[string]string{
 		"cookie: [":                                "line 2, column 1: it is not YAML",
+		"rules: [a {":                              "did not find expected ',' or ']'",
 		"cookie: a: s3cret":                        "line 1, column 10: it is not YAML",
 		"cookie: 's3cret":                          "line 1, column 16: it is not YAML",
 		"a:\n\tb: s3cret":                          "line 2, column 1: it is not YAML",
@@ -182,7 +183,13 @@ func TestSyntax(t *testing.T) {
 			t.Errorf("%.40q is shown: %v", text, err)
 		}
 	}
-	for _, text := range []string{"", "# nothing\n", "---\n", "~", "\ufeff# x\r\ncookie: a\r\n"} {
+	// Nothing is a file that was cut off, or lost; what is meant to be nothing is {}.
+	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "~", "null\n", "\ufeff# x\r\n"} {
+		if _, _, err := config.Load(write(t, text), options); err == nil || !strings.Contains(err.Error(), "the file is empty; write {}") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, text := range []string{"{}", "rules: []\n", "\ufeff# x\r\ncookie: a\r\n"} {
 		if _, _, err := config.Load(write(t, text), options); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}

@@ -85,7 +85,7 @@ func (r *reader) keyVariable(to *[32]byte) func(*yaml.Node) {
 func (r *reader) secret(to *[32]byte, n *yaml.Node, secret string) {
 	digest, err := access.DigestOf(secret)
 	if err != nil {
-		r.fault(n, "the secret is no key: %s", plain(err))
+		r.fault(n, "the secret is no key: %s", Plain(err))
 		return
 	}
 	r.warnOfWeak(n, secret)

@@ -11,15 +11,30 @@ import (
 )
 
 const (
-	noAlias  = "anchors, which begin with &, and aliases, which begin with *, are not taken: write out what is meant, and put patterns that begin with * in quotes"
-	inQuotes = "; text with any of * { } [ ] , : # belongs in quotes"
+	noAlias    = "anchors, which begin with &, and aliases, which begin with *, are not taken: write out what is meant, and put patterns that begin with * in quotes"
+	noDocument = "the file is empty; write {} where a configuration without settings is meant"
+	inQuotes   = "; text with any of * { } [ ] , : # belongs in quotes"
 )
 
-// quotation is where an error of the YAML library has text of the file.
+// quotation is where an error of the YAML library may have text of the file.
 var quotation = regexp.MustCompile(`'[^']*'|\(value: .*\)`)
 
-// parse returns the one document of a file, nil where there is none. What is no YAML is a
-// fault, and then there is none either.
+// punctuation is what the library says that it expected, which is not of the file.
+var punctuation = regexp.MustCompile(`^'[,:?{}\[\]-]'$`)
+
+// withoutText returns what the YAML library says, without text of the file.
+func withoutText(message string) string {
+	return quotation.ReplaceAllStringFunc(message, func(quoted string) string {
+		if punctuation.MatchString(quoted) {
+			return quoted
+		}
+		return "…"
+	})
+}
+
+// parse returns the one document of a file. Where it returns nil, the fault is told: that it is
+// no YAML, or that nothing stands in it. A file that was cut off would else be taken for one
+// without rules, which lets everyone listen.
 func (r *reader) parse(text []byte) *yaml.Node {
 	l, err := yaml.NewLoader(bytes.NewReader(text), yaml.WithUniqueKeys(false)) // that they are unique is ours to check
 	if err != nil {
@@ -29,6 +44,7 @@ func (r *reader) parse(text []byte) *yaml.Node {
 	var document, second yaml.Node
 	switch err := l.Load(&document); {
 	case errors.Is(err, io.EOF):
+		r.fault(&yaml.Node{}, "%s", noDocument)
 		return nil
 	case err != nil:
 		r.syntax(text, err)
@@ -44,6 +60,7 @@ func (r *reader) parse(text []byte) *yaml.Node {
 		return nil
 	}
 	if len(document.Content) == 0 || document.Content[0].Tag == "!!null" {
+		r.fault(&yaml.Node{}, "%s", noDocument)
 		return nil
 	}
 	return document.Content[0]
@@ -64,7 +81,7 @@ func (r *reader) syntax(text []byte, err error) {
 		n.Line, n.Column = place(text)
 		r.fault(n, "it is not text in UTF-8 without control characters")
 	case at.Stage == yaml.ParserStage, at.Stage == yaml.ScannerStage:
-		r.fault(n, "it is not YAML: %s%s", quotation.ReplaceAllString(at.Message, "…"), inQuotes)
+		r.fault(n, "it is not YAML: %s%s", withoutText(at.Message), inQuotes)
 	default:
 		r.fault(n, "it is not YAML")
 	}

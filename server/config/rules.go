@@ -51,7 +51,7 @@ func (r *reader) rule(n *yaml.Node) (access.Rule, ruleNodes, bool) {
 		return rule, at, false
 	}
 	if err := rule.Check(); err != nil {
-		r.fault(n, "%s", plain(err))
+		r.fault(n, "%s", Plain(err))
 		return rule, at, false
 	}
 	return rule, at, true
@@ -69,7 +69,7 @@ func (r *reader) channels(rule *access.Rule, at *ruleNodes) func(*yaml.Node) {
 				return
 			}
 			if _, err := pattern.ParseRule(text); err != nil {
-				r.fault(item, "%s", plain(err))
+				r.fault(item, "%s", Plain(err))
 				return
 			}
 			rule.Channels, at.patterns = append(rule.Channels, text), append(at.patterns, item)
@@ -86,11 +86,11 @@ func (r *reader) who(to *access.Who) func(*yaml.Node) {
 		}
 		who, known := access.ParseWho(word)
 		if !known {
-			hint := ""
 			if near := nearest(word, access.Whos()); near != "" {
-				hint = "; did you mean " + near + "?"
+				r.fault(n, "unknown word; did you mean %s?", near)
+				return
 			}
-			r.fault(n, "this must be one of %s%s", strings.Join(access.Whos(), ", "), hint)
+			r.fault(n, "this must be one of %s", strings.Join(access.Whos(), ", "))
 			return
 		}
 		*to = who

@@ -15,7 +15,7 @@ func (r *reader) config(text []byte) Config {
 	var c Config
 	document := r.parse(text)
 	if document == nil {
-		return c // which is empty, or the fault is told
+		return c // whose fault is told
 	}
 	known := fields{
 		"cookie":        r.cookie(&c.Cookie),
@@ -56,7 +56,7 @@ func (r *reader) setting(c *Config, name string) func(*yaml.Node) {
 		}
 		if r.options.Check != nil {
 			if err := r.options.Check(name, text); err != nil {
-				r.fault(n, "%s: %s", name, plain(err))
+				r.fault(n, "%s: %s", name, Plain(err))
 				return
 			}
 		}
@@ -92,7 +92,7 @@ func (r *reader) networks(to *[]netip.Prefix) func(*yaml.Node) {
 			}
 			network, err := ParseNetwork(text)
 			if err != nil {
-				r.fault(item, "%s", plain(err))
+				r.fault(item, "%s", Plain(err))
 				return
 			}
 			*to = append(*to, network)

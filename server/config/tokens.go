@@ -51,7 +51,7 @@ func (r *reader) issuer(n *yaml.Node) (token.Issuer, bool) {
 		return i, false
 	}
 	if err := i.Check(); err != nil {
-		r.fault(n, "%s", plain(err))
+		r.fault(n, "%s", Plain(err))
 		return i, false
 	}
 	return i, true
@@ -74,7 +74,7 @@ func (r *reader) tokenSecret(to *[]byte) func(*yaml.Node) {
 			return
 		}
 		if err := (token.Issuer{Secret: secret}).Check(); err != nil {
-			r.fault(n, "%s", plain(err))
+			r.fault(n, "%s", Plain(err))
 			return
 		}
 		r.warnOfWeak(n, string(secret))
@@ -89,7 +89,7 @@ func (r *reader) tokenKeys(to *[]byte) func(*yaml.Node) {
 			return
 		}
 		if err := (token.Issuer{PublicKeys: keys}).Check(); err != nil {
-			r.fault(n, "%s", plain(err))
+			r.fault(n, "%s", Plain(err))
 			return
 		}
 		*to = keys

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/access/pattern"
-	"github.com/pregon/pregon/server/access/token"
 )
 
 // text reads one value as it stands: numbers and words such as true are text, too.
@@ -42,7 +40,7 @@ func (r *reader) texts(to *[]string, check func(string) error) func(*yaml.Node) 
 				return
 			}
 			if err := check(text); err != nil {
-				r.fault(item, "%s", plain(err))
+				r.fault(item, "%s", Plain(err))
 				return
 			}
 			*to = append(*to, text)
@@ -112,7 +110,7 @@ func (r *reader) parsed(to encoding.TextUnmarshaler) func(*yaml.Node) {
 			return
 		}
 		if err := to.UnmarshalText([]byte(n.Value)); err != nil {
-			r.fault(n, "%s", plain(err))
+			r.fault(n, "%s", Plain(err))
 		}
 	}
 }
@@ -125,7 +123,7 @@ func (r *reader) rate(to *access.Rate) func(*yaml.Node) {
 		}
 		v, err := access.ParseRate(n.Value)
 		if err != nil {
-			r.fault(n, "%s", plain(err))
+			r.fault(n, "%s", Plain(err))
 			return
 		}
 		*to = v
@@ -136,22 +134,6 @@ func (r *reader) rate(to *access.Rate) func(*yaml.Node) {
 func isPattern(text string) error {
 	_, err := pattern.Parse(text)
 	return err
-}
-
-// prefixes are of no use behind a line and a column.
-var prefixes = []string{"pattern: not a pattern: ", "access: not a rule: ", "access: not a key: ", "access: ", "token: ", "server: "}
-
-// plain returns what an error says, without the name of the package that made it.
-func plain(err error) string {
-	var of *token.IssuerError
-	if errors.As(err, &of) {
-		err = of.Err
-	}
-	text := err.Error()
-	for _, p := range prefixes {
-		text = strings.TrimPrefix(text, p)
-	}
-	return oneLine(text)
 }
 
 // oneLine returns text without control and format characters, which would act on a terminal or look
