@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -28,7 +29,7 @@ func (s *Server) publishMany(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	client, verdict := s.clientOf(r)
-	b, err := s.batchOf(w, r, query, verdict)
+	b, err := s.batchOf(w, r, query, cmp.Or(verdict, nowhere(client)))
 	switch {
 	case err != nil:
 		return err
@@ -41,7 +42,15 @@ func (s *Server) publishMany(w http.ResponseWriter, r *http.Request) error {
 	return s.publishBatch(w, r, client, b)
 }
 
-// batchOf returns what r asks to publish.
+// nowhere returns why c may publish to no channel at all, nil where it may to some, or is none.
+func nowhere(c *node.Client) error {
+	if c == nil {
+		return nil
+	}
+	return c.CheckAnywhere(access.Publish)
+}
+
+// batchOf returns what r asks to publish. Verdict is why nothing of it can be, if that is known.
 func (s *Server) batchOf(w http.ResponseWriter, r *http.Request, query url.Values, verdict error) (*batch, error) {
 	if !query.Has("channel") && !query.Has("message") {
 		return s.readBatch(w, r, verdict)

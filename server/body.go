@@ -8,20 +8,25 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pregon/pregon/transport"
 )
 
+// refusedTime is how long a caller that is refused in any case may take for its body.
+const refusedTime = 2 * time.Second
+
 // readBody reads at most limit bytes, and nothing of a body that says it has more.
 // What it reads counts among all bodies until r has been answered. Of a caller that is refused
 // in any case, verdict being why, it reads what is free, for the sake of the order of answers,
-// and returns verdict where there is more.
+// and returns verdict where there is more, or where that takes long.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, verdict error) ([]byte, error) {
 	if verdict == nil || limit <= knownBody {
 		return readWhole(w, r, limit)
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime)) // where there is one to set
 	body, err := readWhole(w, r, knownBody)
-	if p := saidProblem(err); p != nil && p.Status == http.StatusRequestEntityTooLarge {
+	if p := saidProblem(err); p != nil && (p.Status == http.StatusRequestEntityTooLarge || p.Status == http.StatusRequestTimeout) {
 		w.Header().Set("Connection", "close")
 		stopReading(w)
 		return nil, verdict

@@ -61,6 +61,9 @@ func (s *Server) refusal(r *http.Request, err error) *transport.Problem {
 		return forbidden()
 	case errors.As(err, &name):
 		return nameProblem(name)
+	case errors.Is(err, node.ErrTooLong):
+		return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+			Detail: "The message is longer than this channel takes."}
 	case errors.Is(err, broker.ErrTooLarge):
 		s.logOf(r).Debug("server: a message is longer than the broker takes", "error", err)
 		return &transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",

@@ -390,3 +390,34 @@ func TestAuthenticate(t *testing.T) {
 		t.Error(log)
 	}
 }
+
+// A program's own Authenticate sees cookies only where they may count: pages of other sites
+// make the user's browser send them, too.
+func TestAuthenticateSeesCookiesThatCount(t *testing.T) {
+	h := handler(t, server.Options{
+		Broker: keepingBroker(), Access: rules(t, true, true), AllowOrigins: []string{"*", "null", "https://app.example.org"},
+		Authenticate: func(r *http.Request) (transport.Identity, error) {
+			if _, err := r.Cookie("session"); err != nil {
+				return transport.Identity{}, nil
+			}
+			return transport.Identity{Kind: transport.User, Subject: "ana", Subscribe: []string{"room.1"}, Publish: []string{"room.1"}}, nil
+		},
+	})
+	for _, c := range []struct {
+		method  string
+		headers []string
+		status  int
+	}{
+		{"POST", []string{"Origin", "https://app.example.org"}, 200}, {"POST", []string{"Origin", "http://example.com"}, 200},
+		{"POST", []string{"Origin", "https://evil.example"}, 401}, {"POST", []string{"Origin", "null"}, 401}, {"POST", nil, 401},
+		{"GET", nil, 200}, {"GET", []string{"Sec-Fetch-Site", "same-origin"}, 200}, {"GET", []string{"Sec-Fetch-Site", "cross-site"}, 401},
+	} {
+		target := "/history/room.1"
+		if c.method == "POST" {
+			target = "/publish/room.1?message=x"
+		}
+		if got := answerTo(h, request(c.method, target, nil, append([]string{"Cookie", "session=ana"}, c.headers...)...)); got.status != c.status {
+			t.Errorf("%s %v: %d %s, want %d", c.method, c.headers, got.status, got.body, c.status)
+		}
+	}
+}

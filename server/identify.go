@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,7 +38,11 @@ func (s *Server) identified(next handler) handler {
 // with the form of r.
 func (s *Server) identify(x *exchange, r *http.Request) (*http.Request, error) {
 	if s.options.Authenticate != nil {
-		x.caller, x.denied = s.askProgram(r)
+		asked := r
+		if !x.takesCookie(r) {
+			asked = withoutCookies(r)
+		}
+		x.caller, x.denied = s.askProgram(asked)
 		return withoutAny(r), nil
 	}
 	c, clean, err := takeCredential(r, x.cookie, x.takesCookie(r))
@@ -72,7 +77,13 @@ func (x *exchange) takesCookie(r *http.Request) bool {
 // matches access.ErrUnauthorized, or is a *token.UnavailableError. A cookie that is not valid
 // counts as none: its user may not know of it.
 func (x *exchange) authenticate(r *http.Request, c *credential) (*access.Caller, error) {
-	caller, err := x.access.Authenticate(r.Context(), c.text, c.inHeader)
+	ctx := r.Context()
+	if noRoom(r) != nil { // such connections are few: none is to wait for an issuer
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = ended
+	}
+	caller, err := x.access.Authenticate(ctx, c.text, c.inHeader)
 	var away *token.UnavailableError
 	switch {
 	case err == nil:
@@ -91,7 +102,7 @@ func (x *exchange) authenticate(r *http.Request, c *credential) (*access.Caller,
 func (s *Server) askProgram(r *http.Request) (caller *access.Caller, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.logOf(r).Error("server: Options.Authenticate has panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			s.logOf(r).Error("server: Options.Authenticate has panicked", "panic", shownPanic(p), "stack", string(debug.Stack()))
 			caller, err = access.Stranger, errNotAccepted
 		}
 	}()

@@ -99,6 +99,8 @@ func TestConnectionsBehindAProxy(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.forwarded, got, c.status)
 		}
 	}
+	// A page learns by a plain request what its WebSocket cannot see.
+	n.refusedWith(get("GET /ws/news", "X-Forwarded-For: 198.51.100.1"), http.StatusTooManyRequests, "too_many_connections")
 }
 
 // Who publishes too fast is told when to go on, and no header makes another caller of it; what
@@ -158,5 +160,65 @@ func TestReloadOfLimits(t *testing.T) {
 	}
 	if results := n.server.Publish(t.Context(), broker.Message{Channel: "news", Data: []byte("still there")}); results[0].Err != nil || read(t, stays) != "[news] still there" {
 		t.Error(results)
+	}
+}
+
+// Bodies of strangers leave room for those of keys, and one of a caller that may publish
+// nowhere is not read beyond what is free.
+func TestBodiesOfStrangers(t *testing.T) {
+	t.Parallel()
+	const most = 64 << 10
+	n := start(t, server.Options{Access: rules(t, true, true), MaxMessage: most, MaxBodies: 1})
+	long := strings.Repeat("x", most-1000)
+	begin := func(path, credential string, length int) net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", n.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_, _ = io.WriteString(c, get("POST "+path, credential, "Content-Type: text/plain", fmt.Sprint("Content-Length: ", length)))
+		return c
+	}
+	for i := 0; n.server.Stats().RefusedBodies == 0; i++ { // until strangers have all that is theirs
+		if i > 1000 {
+			t.Fatal("strangers take all there is")
+		}
+		c := begin("/publish/wall", "Accept: */*", len(long)+1)
+		_, _ = io.WriteString(c, long)
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		_, _ = c.Read(make([]byte, 1))
+	}
+	request := get("POST /publish/wall", "Authorization: Bearer "+appKey, "Content-Type: text/plain", fmt.Sprint("Content-Length: ", len(long))) + long
+	if resp, body := n.raw(request); resp == nil || resp.StatusCode != http.StatusOK {
+		t.Error("a key found no room", resp, body)
+	}
+
+	keyed := start(t, server.Options{Access: onlyKeys(t), MaxMessage: 1 << 20})
+	resp, body := keyed.raw(get("POST /publish", "Content-Type: application/json", "Content-Length: 10000000") + strings.Repeat(" ", 1<<20))
+	if resp == nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Error("a batch of a caller that may publish nowhere", resp, body)
+	}
+}
+
+// onlyKeys lets anyone listen, and keys publish.
+func onlyKeys(t *testing.T) *access.Policy {
+	t.Helper()
+	p, err := access.New(access.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A caller that is refused in any case cannot hold its connection by a body that does not come.
+func TestBodiesThatAreRefusedAnyway(t *testing.T) {
+	t.Parallel()
+	n := start(t, server.Options{Access: onlyKeys(t)})
+	for _, path := range []string{"/publish/a", "/publish"} {
+		resp, body := n.raw(get("POST "+path, "Content-Type: application/json", "Content-Length: 10000") + "[")
+		if resp == nil || resp.StatusCode != http.StatusUnauthorized {
+			t.Error(path, resp, body)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pregon/pregon/server/access"
+	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -19,12 +20,14 @@ func (s *Server) listen(name string, t transport.Transport) handler {
 		if err != nil {
 			return err
 		}
-		if wanted.Client, err = s.permitted(r, access.Subscribe, names(wanted.Subscriptions)...); err != nil {
+		client, err := s.permitted(r, access.Subscribe, names(wanted.Subscriptions)...)
+		if err != nil {
 			return err
 		}
-		if err := s.admitListener(); err != nil {
+		if err := s.admitListener(client); err != nil {
 			return err
 		}
+		wanted.Client = client
 		err = t.Serve(w, r, wanted)
 		if err != nil && errors.Is(r.Context().Err(), context.Canceled) {
 			s.logOf(r).Debug("server: a client went away before it was connected", "error", err)
@@ -55,15 +58,16 @@ func (s *Server) retrying(t transport.Transport, next handler) handler {
 	}
 }
 
-// admitListener returns why no more clients may listen now.
-func (s *Server) admitListener() error {
+// admitListener returns why c may not listen now. It is asked ahead of the transport, so
+// that a page can learn by a plain request what its WebSocket cannot see.
+func (s *Server) admitListener(c *node.Client) error {
 	switch {
 	case s.draining.Load():
 		return draining()
 	case s.full():
 		return tooManyConnections()
 	}
-	return nil
+	return c.CheckRoom()
 }
 
 // full reports whether no more clients may listen or wait, and counts the one that asks.

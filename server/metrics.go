@@ -9,7 +9,7 @@ import (
 
 // checkFigures lets in keys, and whatever comes from this machine.
 func (s *Server) checkFigures(r *http.Request) error {
-	const detail = "The figures are for keys, and for programs on the server's own machine."
+	const detail = "Metrics need a key, but for programs on the server's own machine."
 	x := exchangeOf(r)
 	switch kind := x.caller.Identity().Kind; {
 	case x.denied != nil:

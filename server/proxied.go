@@ -23,7 +23,7 @@ func isForwarded(h http.Header) bool {
 func (s *Server) checkProxied(r *http.Request) error {
 	x := exchangeOf(r)
 	switch {
-	case s.options.Open, s.options.Authenticate != nil, !x.access.IsOpen(), r.Context().Value(loopbackKey{}) == nil:
+	case s.options.Open, !x.access.IsOpen(), r.Context().Value(loopbackKey{}) == nil:
 		return nil
 	case isProbe(r.URL.Path), !isForwarded(r.Header):
 		return nil
@@ -35,9 +35,9 @@ func (s *Server) checkProxied(r *http.Request) error {
 		Detail: "This server is open to its own machine only, and a proxy has passed the request on; see --publish-key, --config and --open."}
 }
 
-// isLocal reports whether r surely comes from this machine: by a loopback address, and not
-// by way of a proxy.
+// isLocal reports whether r surely comes from this machine: by a loopback address, not by way
+// of a proxy, and not from a page of a stranger's whose name resolves to that address.
 func (s *Server) isLocal(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return ok && local.IP.IsLoopback() && !isForwarded(r.Header) && len(s.options.TrustProxies) == 0 && !exchangeOf(r).hosts.public()
+	return ok && local.IP.IsLoopback() && !isForwarded(r.Header) && len(s.options.TrustProxies) == 0 && !exchangeOf(r).hosts.public() && exchangeOf(r).hosts.has(r.Host)
 }

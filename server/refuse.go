@@ -2,8 +2,10 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,7 +29,7 @@ func (s *Server) accessProblem(r *http.Request, err error) *transport.Problem {
 	case errors.As(err, &away):
 		return s.refuse(r, issuerUnavailable(away.RetryAfter), away.Error())
 	case errors.Is(err, access.ErrUnauthorized):
-		return s.refuse(r, unauthorized("The credential is not valid, or not in this place.", true),
+		return s.refuse(r, unauthorized("The credential is not valid, or may not be sent this way.", true),
 			strings.TrimPrefix(err.Error(), access.ErrUnauthorized.Error()+": "))
 	}
 	return nil
@@ -54,6 +56,8 @@ func (s *Server) refuse(r *http.Request, p *transport.Problem, why string) *tran
 	s.refused.total.Add(1)
 	if leftOut, ok := s.refused.next(); ok {
 		s.logOf(r).Info("server: a request was refused", "status", p.Status, "reason", why, "left_out", leftOut)
+	} else {
+		s.logOf(r).Debug("server: a request was refused", "status", p.Status, "reason", why)
 	}
 	return p
 }
@@ -82,4 +86,13 @@ func (f *sayFew) next() (leftOut uint64, ok bool) {
 		return 0, false
 	}
 	return f.left.Swap(0), true
+}
+
+// shownPanic returns what a log may have of a panic: what is the runtime's own, as anything else
+// may quote a request.
+func shownPanic(p any) string {
+	if own, ok := p.(runtime.Error); ok {
+		return own.Error()
+	}
+	return fmt.Sprintf("%T", p)
 }

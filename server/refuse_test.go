@@ -237,9 +237,10 @@ func TestWhoMayReadTheFigures(t *testing.T) {
 		headers       []string
 		status        int
 	}{
-		{"local", "127.0.0.1:8000", server.Options{}, nil, 200},
-		{"local, IPv6", "[::1]:8000", server.Options{}, nil, 200},
-		{"local, with rules", "127.0.0.1:8000", server.Options{Access: rules(t, true, true)}, nil, 200},
+		{"local", "127.0.0.1:8000", server.Options{}, []string{"Host", "localhost:8000"}, 200},
+		{"local, IPv6", "[::1]:8000", server.Options{}, []string{"Host", "[::1]:8000"}, 200},
+		{"local, with rules", "127.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Host", "127.0.0.1"}, 200},
+		{"local, by the name of a page", "127.0.0.1:8000", server.Options{}, nil, 401}, // which resolves to this machine
 		{"local by name", "127.0.0.1:8000", server.Options{Hosts: []string{"localhost", "127.0.0.1", "::1"}}, []string{"Host", "localhost"}, 200},
 		{"far", "10.0.0.1:8000", server.Options{}, nil, 401},
 		{"far, and open", "10.0.0.1:8000", server.Options{Open: true}, nil, 401},

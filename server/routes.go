@@ -128,7 +128,7 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = fmt.Errorf("server: panic: %v\n%s", p, debug.Stack())
+				err = fmt.Errorf("server: panic: %s\n%s", shownPanic(p), debug.Stack())
 			}
 		}()
 		w, r := c.Response(), s.begin(c.Request())

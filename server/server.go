@@ -33,7 +33,8 @@ type Options struct {
 	MaxMessage int64
 	// MaxBodies is how many bytes the bodies of all requests under way may take
 	// together, the first 16 KiB of each not counted. Default 64 MiB; at least
-	// it is as many as one batch may have.
+	// it is as many as one batch may have. Where Access is not open a quarter of it is for
+	// keys alone.
 	MaxBodies int64
 	// MaxConnections is how many clients may listen at once; by default as many
 	// as the process may have descriptors, less a reserve.
@@ -68,7 +69,8 @@ type Options struct {
 	Cookie string
 	// Authenticate says who made a request, in place of Access, which then reads no
 	// credentials but decides all the same. A request of nobody in particular has the zero
-	// Identity. An error refuses the request: with 401, or with the transport.Problem that
+	// Identity. Cookies are in r only where they may count: not for pages of other sites than
+	// AllowOrigins has by name or pattern. An error refuses the request: with 401, or with the transport.Problem that
 	// it is. It may be called concurrently, must not read the body, and is to be quick. A
 	// panic in it is a no.
 	Authenticate func(r *http.Request) (transport.Identity, error)
@@ -203,7 +205,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if s.handler, err = s.routes(); err != nil {
 		return nil, err
 	}
-	s.bodies.most = max(o.MaxBodies, s.longestBatch())
+	s.bodies.most = max(o.MaxBodies, s.longestBatch()*4/3+1)
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: o.PingInterval, PongTimeout: o.PongTimeout,
 		DropOldest: o.DropOldest, CatchUp: o.CatchUp, MaxChannels: o.Limits.Channels, Strangers: s.hasStrangers,

@@ -39,6 +39,14 @@ func without(r *http.Request, query string, protocols []string, cookie string) *
 	return &clean
 }
 
+// withoutCookies returns a copy of r without its cookies.
+func withoutCookies(r *http.Request) *http.Request {
+	clean := *r
+	clean.Header = r.Header.Clone()
+	clean.Header.Del("Cookie")
+	return &clean
+}
+
 // withoutAny returns a copy of r without anything that the program's own Authenticate may
 // have taken for a credential.
 func withoutAny(r *http.Request) *http.Request {
@@ -85,7 +93,7 @@ func removeCookie(h http.Header, name string) {
 
 // withoutReferer returns r without a credential that the address of the page has.
 func withoutReferer(r *http.Request) *http.Request {
-	if !strings.Contains(r.Header.Get("Referer"), "?") {
+	if !slices.ContainsFunc(r.Header["Referer"], func(page string) bool { return strings.Contains(page, "?") }) {
 		return r
 	}
 	clean := *r
@@ -96,6 +104,9 @@ func withoutReferer(r *http.Request) *http.Request {
 
 // cleanReferer takes a credential out of the header Referer, or all of it where it cannot be read.
 func cleanReferer(h http.Header) {
+	if len(h["Referer"]) > 1 { // no client sends two
+		h.Del("Referer")
+	}
 	page, query, asked := strings.Cut(h.Get("Referer"), "?")
 	if !asked {
 		return

@@ -119,7 +119,7 @@ func (s *Server) serveRoute(t transport.Transport, r transport.Route) handler {
 			return err
 		}
 		if r.Listens {
-			if err := s.admitListener(); err != nil {
+			if err := s.admitListener(client); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,7 @@ type Caller struct {
 	subscribe, publish pattern.List
 	rate               Rate     // of a key
 	credential         [32]byte // digest of the key, or what stands for the token's issuer
+	badPatterns        int      // of the identity, which match nothing
 }
 
 // Stranger is the Caller that has no credential.
@@ -23,7 +24,9 @@ var Program = &Caller{identity: transport.Identity{Kind: transport.Backend}}
 
 // NewCaller returns the Caller of an identity. Patterns that are not valid match nothing.
 func NewCaller(identity transport.Identity) *Caller {
-	return &Caller{identity: identity, subscribe: valid(identity.Subscribe), publish: valid(identity.Publish)}
+	c := &Caller{identity: identity, subscribe: valid(identity.Subscribe), publish: valid(identity.Publish)}
+	c.badPatterns = len(identity.Subscribe) - len(c.subscribe) + len(identity.Publish) - len(c.publish)
+	return c
 }
 
 // valid returns those of texts that are patterns. The list is nil only where texts is: a list
@@ -40,6 +43,9 @@ func valid(texts []string) pattern.List {
 	}
 	return list
 }
+
+// BadPatterns returns how many of the Caller's patterns are not valid, and so match nothing.
+func (c *Caller) BadPatterns() int { return c.badPatterns }
 
 // Identity returns who the Caller is.
 func (c *Caller) Identity() transport.Identity { return c.identity }

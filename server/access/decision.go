@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pregon/pregon/broker"
@@ -46,6 +47,7 @@ const (
 	NotOfKey     // the channel or the action
 	CredentialExpired
 	CredentialUnknown // any more
+	NoRuleAtAll       // lets such a caller do it, whatever the channel
 )
 
 // A Decision says whether somebody may do something, and why.
@@ -54,6 +56,8 @@ type Decision struct {
 	Reason Reason
 	Rule   *Rule          // that was asked; nil where there was none to ask
 	Kind   transport.Kind // of the caller
+
+	BadPatterns int // of the caller's: they are not valid, and match nothing
 }
 
 // Allowed reports whether it is a yes.
@@ -83,20 +87,13 @@ func (p *Policy) decide(c *Caller, a Action, channel string) Decision {
 		d.Reason = NoRule
 		return d
 	}
-	d.Rule, d.Reason = &r.Rule, r.decide(c, a, channel)
+	d.Rule, d.Reason, d.BadPatterns = &r.Rule, r.decide(c, a, channel), c.badPatterns
 	return d
 }
 
 // decide returns why a caller that is no key may do something, or may not.
 func (r *rule) decide(c *Caller, a Action, channel string) Reason {
-	who := r.Subscribe
-	switch {
-	case a == Publish:
-		who = r.Publish
-	case a == Clear:
-		who = Keys
-	}
-	switch {
+	switch who := r.who(a); {
 	case who == Anyone:
 		return AnyoneMay
 	case who == Keys:
@@ -111,6 +108,39 @@ func (r *rule) decide(c *Caller, a Action, channel string) Reason {
 		return TokenGrants
 	}
 	return NotGranted
+}
+
+// Anywhere says whether there may be a channel with which a Caller may do something: a no is a
+// no for all of them.
+func (p *Policy) Anywhere(c *Caller, a Action) Decision {
+	d := Decision{Action: a, Kind: c.identity.Kind, Reason: NoRuleAtAll}
+	switch {
+	case p.open:
+		d.Reason = EverythingIsOpen
+	case d.Kind == transport.Backend:
+		d.Reason = KeyMay
+	case slices.ContainsFunc(p.rules, func(r *rule) bool { return r.lets(d.Kind, a) }):
+		d.Reason = AnyoneMay
+	}
+	return d
+}
+
+// lets reports whether r lets some callers of a kind do something.
+func (r *rule) lets(kind transport.Kind, a Action) bool {
+	who := r.who(a)
+	return who == Anyone || who != Keys && kind == transport.User
+}
+
+// who returns whom r lets in for an action.
+func (r *rule) who(a Action) Who {
+	switch a {
+	case Subscribe:
+		return r.Subscribe
+	case Publish:
+		return r.Publish
+	default:
+		return Keys
+	}
 }
 
 // ErrForbidden means that a caller with a valid credential may not do what it wants. It
@@ -167,6 +197,8 @@ func (d Decision) Why() string {
 		return "the key's own patterns allow it"
 	case NotOfKey:
 		return "the key's own patterns do not allow it"
+	case NoRuleAtAll:
+		return "no rule lets such a caller do it in any channel"
 	case NoRule:
 		return "no rule has this channel, so only keys may"
 	}
@@ -184,20 +216,23 @@ func (d Decision) rule() string {
 func (d Decision) byRule() string {
 	switch d.Reason {
 	case AnyoneMay:
-		return "lets anyone"
+		return "allows anyone"
 	case AnyTokenMay:
-		return "lets those with any token"
+		return "allows any valid token"
 	case TokenGrants:
-		return "lets those whose token grants it, as this one does"
+		return "allows tokens that grant it, as this one does"
 	case OnlyKeysMay:
-		return "lets nobody but keys"
+		return "allows only keys"
 	case NoCredential:
 		return "asks for a token, and there was none"
 	case OtherSubject:
 		return "is for the subject that the channel names, and this token has another"
-	default:
-		return "asks for a grant, and this token has none for the channel"
 	}
+	text := "asks for a grant, and this token has none for the channel"
+	if d.BadPatterns > 0 {
+		text += fmt.Sprintf("; %d of its patterns are not valid and match nothing (\"*\" is a whole segment, and \"**\" the rest)", d.BadPatterns)
+	}
+	return text
 }
 
 // Detail says why not, for the caller: without what is the operator's business.
@@ -210,11 +245,11 @@ func (d Decision) Detail() string {
 	case d.Unauthorized():
 		return "This needs a credential: Authorization: Bearer with a token or a key."
 	case d.Reason == NotOfKey:
-		return "This key is not for this channel, or not for this."
+		return "This key may not " + d.Action.String() + " here."
 	case d.Reason == OtherSubject:
 		return "This channel is another subject's."
 	case d.Reason == NotGranted:
-		return "This token does not grant this channel for this."
+		return "This token does not grant that: it may not " + d.Action.String() + " here."
 	default:
 		return "Only keys may do this here."
 	}

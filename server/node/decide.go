@@ -19,6 +19,15 @@ func (c *Client) Check(a access.Action, channels ...string) error {
 	return nil
 }
 
+// CheckAnywhere returns why the caller may not do something with any channel, whatever its
+// name, as far as that is plain without one.
+func (c *Client) CheckAnywhere(a access.Action) error {
+	if err := c.node.policy.Load().Anywhere(c.caller, a).Err(); err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	return nil
+}
+
 // decide returns the rule of a channel, nil for none, or why the caller may not do something
 // there: first comes what the name itself says, which is the same for all callers.
 func (c *Client) decide(a access.Action, channel string) (*access.Rule, error) {

@@ -25,8 +25,8 @@
 //
 // A message that is published with a subject says so (broker.Message.By), and nothing that a
 // caller or a hook puts there counts. Where there are rules, the idempotency keys of a subject
-// are its own, and those of backends are theirs: nobody can silence another's message by
-// guessing its key.
+// are its own, and those of backends are theirs: no client can silence their messages by
+// guessing a key. Callers without a subject share theirs.
 //
 // # Expiry
 //

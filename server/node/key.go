@@ -17,7 +17,7 @@ const ownKeyPrefix = "own:"
 // A broker compares keys of a channel, whoever gives them: so a client that guesses the key of
 // a backend's next message could publish something with it, and the backend would be
 // told that its own is there already. Where there are rules, therefore, a subject's keys are its
-// own, and those without a subject share theirs with nobody else; backends share theirs, as they are,
+// own, strangers share theirs, and so do those with a token that names no subject; backends share theirs, as they are,
 // and so does everybody where everything is open. A hash of subject and key keeps both within the
 // bounds of a key, and nobody can choose one that gives another's.
 func (c *Client) keyed(m broker.Message) broker.Message {
@@ -25,7 +25,7 @@ func (c *Client) keyed(m broker.Message) broker.Message {
 	if m.Key == "" || identity.Kind == transport.Backend || c.node.policy.Load().IsOpen() {
 		return m
 	}
-	named := binary.AppendUvarint(nil, uint64(len(identity.Subject))) // so that no subject runs into a key
+	named := binary.AppendUvarint([]byte{byte(identity.Kind)}, uint64(len(identity.Subject))) // so that no subject runs into a key
 	sum := sha256.Sum256(append(append(named, identity.Subject...), m.Key...))
 	m.Key = ownKeyPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
 	return m

@@ -17,7 +17,7 @@ func backend(name, subject string) *access.Caller {
 }
 
 // A key of a subject is that subject's own, backends share theirs, whomever they act for, and
-// those without a subject have a space of their own: so nobody can silence a message by
+// so have strangers, and tokens without a subject: so no client can silence a message by
 // guessing its key. Where everything is open, a key is a key.
 func TestKeysAreTheirPublishers(t *testing.T) {
 	t.Parallel()
@@ -32,7 +32,7 @@ func TestKeysAreTheirPublishers(t *testing.T) {
 		shared [][]string
 	}{
 		"rules": {anyone, [][]string{
-			{"ana", "ana again"}, {"bob"}, {"an"}, {"a token without a subject", "a stranger"}, {"the program", "a backend", "another backend"},
+			{"ana", "ana again"}, {"bob"}, {"an"}, {"a token without a subject"}, {"a stranger"}, {"the program", "a backend", "another backend"},
 		}},
 		"open": {access.Open(), [][]string{{
 			"ana", "ana again", "bob", "an", "a token without a subject", "a stranger", "the program", "a backend", "another backend",

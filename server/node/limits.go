@@ -103,6 +103,16 @@ func (c *Client) chargeAll(rules []*access.Rule, results []broker.Result) {
 	}
 }
 
+// CheckRoom returns ErrListeners where the caller's network has as many listeners as it may,
+// without counting one.
+func (c *Client) CheckRoom() error {
+	most, network := c.node.limiter.limits.Load().Listeners, limit.Network(c.from)
+	if most > 0 && c.caller.Identity().Kind != transport.Backend && c.node.limiter.listeners.Of(network) >= most {
+		return ErrListeners
+	}
+	return nil
+}
+
 // listen counts the caller among the listeners of its network, until end is called, which
 // may be called again; or it returns ErrListeners. Where there is no limit, and for keys,
 // nothing is counted, and end is nil.

@@ -108,10 +108,14 @@ func (c *Client) changed(ctx context.Context, m broker.Message, rule *access.Rul
 	return c.keyed(changed), nil
 }
 
+// ErrTooLong means that a message is longer than its channel takes by the rules of the node. It
+// matches broker.ErrTooLarge.
+var ErrTooLong = fmt.Errorf("node: the message is too long for its channel: %w", broker.ErrTooLarge)
+
 // unfit returns why a message cannot be published, whoever wants to.
 func (n *Node) unfit(m broker.Message, rule *access.Rule) error {
 	if most := n.maxMessage(rule); most > 0 && int64(len(m.Data)) > most {
-		return fmt.Errorf("node: the message has more than %d bytes: %w", most, broker.ErrTooLarge)
+		return fmt.Errorf("%w: it has more than %d bytes", ErrTooLong, most)
 	}
 	if m.Key != "" {
 		return n.CheckKey(m.Key)
