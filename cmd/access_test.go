@@ -241,7 +241,7 @@ rules:
 		says []string
 	}{
 		{"", 0, []string{"is good: 1 key, 1 issuer of tokens, 3 rules", `line 8, column 15: user.{sub}.** covers`}},
-		{"--channel news.a", 0, []string{"news.a, with no credential:", "may subscribe: the rule in line 6 for news.* lets anyone", "may not publish: the rule in line 6"}},
+		{"--channel news.a", 0, []string{"news.a, with no credential:", "may subscribe: the rule in line 6 for news.* allows anyone", "may not publish: the rule in line 6"}},
 		{"--channel news.a --action publish", 1, nil},
 		{"--channel news.a --action subscribe", 0, nil},
 		{"--channel room.7", 1, []string{"may not subscribe: the rule in line 7 for room.* asks for a token"}},
