@@ -30,6 +30,7 @@ type worker struct {
 	leaving drainLimiter
 	expires expiry
 	reviews reviewing
+	slow    slowTally
 	closing bool // everybody is being ended, latecomers too
 }
 
@@ -61,6 +62,8 @@ func (w *worker) run(ctx context.Context) {
 			w.expires.step(w.endOne)
 		case <-w.reviews.next:
 			w.reviews.step(w)
+		case <-w.slow.next:
+			w.slow.tell(w.options.Logger)
 		case <-ctx.Done():
 			return
 		}
@@ -69,6 +72,7 @@ func (w *worker) run(ctx context.Context) {
 
 // stop closes the connections that are left, and of those who were about to come.
 func (w *worker) stop() {
+	w.slow.tell(w.options.Logger)
 	for _, e := range w.close() {
 		if e.kind == attach {
 			w.wheel.add(e.session)
@@ -264,7 +268,7 @@ func (w *worker) sendTo(g *group, m member, joined []byte, frames []frame) bool 
 // disconnect ends s because it is too slow.
 func (w *worker) disconnect(s *session) {
 	w.counts.disconnected.Add(1)
-	s.hub.log.Info("hub: a client does not read fast enough, disconnecting it")
+	w.slow.add()
 	s.Socket.CloseNow(s.Control.Close(transport.CloseSlow))
 }
 
