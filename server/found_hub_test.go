@@ -178,7 +178,7 @@ func TestFoundIDOfSubscribed(t *testing.T) {
 func TestFoundSlowInTwoChannels(t *testing.T) {
 	for name, url := range map[string]string{"memory": "memory://", "redis": redistest.Start(t).URL()} {
 		t.Run(name, func(t *testing.T) {
-			n := start(t, server.Options{Broker: open(t, url+keepHistory), QueueBytes: 64 << 10, CatchUp: true})
+			n := start(t, server.Options{Broker: open(t, url+keepHistory), QueueBytes: 64 << 10, CatchUp: true, WriteTimeout: time.Hour})
 			slow := n.ws("/ws?channel=a&channel=b")
 			filling := strings.Repeat("x", 64<<10)
 			want := map[string]int{"a": 256, "b": 2} // 16 MiB are more than the kernel's buffers take
@@ -200,7 +200,7 @@ func TestFoundSlowInTwoChannels(t *testing.T) {
 // What is dropped for a slow client behind a gap of another reason is told behind it.
 func TestFoundDroppedBehindAnotherGap(t *testing.T) {
 	redis := redistest.Start(t)
-	n := start(t, server.Options{Broker: open(t, redis.URL()+keepHistory), QueueBytes: 256 << 10, DropOldest: true})
+	n := start(t, server.Options{Broker: open(t, redis.URL()+keepHistory), QueueBytes: 256 << 10, DropOldest: true, WriteTimeout: time.Hour})
 	slow, pace := n.ws("/ws/c?format=json"), n.ws("/ws/c?format=json")
 	filling := strings.Repeat("x", 64<<10)
 	say := func(from, to int) {

@@ -11,7 +11,7 @@ import (
 
 // With the smallest sensible queue the newest message is what a slow client gets.
 func TestFoundNewestStays(t *testing.T) {
-	n := start(t, server.Options{QueueBytes: 64 << 10, DropOldest: true})
+	n := start(t, server.Options{QueueBytes: 64 << 10, DropOldest: true, WriteTimeout: time.Hour})
 	slow, pace := n.ws("/ws/c?format=json"), n.ws("/ws/c?format=raw")
 	filling := strings.Repeat("x", 60_000)
 	for range 256 { // 15 MiB are more than the kernel's buffers take

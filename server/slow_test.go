@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -63,7 +64,7 @@ func TestClientsThatNeverRead(t *testing.T) {
 // a gap is disconnected.
 func TestDropOldest(t *testing.T) {
 	const last = "the newest"
-	n := start(t, server.Options{QueueBytes: 256 << 10, DropOldest: true, Hosts: []string{}})
+	n := start(t, server.Options{QueueBytes: 256 << 10, DropOldest: true, Hosts: []string{}, WriteTimeout: time.Hour})
 	slow, text := n.ws("/ws/c?format=json"), n.ws("/ws/c")
 	pace := n.ws("/ws/c?format=raw")
 	filling := strings.Repeat("x", 64<<10)
