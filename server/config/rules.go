@@ -29,6 +29,7 @@ func (r *reader) rules(n *yaml.Node) []access.Rule {
 	})
 	r.warnOfCovered(rules, nodes)
 	r.warnOfRests(rules, nodes)
+	r.warnOfOthers(rules, nodes)
 	return rules
 }
 
@@ -127,6 +128,35 @@ func (r *reader) warnOfRests(rules []access.Rule, nodes []ruleNodes) {
 			}
 		}
 	}
+}
+
+// warnOfOthers tells where {sub} keeps nobody out of the channels of other subjects, as another
+// pattern of the rule has them, too.
+func (r *reader) warnOfOthers(rules []access.Rule, nodes []ruleNodes) {
+	for i, rule := range rules {
+		for j, text := range rule.Channels {
+			if own := ownWithin(rule, text); own != "" {
+				r.warn(nodes[i].patterns[j], "%s has all channels of %s in the same rule, so that {sub} keeps nobody out of another user's; leave one of them out", text, own)
+			}
+		}
+	}
+}
+
+// ownWithin returns a pattern of a rule with {sub} all of whose channels text, a pattern without,
+// stands for. It is empty where there is none.
+func ownWithin(rule access.Rule, text string) string {
+	wide, err := pattern.ParseRule(text)
+	if err != nil || wide.HasSubject() {
+		return ""
+	}
+	i := slices.IndexFunc(rule.Channels, func(c string) bool {
+		own, err := pattern.ParseRule(c)
+		return err == nil && own.HasSubject() && wide.Covers(own)
+	})
+	if i < 0 {
+		return ""
+	}
+	return rule.Channels[i]
 }
 
 // parentOf returns what stands ahead of "**" and its separator.
