@@ -26,7 +26,7 @@ type checkCommand struct {
 
 // Help is shown by pregon check --help.
 func (checkCommand) Help() string {
-	return `The exit code is 0 where the file is good, and with --channel where the caller may; 1 where the caller may not; and 2 where the file cannot be used.
+	return `The exit code is 0 where the file is good, and with --channel where the caller may; 1 where the caller may not; and 2 where the file cannot be used: where pregon serve would refuse it, too.
 
   pregon check pregon.yaml
   pregon check pregon.yaml --channel room.7 --token-file token`
@@ -70,8 +70,15 @@ func (c *checkCommand) Run(ctx context.Context, out *console, kctx *kong.Context
 	if err != nil {
 		return usageError(err)
 	}
+	warning, err := servable(ctx, c.File, file)
+	if err != nil {
+		return usageError(err)
+	}
 	for _, w := range warnings {
 		fmt.Fprintf(out.stdout, "%s: warning: %s\n", c.File, shown(out.stdout, w.String()))
+	}
+	if warning != "" {
+		fmt.Fprintf(out.stdout, "%s: warning: %s\n", c.File, shown(out.stdout, warning))
 	}
 	fmt.Fprintf(out.stdout, "%s is good: %s\n", c.File, summary(file))
 	if c.Channel == nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -117,16 +118,19 @@ func hasVariable(f *kong.Flag) bool {
 	return slices.ContainsFunc(f.Envs, func(name string) bool { _, ok := os.LookupEnv(name); return ok })
 }
 
-// located returns err with the place in the file of the flag that it is about, where the flag
-// has its value from there.
+// mentioned is a flag that an error is about.
+var mentioned = regexp.MustCompile(`--([a-z-]+)`)
+
+// located returns err with the place in the file of the first flag that it is about, of those that
+// have their values from there.
 func (c *serveCommand) located(err error) error {
 	if err == nil {
 		return nil
 	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "--"), ":")
-	s, ok := c.file.used[name]
-	if !ok {
-		return err
+	for _, flag := range mentioned.FindAllStringSubmatch(err.Error(), -1) {
+		if s, ok := c.file.used[flag[1]]; ok {
+			return fmt.Errorf("%s: line %d, column %d: %w", c.Access.Config, s.Line, s.Column, err)
+		}
 	}
-	return fmt.Errorf("%s: line %d, column %d: %w", c.Access.Config, s.Line, s.Column, err)
+	return err
 }

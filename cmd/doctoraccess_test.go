@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"encoding/base64"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,6 +50,33 @@ func TestDoctorOfAccess(t *testing.T) {
 				t.Errorf("exit %d, %q, %q", code, stdout, stderr)
 			}
 		})
+	}
+}
+
+// Without a configuration the doctor says what a credential is, and that it cannot say more.
+func TestDoctorOfCredentialAlone(t *testing.T) {
+	secret := written(t, "secret", tokenSecret)
+	_, minted, _ := run(t, "", "token", "--jwt-key", secret, "--sub", "u1")
+	made := func(claims string) string {
+		return "eyJhbGciOiJIUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+	}
+	for _, c := range []struct {
+		name, credential string
+		code             int
+		says             string
+	}{
+		{"key", goodKey, 0, "ok    token         It has the form of a key."},
+		{"short", "s3cret", 1, "bad   token         The key has fewer than 20"},
+		{"token", minted, 0, `ok    token         It is a token of "u1" and expires at 2`},
+		{"email", made(`{"sub":"a@b.c","exp":33000000000}`), 0, "warn  token         The subject has a separator"},
+		{"expired", made(`{"exp":1}`), 1, "bad   token         It is a token without a subject and has expired, at 1970-01-01T00:00:01Z"},
+		{"endless", made(`{"sub":"u1"}`), 0, "warn  token         It is a token of \"u1\" and never expires"},
+		{"broken", made(`{"sub":1}`), 1, "bad   token         It begins as a token does"},
+	} {
+		code, stdout, stderr := run(t, "", "doctor", "--broker", "memory://", "--token-file", written(t, "credential", c.credential))
+		if code != c.code || !strings.Contains(stdout, c.says) || !strings.Contains(stdout, "With --config") || strings.Contains(stdout+stderr, strings.TrimSpace(c.credential)) {
+			t.Errorf("%s: exit %d\n%s%s", c.name, code, stdout, stderr)
+		}
 	}
 }
 

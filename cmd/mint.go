@@ -76,6 +76,9 @@ func (c *tokenCommand) Run(out *console, kctx *kong.Context) error {
 	if _, err := fmt.Fprintln(out.stdout, raw); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
+	if c.Config == "" && c.For > token.DefaultMaxAge {
+		fmt.Fprintf(out.stderr, "pregon: servers take tokens of at most %s, unless max-age or expires in their configuration says otherwise\n", config.Duration(token.DefaultMaxAge))
+	}
 	return nil
 }
 
@@ -102,6 +105,9 @@ func (c *tokenCommand) fromFile(kctx *kong.Context) ([]byte, error) {
 		return nil, fmt.Errorf("--config: there is no secret-file among tokens in %s%w", c.Config, errUsage)
 	}
 	issuer := file.Issuers[i]
+	if longest := cmp.Or(issuer.MaxAge, token.DefaultMaxAge); c.For > longest && !issuer.NeverExpires {
+		return nil, fmt.Errorf("--for: the server takes tokens of at most %s (max-age in %s)%w", config.Duration(longest), c.Config, errUsage)
+	}
 	c.Issuer, c.Audience, c.Claim = cmp.Or(c.Issuer, issuer.Issuer), cmp.Or(c.Audience, issuer.Audience), cmp.Or(c.Claim, issuer.Claim)
 	return issuer.Secret, nil
 }

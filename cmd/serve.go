@@ -230,14 +230,23 @@ func (c *serveCommand) listen(ctx context.Context) (net.Listener, error) {
 	if err != nil || c.TLSCert == "" {
 		return l, err
 	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	pair, err := c.certificate()
 	if err != nil {
 		_ = l.Close() // the certificate's error is the news
-		return nil, fmt.Errorf("load --tls-cert and --tls-key: %w", err)
+		return nil, err
 	}
 	return tls.NewListener(l, &tls.Config{
 		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 	}), nil
+}
+
+// certificate reads what https needs.
+func (c *serveCommand) certificate() (tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return pair, fmt.Errorf("load --tls-cert and --tls-key: %w", err)
+	}
+	return pair, nil
 }
 
 // warnOfSecrets tells what other users of the machine can read.

@@ -85,15 +85,15 @@ func (r *reader) duration(to *time.Duration, least, most time.Duration) func(*ya
 		}
 		v, err := time.ParseDuration(n.Value)
 		if err != nil || v < least || v > most {
-			r.fault(n, "this must be a time from %s to %s, such as 10m", short(least), short(most))
+			r.fault(n, "this must be a time from %s to %s, such as 10m", Duration(least), Duration(most))
 			return
 		}
 		*to = v
 	}
 }
 
-// short writes a time without the units that are zero.
-func short(d time.Duration) string {
+// Duration returns a time as people write it, without the units that are zero.
+func Duration(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
 		if strings.HasSuffix(text, zero) {
