@@ -198,6 +198,36 @@ func TestPrecedence(t *testing.T) {
 	says("typed", "--broker", "typed://")
 }
 
+// check and the server say where anyone may listen because neither rules nor tokens were written,
+// and check, which knows the file alone, that flags may say more. "tokens: []" is something written.
+func TestAnyoneMayListenIsTold(t *testing.T) {
+	key, secret := written(t, "key", goodKey), written(t, "secret", tokenSecret)
+	const warning = "anyone may listen to everything, as there are neither rules nor tokens"
+	keys := "keys: [{name: app, file: " + key + "}]\n"
+	open, nobody := written(t, "open.yaml", keys), written(t, "nobody.yaml", keys+"tokens: []\n")
+	some := written(t, "some.yaml", "tokens: [{secret-file: "+secret+"}]\n")
+	const serve = " --listen localhost:0 --broker nope:// --config "
+	for args, told := range map[string][2]bool{
+		"check " + open:        {true, true},
+		"check " + nobody:      {false, true},
+		"check " + some:        {false, false},
+		"serve" + serve + open: {true, false},
+		"serve --publish-key @" + key + serve + open: {true, false},
+		"serve --jwt-key " + secret + serve + open:   {false, false},
+		"serve" + serve + nobody:                     {false, false},
+	} {
+		_, stdout, stderr := run(t, "", strings.Fields(args)...)
+		if got := [2]bool{strings.Contains(stdout+stderr, warning), strings.Contains(stdout, "--jwt-key or --jwks are not looked at")}; got != told {
+			t.Errorf("%s: %q %q", args, stdout, stderr)
+		}
+	}
+	for file, code := range map[string]int{open: 0, nobody: 1} {
+		if got, stdout, _ := run(t, "", "check", file, "--channel", "a", "--action", "subscribe"); got != code {
+			t.Errorf("exit %d, %q", got, stdout)
+		}
+	}
+}
+
 // A key is printed alone, is another each time, and is good.
 func TestKey(t *testing.T) {
 	_, one, how := run(t, "", "key")

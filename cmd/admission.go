@@ -54,8 +54,11 @@ func (f accessFlags) check(kctx *kong.Context) error {
 
 // protected reports whether there is anything that says who may publish.
 func (f accessFlags) protected() bool {
-	return f.Config != "" || f.PublishKey != "" || f.JWTKey != "" || f.JWKS != ""
+	return f.Config != "" || f.PublishKey != "" || f.takesTokens()
 }
+
+// takesTokens reports whether flags say whose tokens are taken.
+func (f accessFlags) takesTokens() bool { return f.JWTKey != "" || f.JWKS != "" }
 
 // An admission is who may do what, by the file and the flags together.
 type admission struct {
@@ -67,6 +70,7 @@ type admission struct {
 // admit reads the file and all secrets, those of flags, too. What is said in both adds up.
 func (f accessFlags) admit(o config.Options, keysets *token.Keysets, log *slog.Logger) (*admission, error) {
 	a := &admission{}
+	o.Tokens = f.takesTokens()
 	if f.Config != "" {
 		var warnings []config.Diagnostic
 		var err error
@@ -94,9 +98,11 @@ func (f accessFlags) admit(o config.Options, keysets *token.Keysets, log *slog.L
 	return a, nil
 }
 
+// accessConfig returns what the policy is made of. Tokens that nobody can have are not the same as
+// none: with "tokens: []" listening needs one.
 func (a *admission) accessConfig() access.Config {
 	c := access.Config{Keys: a.config.Keys, Rules: a.config.Rules}
-	if len(a.config.Issuers) > 0 {
+	if a.config.Issuers != nil {
 		c.Tokens = a.verifier
 	}
 	return c

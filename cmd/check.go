@@ -80,7 +80,7 @@ func (c *checkCommand) Run(ctx context.Context, out *console, kctx *kong.Context
 	if warning != "" {
 		fmt.Fprintf(out.stdout, "%s: warning: %s\n", c.File, shown(out.stdout, warning))
 	}
-	fmt.Fprintf(out.stdout, "%s is good: %s\n", c.File, summary(file))
+	fmt.Fprintf(out.stdout, "%s is good: %s%s\n", c.File, summary(file), unseen(file))
 	if c.Channel == nil {
 		return nil
 	}
@@ -155,6 +155,14 @@ func describeCaller(i transport.Identity) string {
 		return fmt.Sprintf("a token of %q", i.Subject)
 	}
 	return "no credential"
+}
+
+// unseen says what of a server with the file cannot be known from it, empty where that is nothing.
+func unseen(c config.Config) string {
+	if len(c.Issuers) > 0 {
+		return ""
+	}
+	return " (tokens that the server takes by --jwt-key or --jwks are not looked at)"
 }
 
 // summary says in a few words what a configuration has.

@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"bufio"
 	"context"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -77,7 +78,8 @@ func TestReload(t *testing.T) {
 	r.says(r.reload("rules:\n\n"+rule+"- {channels: [b]}\n"), "level=INFO", "rules=2 new_rules=1 gone_rules=0 keys=0 new_keys=0 gone_keys=0 issuers=0")
 	r.says(r.reload("rules:\n"+rule+"- {chanels: [b]}\n"), "level=ERROR", "line 3, column 4: unknown key chanels", "the old one stays in force")
 	r.says(r.reload("rules: ["), "level=ERROR", "line 2")
-	r.says(r.reload("hosts: [a.example]\nmax-message: 2MiB\ntrust-proxies: [10.0.0.1]\n"), "level=INFO", "rules=0 new_rules=0 gone_rules=2")
+	r.says(r.reload("hosts: [a.example]\nmax-message: 2MiB\ntrust-proxies: [10.0.0.1]\n"), "level=WARN", "anyone may listen to everything")
+	r.says(r.line(), "level=INFO", "rules=0 new_rules=0 gone_rules=2")
 	r.says(r.line(), "level=WARN", "the configuration has no rules any more", "anyone may listen")
 	r.says(r.line(), "level=WARN", "[max-message trust-proxies]")
 	r.says(r.reload("# cut off\n"), "level=ERROR", "the file is empty", "the old one stays in force")
@@ -112,6 +114,32 @@ func TestReload(t *testing.T) {
 	if err := r.server.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Taking out the last issuer leaves listening to those with a token, unless the name tokens goes,
+// too, which the log warns of.
+func TestReloadOfTheLastIssuer(t *testing.T) {
+	t.Parallel()
+	keys := "keys: [{name: app, file: " + written(t, "key", goodKey) + "}]\n"
+	tokens := "tokens: [{secret-file: " + written(t, "secret", tokenSecret) + "}]\n"
+	r := startReloader(t, keys+tokens)
+	reload := func(text, logged string, status int) {
+		t.Helper()
+		for line := r.reload(text); !strings.Contains(line, logged); line = r.line() {
+			r.says(line, "level=INFO") // of who was refused
+		}
+		resp, err := http.Get(r.url + "/sse/x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != status {
+			t.Errorf("%s: a stranger gets %d, want %d", logged, resp.StatusCode, status)
+		}
+	}
+	reload(keys+tokens, "issuers=1", http.StatusUnauthorized)
+	reload(keys+"tokens: []\n", "no tokens any more", http.StatusUnauthorized)
+	reload(keys, "anyone may listen to everything", http.StatusOK)
 }
 
 // even is a broker that keeps the same of all channels.

@@ -33,13 +33,13 @@ func TestCheckIsAsStrictAsServe(t *testing.T) {
 	const rule = "rules:\n- {channels: [a], history: {for: 1m}}\n"
 	t.Setenv("PREGON_PING_INTERVAL", "60s") // of another process than the server
 	for text, warns := range map[string]string{
-		"ping-interval: 60s\npong-timeout: 130s\n": "",
-		"broker: redis://h\n":                      "",
-		"history: 5m\n" + rule:                     "",
-		"broker: memory://?history=5m\n" + rule:    "",
-		rule:                                       "warning: line 2: the rule has a history, and the server keeps none: give --history, too",
-		"broker: even://\n" + rule:                 "warning: line 3: the rule has a history of its own",
-		"slow-clients: catch-up\n":                 "warning: line 1, column 15: --slow-clients: catch-up needs --history",
+		"ping-interval: 60s\npong-timeout: 130s\nrules: []\n": "",
+		"broker: redis://h\nrules: []\n":                      "",
+		"history: 5m\n" + rule:                                "",
+		"broker: memory://?history=5m\n" + rule:               "",
+		rule:                                                  "warning: line 2: the rule has a history, and the server keeps none: give --history, too",
+		"broker: even://\n" + rule:                            "warning: line 3: the rule has a history of its own",
+		"slow-clients: catch-up\n":                            "warning: line 1, column 15: --slow-clients: catch-up needs --history",
 	} {
 		code, stdout, stderr := run(t, "", "check", written(t, "pregon.yaml", text))
 		if code != 0 || !strings.Contains(stdout, warns) || strings.Contains(stdout, "warning") != (warns != "") {

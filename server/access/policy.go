@@ -8,10 +8,11 @@ import (
 // A Config is what a Policy is made of.
 type Config struct {
 	Keys   []Key
-	Tokens Tokens // nil where no tokens are taken
+	Tokens Tokens // nil where there are no tokens
 
-	// Rules are tried in their order. Nil stands for one that has all channels: with Tokens
-	// it lets those in whose token names the channel; without, anyone may subscribe.
+	// Rules are tried in their order. Nil stands for one that has all channels: with Tokens,
+	// though they take nobody's, it lets those in whose token names the channel; without,
+	// anyone may subscribe.
 	Rules []Rule
 }
 

@@ -25,8 +25,8 @@ type Config struct {
 	TrustProxies []netip.Prefix
 
 	Keys    []access.Key
-	Issuers []token.Issuer
-	Rules   []access.Rule // nil where the file says nothing about rules
+	Issuers []token.Issuer // nil where the file says nothing about tokens; empty where it takes nobody's
+	Rules   []access.Rule  // nil where the file says nothing about rules
 
 	// Settings are those of the server that are flags as well, by the name of the flag.
 	Settings map[string]Setting
@@ -45,6 +45,8 @@ type Options struct {
 	// Check returns why a setting cannot have a value, in words that do not quote it. Nil
 	// takes every value.
 	Check func(name, value string) error
+	// Tokens says that tokens are taken by flags, too, so that a file without is not warned about.
+	Tokens bool
 }
 
 // Load reads the file at path and the secrets that it names; a name of a file in it is

@@ -211,7 +211,7 @@ func TestSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, good := range map[string]bool{secret: true, secret + "\n": true, secret + "\r\n": true, secret + "\n\n": false, " " + secret: false, "": false, strings.Repeat("k", 70000): false} {
-		path := write(t, "keys: [{name: a, file: key}]")
+		path := write(t, "keys: [{name: a, file: key}]\nrules: []\n")
 		key := filepath.Join(filepath.Dir(path), "key")
 		if err := os.WriteFile(key, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -232,6 +232,29 @@ func TestSecrets(t *testing.T) {
 	c, _, err := config.Load(write(t, "keys: [{name: a, env: CONFIG_TEST_KEY}]"), options)
 	if err != nil || c.Keys[0].Digest != want {
 		t.Error(err)
+	}
+}
+
+// A file without tokens is warned about where that is hardly meant, unless flags bring tokens or
+// the file says that it takes nobody's.
+func TestWarnsOfNoTokens(t *testing.T) {
+	const asking = "rules: [{channels: [a], subscribe: token}]\n"
+	for text, warns := range map[string]bool{
+		"{}": true, "tokens: []\n": false, "rules: []\n": false,
+		asking: true, "tokens: []\n" + asking: false,
+	} {
+		c, warnings, err := config.Load(write(t, text), options)
+		if err != nil || len(warnings) > 0 != warns {
+			t.Errorf("%q: %v, %v", text, warnings, err)
+		}
+		if has := strings.HasPrefix(text, "tokens"); has != (c.Issuers != nil) {
+			t.Errorf("%q: the issuers are %#v", text, c.Issuers)
+		}
+		flags := options
+		flags.Tokens = true
+		if _, warnings, err := config.Load(write(t, text), flags); err != nil || len(warnings) > 0 {
+			t.Errorf("%q with flags: %v, %v", text, warnings, err)
+		}
 	}
 }
 

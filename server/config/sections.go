@@ -4,10 +4,12 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/server/access"
 )
 
 // config reads a whole file.
@@ -30,20 +32,20 @@ func (r *reader) config(text []byte) Config {
 		known[name] = r.setting(&c, name)
 	}
 	found := r.object(document, known)
-	r.warnOfNobody(found, c)
+	if found["tokens"] == nil && !r.options.Tokens && len(r.faults) == 0 {
+		r.warnOfNoTokens(document, found["rules"], c.Rules)
+	}
 	return c
 }
 
-// warnOfNobody tells where rules ask for tokens that nobody can have.
-func (r *reader) warnOfNobody(found map[string]*yaml.Node, c Config) {
-	if found["tokens"] != nil || found["rules"] == nil {
-		return
-	}
-	for _, rule := range c.Rules {
-		if asksForTokens(rule) {
-			r.warn(found["rules"], "rules ask for tokens, but the file has no tokens: nobody can have one unless --jwt-key or --jwks is given")
-			return
-		}
+// warnOfNoTokens tells where a file without tokens has rules that ask for them, which nobody can
+// have; and where it has no rules either, and so lets anyone listen.
+func (r *reader) warnOfNoTokens(document, at *yaml.Node, rules []access.Rule) {
+	switch {
+	case at == nil:
+		r.warn(document, "anyone may listen to everything, as there are neither rules nor tokens, unless --jwt-key or --jwks is given; write rules")
+	case slices.ContainsFunc(rules, asksForTokens):
+		r.warn(at, "rules ask for tokens, but the file has no tokens: nobody can have one unless --jwt-key or --jwks is given")
 	}
 }
 
