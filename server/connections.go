@@ -24,7 +24,8 @@ import (
 //
 // An address that has as many as it may is answered likewise, with 429. Connections on which a
 // key was used are the last to be closed, and a key is served on one for which there is no
-// room: no crowd keeps a backend from publishing.
+// room. That is no guarantee: a crowd may hold the few that are accepted beyond the room, each
+// for as long as a header may take.
 //
 // It knows of the connections that net/http has. Those of listeners, which were
 // taken over from it, are counted by the hub, and by the node.

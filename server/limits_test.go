@@ -43,7 +43,7 @@ func (n *node) open(request string) (net.Conn, *http.Response) {
 }
 
 // An address has as many connections as it may, whatever they are for, and one that ends makes
-// room. An EventSource is told to come back, and a key is always served.
+// room. An EventSource is told to come back, and a key is served all the same.
 func TestConnectionsOfAnAddress(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Options{Access: rules(t, true, true), Limits: server.Limits{ConnectionsPerAddress: 3}})

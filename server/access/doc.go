@@ -18,6 +18,9 @@
 //
 // Keys are bounded by their own patterns alone, never by rules.
 //
+// A subject is its text, whoever has issued the token: of two issuers that both have an "ana"
+// each speaks for the other's, wherever subjects count.
+//
 // # Cost
 //
 // A decision allocates nothing and takes less than a microsecond for a hundred rules:
