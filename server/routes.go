@@ -150,12 +150,23 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// What all answers have. The slices are shared by all of them, and nobody appends to one in
+// place: each is full.
+var (
+	varyOrigin = []string{"Origin"}
+	noStore    = []string{"no-store"}
+	noReferrer = []string{"no-referrer"}
+)
+
 // setCommonHeaders sets what all answers have. No cache is to keep an answer that was for one
 // caller, or for pages of one origin, and no address leads out of here with what is in it.
 func setCommonHeaders(h http.Header) {
-	h.Add("Vary", "Origin")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
+	if len(h["Vary"]) > 0 {
+		h.Add("Vary", varyOrigin[0])
+	} else {
+		h["Vary"] = varyOrigin
+	}
+	h["Cache-Control"], h["Referrer-Policy"] = noStore, noReferrer
 }
 
 // closeAmbiguous has the connection closed after a request whose length was given

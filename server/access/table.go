@@ -1,5 +1,7 @@
 package access
 
+import "github.com/pregon/pregon/server/access/pattern"
+
 // A table finds the first rule for a channel. Rules are sorted by the first segment that
 // their patterns ask for, so that of many rules few are looked at.
 type table struct {
@@ -31,7 +33,8 @@ func newTable(rules []*rule) table {
 
 // find returns the first rule that matches, nil where none does.
 func (t table) find(channel string) *rule {
-	a, b := firstMatch(t.first[firstSegment(channel)], channel), firstMatch(t.other, channel)
+	n := pattern.Separators(channel)
+	a, b := firstMatch(t.first[firstSegment(channel)], channel, n), firstMatch(t.other, channel, n)
 	switch {
 	case a == nil && b == nil:
 		return nil
@@ -43,10 +46,11 @@ func (t table) find(channel string) *rule {
 }
 
 // firstMatch returns the first of entries, which are in the order of their rules, that
-// matches.
-func firstMatch(entries []entry, channel string) *entry {
+// matches a channel with so many separators.
+func firstMatch(entries []entry, channel string, separators int) *entry {
 	for i := range entries {
-		if e := &entries[i]; e.rule.patterns[e.which].Match(channel) {
+		e := &entries[i]
+		if p := &e.rule.patterns[e.which]; p.Fits(separators) && p.Match(channel) {
 			return e
 		}
 	}

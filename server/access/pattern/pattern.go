@@ -47,8 +47,10 @@ type part struct {
 
 // A Pattern stands for channels. It is immutable. The zero Pattern stands for none.
 type Pattern struct {
-	text  string
-	parts []part
+	text       string
+	parts      []part
+	separators int  // between segments
+	open       bool // there may be more of them, as it ends with "**"
 }
 
 // String returns the Pattern as it was written.
@@ -91,10 +93,12 @@ func ParseRule(text string) (Pattern, error) {
 			return Pattern{}, errRest
 		}
 		p.add(part)
+		p.open = part.kind == rest
 		if separator == "" {
 			break
 		}
 		p.add(partOf(separator))
+		p.separators++
 		left = behind
 	}
 	return p, nil
@@ -226,6 +230,22 @@ func (p Pattern) Covers(q Pattern) bool {
 // not "**".
 func stands(segment, other string) bool {
 	return segment == "*" || segment == "{sub}" || segment == other
+}
+
+// Separators returns how many separators a channel has.
+func Separators(channel string) (n int) {
+	for i := range len(channel) {
+		if c := channel[i]; c == '.' || c == ':' || c == '/' {
+			n++
+		}
+	}
+	return n
+}
+
+// Fits reports whether the Pattern may stand for a channel with so many separators: of many
+// patterns, most need no further look.
+func (p Pattern) Fits(separators int) bool {
+	return separators == p.separators || p.open && separators > p.separators
 }
 
 // First returns the first segment, and whether it stands for itself alone: then only names

@@ -162,6 +162,9 @@ func FuzzMatch(f *testing.F) {
 		if got := p.Match(channel); got != want {
 			t.Errorf("%q matches %q: %v", text, channel, got)
 		}
+		if want && !p.Fits(pattern.Separators(channel)) {
+			t.Errorf("%q is said not to fit %q, which it matches", text, channel)
+		}
 		if p.String() != text {
 			t.Errorf("%q is shown as %q", text, p)
 		}
