@@ -30,8 +30,10 @@ var errBadCredential = errors.New("server: a credential that is not in the form 
 
 // takeCredential returns the credential of r, nil where there is none, and r without any. A
 // cookie of that name counts where the others are not and cookieCounts. An error is a
-// problem with the form of r, or matches errBadCredential: then r is without it, too.
-func takeCredential(r *http.Request, cookie string, cookieCounts bool) (*credential, *http.Request, error) {
+// problem with the form of r, or matches errBadCredential: then r is without it, too. What the
+// server answers by itself needs a copy of r only where the credential would be in the way: unless
+// it is to be bare, a credential in Authorization stays there.
+func takeCredential(r *http.Request, cookie string, cookieCounts, bare bool) (*credential, *http.Request, error) {
 	query, tokens, err := cutParameter(r.URL.RawQuery, tokenParameter)
 	if err != nil {
 		return nil, r, err
@@ -43,7 +45,10 @@ func takeCredential(r *http.Request, cookie string, cookieCounts bool) (*credent
 	if given == 0 && (cookie == "" || len(r.Header["Cookie"]) == 0) { // one that is garbled is not among cookies
 		return nil, withoutReferer(r), nil
 	}
-	clean := without(r, query, protocols, cookie)
+	clean := r
+	if bare || given > len(authorizations) || len(cookies) > 0 {
+		clean = without(r, query, protocols, cookie)
+	}
 	switch {
 	case given > 1:
 		return nil, clean, badRequest("two_credentials", "Give one credential, once: in Authorization, as a subprotocol or as ?token=.")
@@ -54,7 +59,7 @@ func takeCredential(r *http.Request, cookie string, cookieCounts bool) (*credent
 	if c == nil && err == nil && cookieCounts && len(cookies) == 1 { // of two, one may be another site's
 		c = &credential{text: cookies[0].Value, isCookie: true}
 	}
-	if c != nil {
+	if c != nil && clean != r {
 		sweep(clean.Header, c.text)
 	}
 	return c, clean, err

@@ -17,12 +17,12 @@ import (
 // else. So a credential is looked at first, ahead of a body that a stranger could make long,
 // and what there is to say of it waits in the exchange until a handler asks for its client.
 
-// identified returns next for requests whose caller was looked for. It gets them without
-// credentials.
-func (s *Server) identified(next handler) handler {
+// identified returns next for requests whose caller was looked for. If it is to be bare, it gets
+// them without credentials.
+func (s *Server) identified(bare bool, next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		x := exchangeOf(r)
-		clean, err := s.identify(x, r)
+		clean, err := s.identify(x, r, bare)
 		if err != nil {
 			return err
 		}
@@ -34,9 +34,9 @@ func (s *Server) identified(next handler) handler {
 	}
 }
 
-// identify finds out who made r, and returns r without its credential. An error is a problem
-// with the form of r.
-func (s *Server) identify(x *exchange, r *http.Request) (*http.Request, error) {
+// identify finds out who made r, and returns what next is to get of r. An error is a problem with
+// the form of r.
+func (s *Server) identify(x *exchange, r *http.Request, bare bool) (*http.Request, error) {
 	if s.options.Authenticate != nil {
 		asked := r
 		if !x.takesCookie(r) {
@@ -45,7 +45,7 @@ func (s *Server) identify(x *exchange, r *http.Request) (*http.Request, error) {
 		x.caller, x.denied = s.askProgram(asked)
 		return withoutAny(r), nil
 	}
-	c, clean, err := takeCredential(r, x.cookie, x.takesCookie(r))
+	c, clean, err := takeCredential(r, x.cookie, x.takesCookie(r), bare)
 	switch {
 	case errors.Is(err, errBadCredential):
 		x.denied = fmt.Errorf("%w: %w", access.ErrUnauthorized, err)

@@ -31,6 +31,7 @@ type route struct {
 	method string
 	handle handler
 	pages  bool // pages of other origins may use it, as far as they are allowed
+	bare   bool // a Transport gets its requests, which are therefore without credentials
 }
 
 // same reports whether r and other cannot both be there.
@@ -44,7 +45,10 @@ func (s *Server) table() ([]route, error) {
 		if err != nil {
 			return nil, err
 		}
-		routes = append(routes, of...)
+		for _, r := range of {
+			r.bare = true
+			routes = append(routes, r)
+		}
 	}
 	return routes, nil
 }
@@ -65,16 +69,16 @@ func methods(routes []route, path string) []string {
 // ownRoutes are those that are no transport's.
 func (s *Server) ownRoutes() []route {
 	routes := []route{
-		{"/healthz", http.MethodGet, s.healthz, false},
-		{"/readyz", http.MethodGet, s.readyz, false},
-		{"/metrics", http.MethodGet, s.identified(whereRoom(s.metrics)), false},
-		{"/publish", http.MethodPost, whereRoom(s.bodies.bounded(s.publishMany)), true},
-		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true},
-		{"/history/*", http.MethodGet, whereRoom(s.history), true},
-		{"/history/*", http.MethodDelete, whereRoom(s.clear), true},
+		{"/healthz", http.MethodGet, s.healthz, false, false},
+		{"/readyz", http.MethodGet, s.readyz, false, false},
+		{"/metrics", http.MethodGet, s.identified(false, whereRoom(s.metrics)), false, false},
+		{"/publish", http.MethodPost, whereRoom(s.bodies.bounded(s.publishMany)), true, false},
+		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true, false},
+		{"/history/*", http.MethodGet, whereRoom(s.history), true, false},
+		{"/history/*", http.MethodDelete, whereRoom(s.clear), true, false},
 	}
 	if !s.options.NoConsole {
-		routes = append(routes, route{"/", http.MethodGet, whereRoom(s.console), false})
+		routes = append(routes, route{"/", http.MethodGet, whereRoom(s.console), false, false})
 	}
 	return routes
 }
@@ -95,7 +99,7 @@ func (s *Server) routes() (http.Handler, error) {
 	for _, r := range table {
 		switch {
 		case r.pages:
-			e.Add(r.method, r.path, adapt(s.checkOrigin(s.identified(r.handle))))
+			e.Add(r.method, r.path, adapt(s.checkOrigin(s.identified(r.bare, r.handle))))
 			e.OPTIONS(r.path, adapt(s.preflight(methods(table, r.path))))
 		default:
 			e.Add(r.method, r.path, adapt(r.handle))

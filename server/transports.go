@@ -76,8 +76,8 @@ func (s *Server) makeTransports(o Options) (map[string]transport.Transport, erro
 func (s *Server) routesOf(name string, t transport.Transport) ([]route, error) {
 	listen := s.retrying(t, whereRoom(s.listen(name, t)))
 	routes := []route{
-		{"/" + name, http.MethodGet, listen, true},
-		{"/" + name + "/*", http.MethodGet, listen, true},
+		{"/" + name, http.MethodGet, listen, true, true},
+		{"/" + name + "/*", http.MethodGet, listen, true, true},
 	}
 	router, ok := t.(transport.Router)
 	if !ok {
@@ -85,7 +85,7 @@ func (s *Server) routesOf(name string, t transport.Transport) ([]route, error) {
 	}
 	var own []route
 	for _, r := range router.Routes() {
-		added := route{"/" + name + r.Path, r.Method, s.serveRoute(t, r), true}
+		added := route{"/" + name + r.Path, r.Method, s.serveRoute(t, r), true, true}
 		if !validRoute(r) || slices.ContainsFunc(own, added.same) {
 			return nil, fmt.Errorf("%w: the transport %q has the route %q %q, which is not valid or is there twice", ErrOptions, name, r.Method, r.Path)
 		}

@@ -255,6 +255,28 @@ func TestRenew(t *testing.T) {
 	}
 }
 
+// A token that comes again is the same Caller, and another one is not, however many come between.
+func TestCallersOfTokens(t *testing.T) {
+	known := tokens{}
+	for i := range 5000 {
+		known[fmt.Sprint("eyJ.", i, ".")] = token.Claims{ID: [32]byte{1, byte(i), byte(i >> 8)}, Subject: fmt.Sprint(i)}
+	}
+	p := policy(t, access.Config{Tokens: known})
+	of := func(i int) *access.Caller {
+		c, err := p.Authenticate(t.Context(), fmt.Sprint("eyJ.", i, "."), true)
+		if err != nil || c.Identity().Subject != fmt.Sprint(i) {
+			t.Fatal(i, c, err)
+		}
+		return c
+	}
+	first := of(0)
+	for i := range 5000 {
+		if of(i); i%500 == 0 && of(0) != first {
+			t.Fatal("a token that is in use is read again")
+		}
+	}
+}
+
 // What cannot be meant is refused, and no secret is quoted.
 func TestConfigsThatAreRefused(t *testing.T) {
 	good := digest(t, strings.Repeat("a", 20))

@@ -77,12 +77,7 @@ func (p *Policy) authenticateToken(ctx context.Context, credential string) (*Cal
 	case err != nil:
 		return nil, fmt.Errorf("access: %w", err)
 	}
-	c := NewCaller(transport.Identity{
-		Kind: transport.User, Subject: claims.Subject, Info: claims.Info, Expires: claims.Expires,
-		Subscribe: claims.Subscribe, Publish: claims.Publish,
-	})
-	c.credential = claims.Issuer
-	return c, nil
+	return p.callers.of(claims), nil
 }
 
 // Renew returns a Caller whom another Policy has let in as p sees it, or false where its

@@ -16,13 +16,15 @@ type Config struct {
 	Rules []Rule
 }
 
-// A Policy is who may what. It is immutable.
+// A Policy is who may what. It is immutable, but for what it remembers of tokens.
 type Policy struct {
 	open   bool
 	keys   []key
 	tokens Tokens
 	rules  []*rule
 	table  table
+
+	callers callers // by tokens, which it remembers
 }
 
 // Open returns the Policy that lets everybody do everything, and knows no credential.

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"math"
 	"slices"
@@ -22,8 +23,13 @@ const (
 // skew is how far the clock of an issuer may be ahead of ours before its fresh tokens are refused.
 const skew = 5 * time.Second
 
-// Claims are what a valid token says. The receiver may keep and change them.
+// Claims are what a valid token says. The receiver may keep them; who comes with the same token
+// later gets the same slices, so they are not to be changed.
 type Claims struct {
+	// ID is the same for the same token, and for no other. Nothing of the token can be told
+	// from it. It is zero for Claims that no Verifier has made.
+	ID [sha256.Size]byte
+
 	Subject string    // whom it was given to; empty where it does not say
 	Expires time.Time // from then on it is not valid; zero: never
 

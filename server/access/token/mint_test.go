@@ -68,7 +68,7 @@ func TestMint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := token.Claims{Subject: draft.Subject, Expires: now.Add(time.Hour), Subscribe: draft.Subscribe, Publish: draft.Publish, Info: json.RawMessage(draft.Info), Issuer: got.Issuer}
+			want := token.Claims{Subject: draft.Subject, Expires: now.Add(time.Hour), Subscribe: draft.Subscribe, Publish: draft.Publish, Info: json.RawMessage(draft.Info), Issuer: got.Issuer, ID: got.ID}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -84,7 +84,7 @@ func TestMintLeavesOutWhatIsEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := newVerifier(t, now, token.Issuer{Secret: kit.Secret, NeverExpires: true}).Verify(t.Context(), raw); err != nil || !cmp.Equal(c, token.Claims{Issuer: c.Issuer}) {
+	if c, err := newVerifier(t, now, token.Issuer{Secret: kit.Secret, NeverExpires: true}).Verify(t.Context(), raw); err != nil || !cmp.Equal(c, token.Claims{Issuer: c.Issuer, ID: c.ID}) {
 		t.Error(c, err)
 	}
 	refused(t, newVerifier(t, now, token.Issuer{Secret: kit.Secret}), raw, "no exp")

@@ -67,10 +67,12 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 		return Claims{}, err
 	}
 	c, err := v.verify(ctx, t)
-	if err == nil {
-		v.valid.put(id, version, c)
+	if err != nil {
+		return Claims{}, err
 	}
-	return c, err
+	c.ID = id
+	v.valid.put(id, version, c)
+	return c, nil
 }
 
 // version grows when the keys of a set change. Whoever asks for it before it reads keys is

@@ -100,7 +100,7 @@ func TestEveryAlgorithm(t *testing.T) {
 			}
 			want := token.Claims{
 				Subject: "u1", Expires: now.Add(time.Hour), Subscribe: []string{"room.*", "a.**"}, Publish: []string{},
-				Info: json.RawMessage(`{"name":"Iñigo"}`), Line: got.Line, Issuer: got.Issuer,
+				Info: json.RawMessage(`{"name":"Iñigo"}`), Line: got.Line, Issuer: got.Issuer, ID: got.ID,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
