@@ -27,8 +27,8 @@
 //
 // A credential is looked for once, ahead of everything that a caller can make long: in
 // Authorization, among the subprotocols, as ?token= and in a cookie, which counts only for pages
-// that may have it. From then on nobody gets to see it: handlers, Transports and the log have the
-// request without it. Answers come in a fixed order: what is wrong with the form of a
+// that may have it. From then on Transports, hooks and the log do not get
+// to see it: a Transport has the request without it. Answers come in a fixed order: what is wrong with the form of a
 // request, 401, 403, and then all else, so that a stranger learns nothing of what there is. The
 // transport decides nothing of this: its Client has the caller, and package node asks the policy.
 // The server asks it first only to have an answer before anything has begun.

@@ -95,7 +95,7 @@ func (x *exchange) authenticate(r *http.Request, c *credential) (*access.Caller,
 	case errors.Is(err, access.ErrUnauthorized):
 		return access.Stranger, err
 	}
-	return access.Stranger, err
+	return access.Stranger, fmt.Errorf("%w: %w", access.ErrUnauthorized, err)
 }
 
 // askProgram returns who the program says has made r.

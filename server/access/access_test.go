@@ -69,7 +69,7 @@ var rules = []access.Rule{
 	{Line: 6, Channels: []string{"*.open"}, Subscribe: access.Anyone, Publish: access.Anyone},
 }
 
-// The first rule that has the channel decides, whoever asks; keys are bounded by their own
+// The first rule that has the channel decides for all callers; keys are bounded by their own
 // patterns alone; and the reason is told with the rule's line.
 func TestDecide(t *testing.T) {
 	ana := user("ana", []string{"room.*", "other.*"}, []string{"user.**", "room.2"})

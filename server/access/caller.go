@@ -44,9 +44,6 @@ func valid(texts []string) pattern.List {
 	return list
 }
 
-// BadPatterns returns how many of the Caller's patterns are not valid, and so match nothing.
-func (c *Caller) BadPatterns() int { return c.badPatterns }
-
 // Identity returns who the Caller is.
 func (c *Caller) Identity() transport.Identity { return c.identity }
 

@@ -69,15 +69,6 @@ func (p *Policy) Rule(channel string) *Rule {
 	return nil
 }
 
-// Rules returns all rules in their order. They are not to be changed.
-func (p *Policy) Rules() []*Rule {
-	rules := make([]*Rule, len(p.rules))
-	for i, r := range p.rules {
-		rules[i] = &r.Rule
-	}
-	return rules
-}
-
 // Decide says whether a Caller may do something with a channel now.
 func (p *Policy) Decide(c *Caller, a Action, channel string) Decision {
 	if p.open {

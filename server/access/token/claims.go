@@ -23,8 +23,8 @@ const (
 // skew is how far the clock of an issuer may be ahead of ours before its fresh tokens are refused.
 const skew = 5 * time.Second
 
-// Claims are what a valid token says. The receiver may keep them; who comes with the same token
-// later gets the same slices, so they are not to be changed.
+// Claims are what a valid token says. The receiver may keep them, but must not change them: a later
+// call with the same token returns the same slices.
 type Claims struct {
 	// ID is the same for the same token, and for no other. Nothing of the token can be told
 	// from it. It is zero for Claims that no Verifier has made.

@@ -55,5 +55,5 @@
 //
 // All methods may be called from any goroutine. Verifiers have no goroutines and need no closing. A
 // Keysets outlives the Verifiers that use it, so that a new configuration finds the keys that are
-// known; whoever makes it closes it.
+// known; its maker closes it.
 package token

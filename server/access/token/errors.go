@@ -11,8 +11,8 @@ var (
 	// is told; see [InvalidError].
 	ErrInvalid = errors.New("token: invalid")
 
-	// ErrPrivateKey means that a private key was given where a public one belongs. Whoever reads
-	// the configuration of a server must not be able to sign tokens.
+	// ErrPrivateKey means that a private key was given where a public one belongs. Who can
+	// read the configuration of a server must not be able to sign tokens.
 	ErrPrivateKey = errors.New("a private key, where a public one belongs")
 
 	// ErrWeakKey means that a key or secret is too short to be safe.

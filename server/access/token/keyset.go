@@ -14,7 +14,7 @@ import (
 
 // When a keyset is fetched.
 const (
-	fetchEvery   = 5 * time.Second  // at most, from begin to begin, whoever asks
+	fetchEvery   = 5 * time.Second  // at most, from begin to begin, however many ask
 	retryEvery   = 15 * time.Second // after a fetch that failed
 	refreshEvery = 10 * time.Minute // after one that did not
 )

@@ -75,8 +75,8 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 	return c, nil
 }
 
-// version grows when the keys of a set change. Whoever asks for it before it reads keys is
-// not told a version that is newer than they are.
+// version grows when the keys of a set change. Asked for before the keys are read,
+// it is never newer than they are.
 func (v *Verifier) version() (n uint64) {
 	for _, i := range v.issuers {
 		if i.set != nil {
