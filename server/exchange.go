@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/pregon/pregon/server/access"
+	"github.com/pregon/pregon/transport"
 )
 
 // An exchange is what the server knows about a request beside what is in it. It is made at
@@ -26,6 +27,12 @@ type exchangeKey struct{}
 func (s *Server) begin(r *http.Request) *http.Request {
 	x := &exchange{settings: s.settings.Load(), caller: access.Stranger}
 	return r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+}
+
+// spoken returns answer for what goes wrong while a client is connected, and no request is at
+// hand: each time gets a name of its own.
+func (s *Server) spoken(answer func(*http.Request, error) *transport.Problem) func(error) *transport.Problem {
+	return func(err error) *transport.Problem { return answer(s.begin(new(http.Request)), err) }
 }
 
 // exchangeOf returns the exchange of a request that came through the entrance, as all do.

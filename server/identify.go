@@ -116,6 +116,19 @@ func (s *Server) askProgram(r *http.Request) (caller *access.Caller, err error) 
 	return access.Stranger, errNotAccepted // what the program says of it may quote it
 }
 
+// authenticateToken returns whose token it is that a client brings while it is connected.
+func (s *Server) authenticateToken(ctx context.Context, token string) (*access.Caller, error) {
+	if s.options.Authenticate == nil {
+		return s.settings.Load().access.Authenticate(ctx, token, false)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	return s.askProgram(s.begin(r))
+}
+
 var errNotAccepted = fmt.Errorf("%w: the program that embeds the server does not accept it", access.ErrUnauthorized)
 
 // clientOf returns what the caller that made r may do, or why that cannot be told.

@@ -58,6 +58,8 @@ func limitProblem(err error) *transport.Problem {
 			Detail: "This caller publishes faster than it may; nothing was published."}
 	case errors.Is(err, node.ErrListeners):
 		return crowded()
+	case errors.Is(err, transport.ErrSubscribed):
+		return &transport.Problem{Status: http.StatusConflict, Code: "already_subscribed", Detail: "This connection hears the channel already."}
 	case errors.Is(err, hub.ErrChannels):
 		return badRequest("too_many_channels", "This is more channels than one connection may have.")
 	}

@@ -85,37 +85,43 @@ func tooManyConnections() *transport.Problem {
 }
 
 // wantedOf returns what the client asks to hear: /name/{channel} or
-// /name?channel=a&channel=b, with ?format= and where to begin in both.
+// /name?channel=a&channel=b, with ?format=, ?presence= and where to begin in both.
 func (s *Server) wantedOf(r *http.Request, name string, t transport.Transport) (transport.SubscribeRequest, error) {
 	var wanted transport.SubscribeRequest
 	query, err := parseQuery(r)
 	if err != nil {
 		return wanted, err
 	}
-	resumer, resumes := t.(transport.Resumer)
-	known := listenParameters
-	if resumes {
-		known = slices.Concat(known, resumer.Parameters())
-	}
-	if err := checkParameters(query, known); err != nil {
+	if err := checkParameters(query, parametersOf(t)); err != nil {
 		return wanted, err
 	}
 	if wanted.Format, err = queryFormat(query, t.DefaultFormat()); err != nil {
 		return wanted, err
 	}
-	channels, err := listenChannels(r, query, name)
+	presence, err := queryPresence(query, wanted.Format)
 	if err != nil {
 		return wanted, err
 	}
-	if resumes {
+	channels, err := listenChannels(r, query, name, t)
+	if err != nil {
+		return wanted, err
+	}
+	starts, err := s.startsOf(r, query, channels, t)
+	wanted.Subscriptions = subscriptions(channels, starts)
+	for i := range wanted.Subscriptions {
+		wanted.Subscriptions[i].Presence = presence
+	}
+	return wanted, err
+}
+
+// startsOf returns where r asks to begin in each of channels, nil where it asks for nothing.
+func (s *Server) startsOf(r *http.Request, query url.Values, channels []string, t transport.Transport) ([]transport.Start, error) {
+	if resumer, resumes := t.(transport.Resumer); resumes {
 		if id, said := resumer.LastID(r); said {
-			wanted.Subscriptions = subscriptions(channels, resume(channels, id))
-			return wanted, nil
+			return resume(channels, id), nil
 		}
 	}
-	starts, err := queryStarts(query, channels, s.node.KeepsHistory())
-	wanted.Subscriptions = subscriptions(channels, starts)
-	return wanted, err
+	return queryStarts(query, channels, s.node.KeepsHistory())
 }
 
 // subscriptions puts channels and where to begin in each together. Without starts all
@@ -141,7 +147,19 @@ func names(subs []transport.Subscription) []string {
 }
 
 // listenParameters are the parameters of a query that every transport takes.
-var listenParameters = []string{"channel", "format", "since", "history"}
+var listenParameters = []string{"channel", "format", "since", "history", "presence"}
+
+// parametersOf returns those that t takes.
+func parametersOf(t transport.Transport) []string {
+	known := listenParameters
+	if _, converses := t.(transport.Conversation); converses { // it has one format
+		known = slices.DeleteFunc(slices.Clone(known), func(name string) bool { return name == "format" })
+	}
+	if resumer, resumes := t.(transport.Resumer); resumes {
+		known = slices.Concat(known, resumer.Parameters())
+	}
+	return known
+}
 
 // checkParameters returns a problem where the query has others than known: what is
 // not understood would otherwise be passed over without a word.
@@ -166,8 +184,30 @@ func queryFormat(query url.Values, byDefault string) (transport.Format, error) {
 	return format, nil
 }
 
-func listenChannels(r *http.Request, query url.Values, name string) ([]string, error) {
+// queryPresence reports whether the client is to be told who is in its channels.
+func queryPresence(query url.Values, format transport.Format) (bool, error) {
+	asked := query["presence"]
+	switch {
+	case len(asked) == 0:
+		return false, nil
+	case len(asked) > 1 || asked[0] != "0" && asked[0] != "1":
+		return false, badRequest("bad_presence", "Give presence once, as 1 or 0.")
+	case asked[0] == "0":
+		return false, nil
+	}
+	if _, told := format.AppendPresence(nil, transport.Presence{}); !told {
+		return false, badRequest("bad_presence", "Who is in a channel can be told in the format json only.")
+	}
+	return true, nil
+}
+
+// listenChannels returns the channels that r names. Clients that say later what they want need not
+// name one.
+func listenChannels(r *http.Request, query url.Values, name string, t transport.Transport) ([]string, error) {
 	if r.URL.Path == "/"+name {
+		if _, converses := t.(transport.Conversation); converses && !query.Has("channel") {
+			return nil, nil
+		}
 		return queryChannels(query)
 	}
 	channel, err := pathChannel(r, "/"+name+"/")

@@ -26,6 +26,12 @@ func (s *Server) accessProblem(r *http.Request, err error) *transport.Problem {
 		return s.refuse(r, unauthorized(denied.Detail(), denied.Reason == access.CredentialExpired), denied.String())
 	case errors.As(err, &denied):
 		return s.refuse(r, &transport.Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: denied.Detail()}, denied.String())
+	case errors.Is(err, transport.ErrNoPresence):
+		return &transport.Problem{Status: http.StatusForbidden, Code: "no_presence", Detail: "It is not known who is in this channel: its rule has no presence."}
+	case errors.Is(err, transport.ErrOtherSubject):
+		return &transport.Problem{Status: http.StatusForbidden, Code: "other_subject", Detail: "The token is another subject's."}
+	case errors.Is(err, transport.ErrMember):
+		return &transport.Problem{Status: http.StatusForbidden, Code: "bad_member", Detail: "A client cannot name itself so here."}
 	case errors.As(err, &away):
 		return s.refuse(r, issuerUnavailable(away.RetryAfter), away.Error())
 	case errors.Is(err, access.ErrUnauthorized):

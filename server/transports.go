@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -56,6 +57,8 @@ func (s *Server) makeTransports(o Options) (map[string]transport.Transport, erro
 		settings := transport.NewSettings(o.Settings[name])
 		t, err := maker(transport.Deps{
 			Sockets: s.sockets, Logger: s.log, MaxInbound: maxInbound, Compress: o.Compress, Settings: settings,
+			MaxMessage: o.MaxMessage, MaxChannels: o.Limits.Channels, KeepsHistory: node.KeepsHistory(o.Broker), PingInterval: o.PingInterval,
+			Problem: s.spoken(s.problemOf), PublishProblem: s.spoken(s.publishProblem),
 		})
 		if err == nil {
 			err = settings.Check()
@@ -75,6 +78,9 @@ func (s *Server) makeTransports(o Options) (map[string]transport.Transport, erro
 // which go first.
 func (s *Server) routesOf(name string, t transport.Transport) ([]route, error) {
 	listen := s.retrying(t, whereRoom(s.listen(name, t)))
+	if c, converses := t.(transport.Conversation); converses {
+		listen = s.retrying(t, whereRoom(s.converse(name, c)))
+	}
 	routes := []route{
 		{"/" + name, http.MethodGet, listen, true, true},
 		{"/" + name + "/*", http.MethodGet, listen, true, true},

@@ -2,8 +2,22 @@ package transport
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/pregon/pregon/broker"
+)
+
+// Errors of a Client.
+var (
+	// ErrNoPresence means that it is not known who is in a channel: its rule says so. It
+	// matches broker.ErrDenied.
+	ErrNoPresence = fmt.Errorf("transport: the channel has no presence: %w", broker.ErrDenied)
+	// ErrMember means that a client may not say who it is, as the server takes tokens, or says it
+	// in a way that no token could. It matches broker.ErrDenied.
+	ErrMember = fmt.Errorf("transport: not a member: %w", broker.ErrDenied)
+	// ErrOtherSubject means that a credential is another subject's. It matches
+	// broker.ErrDenied.
+	ErrOtherSubject = fmt.Errorf("transport: a credential of another subject: %w", broker.ErrDenied)
 )
 
 // A Client is what one caller may do. The server makes it for each request, and it is
@@ -54,6 +68,22 @@ type Client interface {
 	// before each further one, misses nothing between a look and the next wait. The
 	// caller calls stop, once.
 	Watch(ctx context.Context, channel string) (news <-chan struct{}, stop func(), err error)
+
+	// Members returns who is in a channel. It needs the right to subscribe. Where the channel's
+	// rule has no presence the error matches ErrNoPresence.
+	Members(ctx context.Context, channel string, q MembersQuery) (Members, error)
+
+	// Session names the connection of the caller, and from the first call on all that is
+	// published by this Client says so: see [broker.Author]. The name is random and the same
+	// at each call.
+	Session() string
+
+	// Renew puts another credential, a token of the same subject, in the place of the one that
+	// there is, which counts until Renew returns, and returns who the caller is now. Sessions
+	// are told by [Session].Renewed. Where the token is another subject's the error is
+	// ErrOtherSubject, and one that is not valid is refused as over HTTP: then nothing has
+	// changed.
+	Renew(ctx context.Context, credential string) (Identity, error)
 
 	// Clear forgets what is kept of a channel, as [broker.Clearer].Clear does: those who
 	// listen are told a gap, and no position from before can be continued from. Where the

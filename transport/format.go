@@ -21,6 +21,10 @@ type Format interface {
 	// AppendSubscribed appends the payload that tells of s. It reports false
 	// where the format has no room for anything but messages.
 	AppendSubscribed(dst []byte, s Subscribed) (payload []byte, ok bool)
+	// AppendMembers and AppendPresence append the payload that tells of m or p. They report
+	// false where the format has no room for anything but messages.
+	AppendMembers(dst []byte, m Members) (payload []byte, ok bool)
+	AppendPresence(dst []byte, p Presence) (payload []byte, ok bool)
 }
 
 var formats = []Format{textFormat{}, rawFormat{}, jsonFormat{}}
@@ -54,6 +58,10 @@ func (textFormat) AppendGap(dst []byte, _ Gap) ([]byte, bool) { return dst, fals
 
 func (textFormat) AppendSubscribed(dst []byte, _ Subscribed) ([]byte, bool) { return dst, false }
 
+func (textFormat) AppendMembers(dst []byte, _ Members) ([]byte, bool) { return dst, false }
+
+func (textFormat) AppendPresence(dst []byte, _ Presence) ([]byte, bool) { return dst, false }
+
 // rawFormat is the message alone.
 type rawFormat struct{}
 
@@ -66,6 +74,10 @@ func (rawFormat) AppendMessage(dst []byte, m broker.Message) ([]byte, bool) {
 func (rawFormat) AppendGap(dst []byte, _ Gap) ([]byte, bool) { return dst, false }
 
 func (rawFormat) AppendSubscribed(dst []byte, _ Subscribed) ([]byte, bool) { return dst, false }
+
+func (rawFormat) AppendMembers(dst []byte, _ Members) ([]byte, bool) { return dst, false }
+
+func (rawFormat) AppendPresence(dst []byte, _ Presence) ([]byte, bool) { return dst, false }
 
 // jsonFormat is one object a message, with room for events beside messages.
 type jsonFormat struct{}
@@ -96,6 +108,40 @@ func (jsonFormat) AppendSubscribed(dst []byte, s Subscribed) ([]byte, bool) {
 	}), true
 }
 
+func (jsonFormat) AppendMembers(dst []byte, m Members) ([]byte, bool) {
+	e := membersEvent{Type: "members", Channel: m.Channel, Count: m.Count, Members: m.Members, More: m.More}
+	if m.Members == nil {
+		e.Members = []Member{}
+	}
+	if m.Incomplete {
+		e.Complete = new(bool)
+	}
+	return appendJSON(dst, e), true
+}
+
+func (jsonFormat) AppendPresence(dst []byte, p Presence) ([]byte, bool) {
+	return appendJSON(dst, presenceEvent{Type: "presence", Channel: p.Channel, Joined: p.Joined, Left: p.Left, Count: p.Count}), true
+}
+
+// A membersEvent is Members as clients parse it.
+type membersEvent struct {
+	Type     string   `json:"type"`
+	Channel  string   `json:"channel"`
+	Count    int      `json:"count"`
+	Members  []Member `json:"members"`
+	More     bool     `json:"more,omitempty"`
+	Complete *bool    `json:"complete,omitempty"` // only where it is false
+}
+
+// A presenceEvent is a Presence as clients parse it.
+type presenceEvent struct {
+	Type    string   `json:"type"`
+	Channel string   `json:"channel"`
+	Joined  []Member `json:"joined,omitempty"`
+	Left    []string `json:"left,omitempty"`
+	Count   int      `json:"count,omitempty"`
+}
+
 // An event is what clients of the json format parse.
 type event struct {
 	Type     string  `json:"type"`
@@ -113,12 +159,12 @@ type event struct {
 }
 
 // appendJSON leaves <, > and & as they are: nothing here is put into HTML.
-func appendJSON(dst []byte, e event) []byte {
+func appendJSON(dst []byte, e any) []byte {
 	buf := bytes.NewBuffer(dst)
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(e); err != nil {
-		panic(err) // strings always encode
+		panic(err) // strings always encode, and the JSON in them is valid
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }

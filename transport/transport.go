@@ -63,6 +63,20 @@ type Retrier interface {
 	Retry(w http.ResponseWriter, r *http.Request, p *Problem)
 }
 
+// A Conversation is a Transport whose clients say what they want when they are connected, and
+// are told there what they may not have: a browser's WebSocket cannot see an HTTP status.
+//
+// The server lets requests without channels through to its Serve, and those with channels that
+// the caller may not hear: each is subscribed, and answered, alone.
+type Conversation interface {
+	Transport
+	// Refuse answers r, whose caller the server does not let in for want of a valid credential
+	// or of rights, in the protocol's own words. Where it returns an error nothing has been
+	// written, and the server answers with that: p itself, where r is no handshake of
+	// the protocol.
+	Refuse(w http.ResponseWriter, r *http.Request, p *Problem) error
+}
+
 // Deps are what a server gives to its Transports for as long as they live. What they may
 // do for a caller comes with each request: see SubscribeRequest.
 type Deps struct {
@@ -73,8 +87,25 @@ type Deps struct {
 	// (and thrown away) before it is disconnected.
 	MaxInbound int64
 
+	// MaxMessage is the longest message in bytes that may be published.
+	MaxMessage int64
+
+	// KeepsHistory says that there is a history to begin in.
+	KeepsHistory bool
+
+	// MaxChannels is how many channels one Session may have, 0 for any number.
+	MaxChannels int
+
+	// PingInterval is how often Control.Ping is sent.
+	PingInterval time.Duration
+
 	// Compress allows a Transport to compress for clients that offer it.
 	Compress bool
+
+	// Problem returns what the server answers, as it would over HTTP, where err is what a
+	// Client or a Session has returned, and logs what is to be logged. PublishProblem does so for
+	// the error of a [broker.Result].
+	Problem, PublishProblem func(err error) *Problem
 
 	// Settings are the Transport's own.
 	Settings *Settings
@@ -108,6 +139,14 @@ type Start struct {
 type Subscription struct {
 	Channel string
 	Start
+
+	// Presence has the client told who is in the channel, behind its Answer: all
+	// Members first, then each Presence. It needs a PresenceEncoding.
+	Presence bool
+
+	// Member is who the client says it is, for others in the channel to see; its Connections
+	// mean nothing. It counts only where the server takes no tokens, and so knows nobody.
+	Member *Member
 
 	// Answer returns the frame that is sent ahead of the channel's first message; it may
 	// be empty. It reports false where it cannot express s, but should: the client is then
@@ -144,6 +183,11 @@ type Session interface {
 	// for it is closed. After Leave it is not sent.
 	Say(frame []byte)
 
+	// Renewed says that the Client has another credential now: see [Client].Renew. Channels
+	// that it may not hear any more are ended, as [Ender] says, and then last is sent, which may
+	// be empty. The Session ends when the new credential does.
+	Renewed(last []byte)
+
 	// Touch notes that something came from the client just now.
 	Touch()
 
@@ -170,6 +214,15 @@ type Control interface {
 	Ping() []byte
 	// Close is the closing frame. It may be empty.
 	Close(reason CloseReason) []byte
+}
+
+// An Ender is a Control whose client can be told that one of its channels has ended, and hears
+// the others on. Without one such a client is closed, for the same reason.
+type Ender interface {
+	Control
+	// End is the frame that tells of it, sent behind the last message of the channel: reason
+	// is CloseDenied or CloseForbidden.
+	End(channel string, reason CloseReason) []byte
 }
 
 // A Gap is a place in a channel where messages may be missing.

@@ -28,13 +28,15 @@ type guest struct {
 	in      map[string]int // Enter less Left
 }
 
-func (g *guest) Enter(_ context.Context, channel string) error {
-	if err := g.Review(channel); err != nil {
+func (g *guest) Enter(_ context.Context, sub transport.Subscription) error {
+	if err := g.Review(sub.Channel); err != nil {
 		return err
 	}
-	g.note(channel, 1)
+	g.note(sub.Channel, 1)
 	return nil
 }
+
+func (g *guest) Begin(transport.Subscription, hub.Tell) func(hub.Ending) { return nil }
 
 func (g *guest) Left(channel string) { g.note(channel, -1) }
 

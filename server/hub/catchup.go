@@ -24,7 +24,7 @@ const (
 // nothing twice.
 type catchup struct {
 	*membership
-	tell func(transport.Subscribed) (frame []byte, ok bool) // the Subscription's Answer
+	wanted *transport.Subscription // nil for one that has fallen behind
 
 	// What has a goroutine of its own uses the following:
 	answer  chan bool       // the worker's to level: true where there is nothing more to be read
@@ -198,6 +198,10 @@ func (w *worker) goLive(c *catchup, answer frame) {
 		return // it has left
 	}
 	w.say(m.session, answer.bytes)
+	m.answered.Store(true)
+	if w.reviewOne(m); m.left {
+		return
+	}
 	if c.spilled {
 		from := origin{at: answer.position, anew: c.anew}
 		m.session.hub.spawn(func() { m.session.hub.replay.streamHistory(c, from) })

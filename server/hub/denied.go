@@ -30,15 +30,20 @@ func (r *reader) denied(channels []string) {
 // bar tells those who listen to g that its channel has ended.
 func (w *worker) bar(g *group, told frame) {
 	for i := len(g.members) - 1; i >= 0; i-- { // a member that is ended is taken out
-		w.barOne(g.members[i].session, told.bytes)
+		w.barOne(g.members[i].membership, told.bytes)
 	}
 	for i := len(g.behind) - 1; i >= 0; i-- {
-		w.barOne(g.behind[i].session, told.bytes)
+		w.barOne(g.behind[i].membership, told.bytes)
 	}
 }
 
-// barOne tells s, and ends it where it has no other channel or no words for that.
-func (w *worker) barOne(s *session, told []byte) {
+// barOne tells the client of m, and ends its session where it has no other channel or no words
+// for that, unless it can be told of the end of the one.
+func (w *worker) barOne(m *membership, told []byte) {
+	s := m.session
+	if w.endStay(m, transport.CloseDenied) {
+		return
+	}
 	w.say(s, told)
 	if only := s.memberships.next == nil; only || len(told) == 0 {
 		w.mute(s)

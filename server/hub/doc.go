@@ -139,8 +139,10 @@
 //   - [Hub.Review] asks the Callers again, when what they go by has changed. Each worker goes
 //     once around its wheel, some sessions at a time between messages, and reads their channels from
 //     its own lists: no lock, no registry, and no session is missed or asked for ever. A channel that
-//     is being subscribed meanwhile is asked for once more when the broker has confirmed it,
-//     as by then the worker has it: either the review or that sees the change.
+//     is being subscribed meanwhile is asked for once more when the broker has confirmed it, and
+//     when the client was answered: either the review or that sees the change. A client whose
+//     Control is a [transport.Ender] is told of the end of one channel, and keeps the others.
+//     [transport.Session].Renewed does the same for one session.
 //
 // # Clients that are behind
 //

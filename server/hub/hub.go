@@ -141,13 +141,16 @@ func (h *Hub) newInterest(ctx context.Context, r *reader) (*interest.Interest, e
 	})
 }
 
-// spawn runs task, for which Close waits, unless the hub is closed already.
-func (h *Hub) spawn(task func()) {
+// spawn runs task, for which Close waits, unless the hub is closed already, and reports whether
+// it does.
+func (h *Hub) spawn(task func()) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if h.ctx.Err() == nil {
-		h.tasks.Go(task)
+	if h.ctx.Err() != nil {
+		return false
 	}
+	h.tasks.Go(task)
+	return true
 }
 
 // Drain refuses new sessions, delivers what was published before, and ends the

@@ -19,19 +19,22 @@ const (
 type kind uint8
 
 const (
-	message kind = iota // send frame to group
-	gapped              // send frame to group, or end its members where it is nil
-	attach              // session is here
-	detach              // session has left
-	joined              // the membership of catchup is here: keep what comes for it
-	live                // the broker has confirmed the channel of catchup: send frame, and let it hear
-	parted              // membership has left: send frame behind its last message
-	say                 // send frame to session
-	endOne              // end session for reason
-	endAll              // end every session, rate of them a second
-	barred              // send frame to group, which hears nothing more
-	review              // see that all sessions may still hear what they do
-	level               // catchup has been sent all up to frame's position
+	message  kind = iota // send frame to group
+	gapped               // send frame to group, or end its members where it is nil
+	attach               // session is here
+	detach               // session has left
+	joined               // the membership of catchup is here: keep what comes for it
+	live                 // the broker has confirmed the channel of catchup: send frame, and let it hear
+	parted               // membership has left: send frame behind its last message
+	say                  // send frame to session
+	endOne               // end session for reason
+	endAll               // end every session, rate of them a second
+	barred               // send frame to group, which hears nothing more
+	answered             // the client of membership has been told that it hears the channel: see that it still may
+	told                 // send frame to the client of membership, unless it has left
+	renewed              // the caller of session has another credential: see what it may hear, and send frame
+	review               // see that all sessions may still hear what they do
+	level                // catchup has been sent all up to frame's position
 )
 
 // A frame is a message, or an event, as one encoding has it.

@@ -1,6 +1,11 @@
 package hub
 
-import "github.com/pregon/pregon/transport/socket"
+import (
+	"sync/atomic"
+
+	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/socket"
+)
 
 // A membership is a session's stay in a channel. It begins behind its group, which
 // keeps for it what comes, and is a member from when the broker has confirmed the channel
@@ -13,12 +18,54 @@ type membership struct {
 	session *session
 	group   *group
 
+	answered atomic.Bool // its client knows that it has begun
+
+	// Guarded by the hub's lock:
+	ended bool         // the stay is over
+	end   func(Ending) // what Caller.Begin has returned
+
 	// The worker's own, from the entry joined on:
 	behind     *catchup    // nil where it hears what is live
 	index      int         // in the group's members or behind; gone for neither
 	prev, next *membership // of the session
 	linked     bool        // it is on that list
 	left       bool        // for good
+}
+
+// begun tells the Caller that the client was answered.
+func (m *membership) begun(sub transport.Subscription) {
+	end := m.session.caller.Begin(sub, m.tell)
+	if end == nil {
+		return
+	}
+	h := m.session.hub
+	h.mu.Lock()
+	ended := m.ended
+	m.end = end
+	h.mu.Unlock()
+	if ended {
+		end(Lost) // meanwhile: that it was unsubscribed is not known any more
+	}
+}
+
+// over tells the Caller that the stay, which the hub does not know any more, is over.
+func (m *membership) over(how Ending) {
+	h := m.session.hub
+	h.mu.Lock()
+	m.ended = true
+	end := m.end
+	h.mu.Unlock()
+	if end != nil {
+		end(how)
+	}
+	m.session.caller.Left(m.group.topic.name)
+}
+
+// tell implements Tell.
+func (m *membership) tell(encode func(transport.Encoding) []byte) {
+	if bytes := encode(m.group.encoding); len(bytes) > 0 {
+		m.session.worker.post(entry{kind: told, membership: m, frame: frame{bytes: bytes}})
+	}
 }
 
 // A member is a membership as it is sent to: with the socket at hand, as that is all

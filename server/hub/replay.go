@@ -85,16 +85,22 @@ func (r *replay) cursor(o origin) broker.Position {
 // everything follows. It returns false where nothing more is to be sent.
 func (r *replay) answer(c *catchup, at broker.Position, recovered bool) bool {
 	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
-	return ok && (len(told) == 0 || c.send(r.ctx, told, 0))
+	if !ok || len(told) > 0 && !c.send(r.ctx, told, 0) {
+		return false
+	}
+	c.answered.Store(true)
+	c.session.worker.post(entry{kind: answered, membership: c.membership})
+	c.begun(*c.wanted)
+	return true
 }
 
 // said returns what c's client is told of s. Where it should be told and cannot be, it is
 // closed.
 func (c *catchup) said(s transport.Subscribed) (told []byte, ok bool) {
-	if c.tell == nil {
+	if c.wanted == nil || c.wanted.Answer == nil {
 		return nil, true
 	}
-	if told, ok = c.tell(s); !ok {
+	if told, ok = c.wanted.Answer(s); !ok {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseUnrecovered})
 	}
 	return told, ok

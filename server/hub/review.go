@@ -49,8 +49,7 @@ func (r *reviewing) step(w *worker) {
 	r.left = min(r.left, len(sessions))
 	for n := 0; n < reviewStep && r.left > 0; n++ {
 		r.left--
-		if s := sessions[r.left]; !s.mayStay() {
-			w.endOne(s, transport.CloseForbidden)
+		if !w.review(sessions[r.left]) {
 			r.ended++
 		}
 	}
@@ -68,17 +67,66 @@ func (r *reviewing) step(w *worker) {
 	}
 }
 
-// mayStay reports whether s may go on as it is. It is called by the worker. A protocol that
-// can tell its client of the end of one channel would have that ended alone: here is where
-// it is known which.
-func (s *session) mayStay() bool {
+// review ends those channels of s that its caller may not hear any more, or where the client
+// cannot be told of that, or the caller is not known, s. It reports false where it has ended s.
+func (w *worker) review(s *session) bool {
+	if s.ending {
+		return true
+	}
 	if !s.caller.IsKnown() {
+		w.endOne(s, transport.CloseForbidden)
 		return false
 	}
-	for m := s.memberships; m != nil; m = m.next {
-		if s.caller.Review(m.group.topic.name) != nil {
+	for m, next := s.memberships, (*membership)(nil); m != nil; m = next {
+		next = m.next
+		if !w.reviewOne(m) {
 			return false
 		}
 	}
 	return true
+}
+
+// reviewOne ends the stay m if its caller may not hear the channel any more. It reports false
+// where it has ended the session.
+func (w *worker) reviewOne(m *membership) bool {
+	s := m.session
+	if s.caller.Review(m.group.topic.name) == nil || w.endStay(m, transport.CloseForbidden) {
+		return true
+	}
+	w.endOne(s, transport.CloseForbidden)
+	return false
+}
+
+// endStay ends the stay m, behind what was published before. It reports false where the client
+// cannot be told of that: then nothing was done. One that is not answered yet goes on until then:
+// it is looked at again.
+func (w *worker) endStay(m *membership, reason transport.CloseReason) bool {
+	s := m.session
+	ender, can := s.Control.(transport.Ender)
+	switch {
+	case !can:
+		return false
+	case !m.answered.Load() || !s.hub.part(m): // it is leaving by itself
+		return true
+	}
+	w.flush(m.group)
+	w.part(m)
+	w.say(s, ender.End(m.group.topic.name, reason))
+	if over := func() { m.over(Unsubscribed) }; !s.hub.spawn(over) { // it may call what is not quick
+		over()
+	}
+	return true
+}
+
+// renew does for s, whose caller has another credential, what a review does, sends last, and has s
+// end when that credential does.
+func (w *worker) renew(s *session, last []byte) {
+	if s.slot == gone || !w.review(s) || s.ending {
+		return
+	}
+	w.expires.remove(s)
+	if ends := s.caller.Ends(); !ends.IsZero() {
+		w.expires.add(s, ends)
+	}
+	w.say(s, last)
 }

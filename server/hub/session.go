@@ -72,7 +72,7 @@ func (s *session) Subscribe(ctx context.Context, subs ...transport.Subscription)
 	joinings := make([]joining, 0, len(subs))
 	topics := make([]*topic, 0, len(subs))
 	for i, sub := range subs {
-		errs[i] = s.ask(ctx, sub.Channel) // all before the first: it may take time
+		errs[i] = s.ask(ctx, sub) // all before the first: it may take time
 	}
 	for i, sub := range subs {
 		if errs[i] != nil {
@@ -94,14 +94,14 @@ func (s *session) Subscribe(ctx context.Context, subs ...transport.Subscription)
 }
 
 // ask returns why s may not subscribe a channel.
-func (s *session) ask(ctx context.Context, channel string) error {
-	if err := broker.CheckChannel(channel); err != nil {
+func (s *session) ask(ctx context.Context, sub transport.Subscription) error {
+	if err := broker.CheckChannel(sub.Channel); err != nil {
 		return fmt.Errorf("%w: %w: %w", ErrSubscriber, broker.ErrDenied, err)
 	}
-	if s.has(channel) {
+	if s.has(sub.Channel) {
 		return transport.ErrSubscribed
 	}
-	return s.caller.Enter(ctx, channel)
+	return s.caller.Enter(ctx, sub)
 }
 
 func (s *session) has(channel string) bool {
@@ -133,7 +133,6 @@ func (s *session) enter(channel string) (*membership, error) {
 // A joining is a membership whose channel the broker has yet to confirm.
 type joining struct {
 	*catchup
-	from  transport.Start
 	begin func() origin // where it begins; to be called once the channel is confirmed
 	err   *error        // what Subscribe returns for it
 }
@@ -142,8 +141,8 @@ type joining struct {
 // the broker's confirmation and what is done about it.
 func (h *Hub) prepare(m *membership, sub transport.Subscription, err *error) joining {
 	c := newCatchup(m)
-	c.tell = sub.Answer
-	return joining{catchup: c, from: sub.Start, begin: h.begin(c), err: err}
+	c.wanted = &sub
+	return joining{catchup: c, begin: h.begin(c), err: err}
 }
 
 // begin tells the worker of c to keep what comes, and notes where the channel ends at that
@@ -170,7 +169,7 @@ func (j joining) end(refused error) error {
 		refused = c.session.caller.Review(c.channel()) // a Review that began before may not have come to it
 	}
 	if refused != nil {
-		c.session.part(c.membership, nil)
+		c.session.part(c.membership, Unsubscribed, nil)
 		return refused
 	}
 	j.start()
@@ -181,8 +180,8 @@ func (j joining) end(refused error) error {
 func (j joining) start() {
 	h, c := j.session.hub, j.catchup
 	o := j.begin()
-	if j.from != (transport.Start{}) {
-		h.spawn(func() { h.replay.resume(c, j.from, o) })
+	if c.wanted.Start != (transport.Start{}) {
+		h.spawn(func() { h.replay.resume(c, c.wanted.Start, o) })
 		return
 	}
 	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Position: h.replay.cursor(o)})
@@ -191,6 +190,7 @@ func (j joining) start() {
 	}
 	c.anew, c.moving = o.anew, o.moving
 	c.session.worker.post(entry{kind: live, catchup: c, frame: frame{bytes: told, position: o.at}})
+	c.begun(*c.wanted)
 }
 
 // Unsubscribe implements transport.Session.
@@ -199,18 +199,18 @@ func (s *session) Unsubscribe(channel string, last []byte) {
 	h.mu.RLock()
 	m := s.stays.of(channel)
 	h.mu.RUnlock()
-	if m == nil || !s.part(m, last) {
+	if m == nil || !s.part(m, Unsubscribed, last) {
 		s.Say(last)
 	}
 }
 
 // part ends the stay m of s, with a last word, and reports whether it was there.
-func (s *session) part(m *membership, last []byte) bool {
+func (s *session) part(m *membership, how Ending, last []byte) bool {
 	if !s.hub.part(m) {
 		return false
 	}
 	s.worker.post(entry{kind: parted, membership: m, frame: frame{bytes: last}})
-	s.caller.Left(m.group.topic.name)
+	m.over(how)
 	return true
 }
 
@@ -232,6 +232,11 @@ func (s *session) Say(said []byte) {
 	}
 }
 
+// Renewed implements transport.Session.
+func (s *session) Renewed(last []byte) {
+	s.worker.post(entry{kind: renewed, session: s, frame: frame{bytes: last}})
+}
+
 // Touch implements transport.Session.
 func (s *session) Touch() { s.heard.Store(time.Now().Unix()) }
 
@@ -243,7 +248,7 @@ func (s *session) Leave() {
 	}
 	s.worker.post(entry{kind: detach, session: s})
 	for m := range stays.all() {
-		s.caller.Left(m.group.topic.name)
+		m.over(Lost)
 	}
 	s.caller.Gone()
 }

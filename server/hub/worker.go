@@ -136,6 +136,16 @@ func (w *worker) do(e *entry) {
 		w.flush(e.membership.group)
 		w.part(e.membership)
 		w.say(e.membership.session, e.frame.bytes)
+	case answered:
+		if m := e.membership; m.linked && !m.session.ending {
+			w.reviewOne(m)
+		}
+	case told:
+		if e.membership.linked {
+			w.say(e.membership.session, e.frame.bytes)
+		}
+	case renewed:
+		w.renew(e.session, e.frame.bytes)
 	case say:
 		w.flushFor(e.session)
 		w.say(e.session, e.frame.bytes)

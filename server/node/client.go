@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/access"
@@ -16,18 +18,35 @@ import (
 // exported field or method that leads to a broker or a hub.
 type Client struct {
 	node   *Node
-	caller *access.Caller
+	who    atomic.Pointer[access.Caller] // replaced by Renew
 	from   netip.Addr
-	author *broker.Author // of what it publishes; nil where it has no subject
+	author atomic.Pointer[broker.Author] // of what it publishes; nil where it has neither subject nor session
 }
 
 var _ transport.Client = (*Client)(nil)
 
 // Identity implements transport.Client. It is a copy: what a Transport writes into it nobody else is told.
 func (c *Client) Identity() transport.Identity {
-	id := c.caller.Identity()
+	id := c.caller().Identity()
 	id.Info, id.Subscribe, id.Publish = slices.Clone(id.Info), slices.Clone(id.Subscribe), slices.Clone(id.Publish)
 	return id
+}
+
+// caller returns who it is now.
+func (c *Client) caller() *access.Caller { return c.who.Load() }
+
+// Session implements transport.Client.
+func (c *Client) Session() string {
+	for {
+		author := c.author.Load()
+		if author != nil && author.Session != "" {
+			return author.Session
+		}
+		named := &broker.Author{Subject: c.caller().Identity().Subject, Session: rand.Text()}
+		if c.author.CompareAndSwap(author, named) {
+			return named.Session
+		}
+	}
 }
 
 // History implements transport.Client.

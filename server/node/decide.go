@@ -22,7 +22,7 @@ func (c *Client) Check(a access.Action, channels ...string) error {
 // CheckAnywhere returns why the caller may not do something with any channel, whatever its
 // name, as far as that is plain without one.
 func (c *Client) CheckAnywhere(a access.Action) error {
-	if err := c.node.policy.Load().Anywhere(c.caller, a).Err(); err != nil {
+	if err := c.node.policy.Load().Anywhere(c.caller(), a).Err(); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
 	return nil
@@ -35,7 +35,7 @@ func (c *Client) decide(a access.Action, channel string) (*access.Rule, error) {
 		return nil, err
 	}
 	policy := c.node.policy.Load()
-	d := policy.Decide(c.caller, a, channel)
+	d := policy.Decide(c.caller(), a, channel)
 	if !d.Allowed() {
 		return d.Rule, fmt.Errorf("node: %w", d.Err())
 	}

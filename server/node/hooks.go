@@ -54,7 +54,7 @@ func refusedBy(hook string, err error) error {
 // onPublish returns what the hook, which there is, makes of m.
 func (c *Client) onPublish(ctx context.Context, m broker.Message) (changed broker.Message, err error) {
 	err = c.node.guard("OnPublish", func() (err error) {
-		changed, err = c.node.options.OnPublish(ctx, c.caller.Identity(), m)
+		changed, err = c.node.options.OnPublish(ctx, c.caller().Identity(), m)
 		return err
 	})
 	changed.Channel, changed.By = m.Channel, m.By // what was decided, and what the publisher is told, is about these
@@ -75,7 +75,7 @@ func (c *Client) ask(ctx context.Context, name string, hook func(context.Context
 	if hook == nil {
 		return nil
 	}
-	return c.node.guard(name, func() error { return hook(ctx, c.caller.Identity(), channel) })
+	return c.node.guard(name, func() error { return hook(ctx, c.caller().Identity(), channel) })
 }
 
 // leave says that the caller does not hear a channel any more.
@@ -85,7 +85,7 @@ func (c *Client) leave(channel string) {
 		return
 	}
 	_ = c.node.guard("OnLeave", func() error { // it has no say
-		tell(c.caller.Identity(), channel)
+		tell(c.caller().Identity(), channel)
 		return nil
 	})
 }

@@ -21,7 +21,7 @@ const ownKeyPrefix = "own:"
 // and so does everybody where everything is open. A hash of subject and key keeps both within the
 // bounds of a key, and nobody can choose one that gives another's.
 func (c *Client) keyed(m broker.Message) broker.Message {
-	identity := c.caller.Identity()
+	identity := c.caller().Identity()
 	if m.Key == "" || identity.Kind == transport.Backend || c.node.policy.Load().IsOpen() {
 		return m
 	}

@@ -63,9 +63,9 @@ func (c *Client) charge(rule *access.Rule, n int) error {
 
 // buckets appends those that the caller's publications in channels of a rule are taken from.
 func (c *Client) buckets(to []limit.Bucket, rule *access.Rule) []limit.Bucket {
-	identity := c.caller.Identity()
+	identity := c.caller().Identity()
 	if identity.Kind == transport.Backend {
-		if rate := c.caller.Rate(); !rate.IsZero() {
+		if rate := c.caller().Rate(); !rate.IsZero() {
 			to = append(to, limit.Bucket{Of: limit.Caller{Name: identity.Key}, For: keyUse, Rate: rate})
 		}
 		return to
@@ -107,7 +107,7 @@ func (c *Client) chargeAll(rules []*access.Rule, results []broker.Result) {
 // without counting one.
 func (c *Client) CheckRoom() error {
 	most, network := c.node.limiter.limits.Load().Listeners, limit.Network(c.from)
-	if most > 0 && c.caller.Identity().Kind != transport.Backend && c.node.limiter.listeners.Of(network) >= most {
+	if most > 0 && c.caller().Identity().Kind != transport.Backend && c.node.limiter.listeners.Of(network) >= most {
 		return ErrListeners
 	}
 	return nil
@@ -118,7 +118,7 @@ func (c *Client) CheckRoom() error {
 // nothing is counted, and end is nil.
 func (c *Client) listen() (end func(), err error) {
 	most, network := c.node.limiter.limits.Load().Listeners, limit.Network(c.from)
-	if most == 0 || !network.IsValid() || c.caller.Identity().Kind == transport.Backend {
+	if most == 0 || !network.IsValid() || c.caller().Identity().Kind == transport.Backend {
 		return nil, nil
 	}
 	listeners := &c.node.limiter.listeners

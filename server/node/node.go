@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -30,6 +31,10 @@ type Options struct {
 	MaxMessage int64          // bytes of a message; a rule may say less for its channels
 	Limits     Limits         // until SetLimits
 	Hooks
+
+	// Authenticate returns whose credential it is that a client brings while it is connected, as
+	// access.Policy.Authenticate does. Nil takes none.
+	Authenticate func(ctx context.Context, credential string) (*access.Caller, error)
 }
 
 // New returns a Node on b and h, which is a hub on b. It uses both for as long as anybody
@@ -63,9 +68,10 @@ func (n *Node) SetPolicy(p *access.Policy) {
 // Client returns what a caller may do who comes from an address, which is zero for those
 // within the process. It needs no end.
 func (n *Node) Client(caller *access.Caller, from netip.Addr) *Client {
-	c := &Client{node: n, caller: caller, from: from}
+	c := &Client{node: n, from: from}
+	c.who.Store(caller)
 	if subject := caller.Identity().Subject; subject != "" {
-		c.author = &broker.Author{Subject: subject}
+		c.author.Store(&broker.Author{Subject: subject})
 	}
 	return c
 }

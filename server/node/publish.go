@@ -94,7 +94,7 @@ func (c *Client) admit(ctx context.Context, m broker.Message) (broker.Message, e
 // changed returns what the hook makes of m, whose channel has that rule, as the broker is to
 // have it. It says who published it, whatever the caller or the hook says.
 func (c *Client) changed(ctx context.Context, m broker.Message, rule *access.Rule) (broker.Message, error) {
-	m.By = c.author
+	m.By = c.author.Load()
 	if c.node.options.OnPublish == nil {
 		return c.keyed(m), nil
 	}

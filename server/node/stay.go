@@ -25,7 +25,7 @@ var _ hub.Caller = stay{}
 
 // stayOf returns the stay of c. Strangers share one, which costs their sessions nothing.
 func (n *Node) stayOf(c *Client) stay {
-	if c.caller == access.Stranger {
+	if c.caller() == access.Stranger {
 		c = n.stranger
 	}
 	return stay{c}
@@ -60,14 +60,19 @@ func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Se
 func (s stay) Gone() {}
 
 // Enter implements hub.Caller.
-func (s stay) Enter(ctx context.Context, channel string) error { return s.enter(ctx, channel) }
+func (s stay) Enter(ctx context.Context, sub transport.Subscription) error {
+	return s.enter(ctx, sub.Channel)
+}
+
+// Begin implements hub.Caller.
+func (s stay) Begin(transport.Subscription, hub.Tell) func(hub.Ending) { return nil }
 
 // Left implements hub.Caller.
 func (s stay) Left(channel string) { s.leave(channel) }
 
 // Review implements hub.Caller. Hooks are not asked again.
 func (s stay) Review(channel string) error {
-	if err := s.node.policy.Load().Review(s.caller, channel).Err(); err != nil {
+	if err := s.node.policy.Load().Review(s.caller(), channel).Err(); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
 	return nil
@@ -75,13 +80,13 @@ func (s stay) Review(channel string) error {
 
 // IsKnown implements hub.Caller.
 func (s stay) IsKnown() bool {
-	_, counts := s.node.policy.Load().Renew(s.caller)
+	_, counts := s.node.policy.Load().Renew(s.caller())
 	return counts
 }
 
 // Ends implements hub.Caller.
 func (s stay) Ends() time.Time {
-	expires := s.caller.Identity().Expires
+	expires := s.caller().Identity().Expires
 	if expires.IsZero() {
 		return expires
 	}

@@ -54,6 +54,7 @@ func (s stay) Subscribe(_ context.Context, subs ...transport.Subscription) []err
 }
 func (stay) Unsubscribe(string, []byte) {}
 func (stay) Say([]byte)                 {}
+func (stay) Renewed([]byte)             {}
 func (stay) Touch()                     {}
 func (stay) Leave()                     {}
 

@@ -1,0 +1,57 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/pregon/pregon/server/access"
+	"github.com/pregon/pregon/server/node"
+	"github.com/pregon/pregon/transport"
+)
+
+// converse returns the handler that connects clients of a transport which say what they want when
+// they are connected. What the caller may not is said there, too, but for what concerns the whole
+// server.
+func (s *Server) converse(name string, t transport.Conversation) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		wanted, err := s.wantedOf(r, name, t)
+		if err != nil {
+			return err
+		}
+		client, err := s.clientOf(r)
+		if err == nil {
+			err = nothingAllowed(client)
+		}
+		if p := s.refusedCaller(r, err); p != nil {
+			return t.Refuse(w, r, p)
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.admitListener(client); err != nil {
+			return err
+		}
+		wanted.Client = client
+		return t.Serve(w, r, wanted)
+	}
+}
+
+// nothingAllowed returns why a caller may do nothing at all, nil where it may do something in some
+// channel.
+func nothingAllowed(c *node.Client) error {
+	if c.CheckAnywhere(access.Publish) == nil {
+		return nil
+	}
+	return c.CheckAnywhere(access.Subscribe)
+}
+
+// refusedCaller returns the answer to a caller that is not let in, nil where err has another cause.
+func (s *Server) refusedCaller(r *http.Request, err error) *transport.Problem {
+	p := saidProblem(err)
+	if p == nil && err != nil {
+		p = s.accessProblem(r, err)
+	}
+	if p != nil && (p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden) {
+		return p
+	}
+	return nil
+}

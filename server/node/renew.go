@@ -1,0 +1,38 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pregon/pregon/server/access"
+	"github.com/pregon/pregon/transport"
+)
+
+// Renew implements transport.Client. Where everything is open no credential is looked at, and
+// nothing changes.
+func (c *Client) Renew(ctx context.Context, credential string) (transport.Identity, error) {
+	if c.node.policy.Load().IsOpen() && c.caller() == access.Stranger {
+		return c.Identity(), nil
+	}
+	if c.node.options.Authenticate == nil {
+		return transport.Identity{}, fmt.Errorf("node: renew: %w", access.ErrUnauthorized)
+	}
+	next, err := c.node.options.Authenticate(ctx, credential)
+	if err != nil {
+		return transport.Identity{}, fmt.Errorf("node: renew: %w", err)
+	}
+	was, is := c.caller().Identity(), next.Identity()
+	if is.Kind != transport.User || was.Kind != transport.User || is.Subject != was.Subject {
+		return transport.Identity{}, fmt.Errorf("node: renew: %w", transport.ErrOtherSubject)
+	}
+	c.who.Store(next)
+	return c.Identity(), nil
+}
+
+// Members implements transport.Client.
+func (c *Client) Members(_ context.Context, channel string, _ transport.MembersQuery) (transport.Members, error) {
+	if err := c.Check(access.Subscribe, channel); err != nil {
+		return transport.Members{}, err
+	}
+	return transport.Members{}, fmt.Errorf("node: %w", transport.ErrNoPresence)
+}
