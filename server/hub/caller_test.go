@@ -76,6 +76,19 @@ func (g *guest) ban(channel string) {
 	g.banned[channel] = true
 }
 
+func (g *guest) allow(channel string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.banned, channel)
+}
+
+// renew gives g another end.
+func (g *guest) renew(ends time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ends = ends
+}
+
 func (g *guest) forget() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -88,8 +101,13 @@ func (g *guest) IsKnown() bool {
 	return !g.unknown
 }
 
-func (g *guest) Ends() time.Time { return g.ends }
-func (g *guest) Gone()           {}
+func (g *guest) Ends() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ends
+}
+
+func (g *guest) Gone() {}
 
 // joinAs joins channels for a Caller.
 func joinAs(t *testing.T, h *hub.Hub, by hub.Caller, channels ...string) *client {
