@@ -20,7 +20,7 @@ type rule struct {
 var imported = []rule{
 	{"github.com/redis/go-redis/v9", []string{"broker/redis"}},
 	{"github.com/alicebob/miniredis/v2", []string{"broker/miniredis"}},
-	{"github.com/gorilla/websocket", []string{"transport/ws"}},
+	{"github.com/gorilla/websocket", []string{"transport/internal/websocket"}},
 	{"github.com/labstack/echo/v4", []string{"server"}},
 	{"github.com/alecthomas/kong", []string{"cmd"}},
 	{"go.yaml.in/yaml/v4", []string{"server/config"}},
@@ -31,13 +31,14 @@ var imported = []rule{
 // reached is about everything that a package depends on, directly or not.
 var reached = []rule{
 	{"github.com/redis/go-redis/v9", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
-	{"github.com/gorilla/websocket", []string{"transport/ws", "cmd/pregon"}},
+	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/ws", "transport/live", "cmd/pregon"}},
 	{"github.com/labstack/echo/v4", []string{"server", "cmd"}},
 	{module + "broker/memory", []string{"broker/memory", "transport/transporttest", "cmd/pregon"}},
 	{module + "broker/redis", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
 	{module + "broker/miniredis", []string{"broker/miniredis", "cmd/pregon"}},
 	{module + "transport", []string{"transport", "server", "cmd"}},
 	{module + "transport/ws", []string{"transport/ws", "cmd/pregon"}},
+	{module + "transport/live", []string{"transport/live", "cmd/pregon"}},
 	{module + "transport/sse", []string{"transport/sse", "cmd/pregon"}},
 	{module + "transport/transporttest", []string{"transport/transporttest"}},
 	{module + "server", []string{"server", "transport/transporttest", "cmd"}},
@@ -56,7 +57,7 @@ var mayNot = map[string][]string{
 	"server/access/token": {"github.com/labstack/echo/v4", module + "transport", module + "broker", module + "server/access"},
 
 	// It runs a transport on what is below the server, and no other has a use for it.
-	"transport/transporttest": {"github.com/labstack/echo/v4", module + "server", module + "transport/ws", module + "transport/sse"},
+	"transport/transporttest": {"github.com/labstack/echo/v4", module + "server", module + "transport/ws", module + "transport/live", module + "transport/sse"},
 }
 
 // mayNotImport is likewise about import statements: these

@@ -34,11 +34,4 @@
 // context takeover, so that one compression serves all clients of a channel and
 // format, and no connection keeps a window. What such a client sends is bounded
 // by its length after decompression.
-//
-// # Division of labour
-//
-// gorilla/websocket does the handshake and the parsing of what clients send. It
-// is given a connection whose writes go through a [socket.Socket], as do
-// the hub's, so frames of both never mix. Its own writers are not used: they
-// encode every message for every client.
 package ws

@@ -1,22 +1,26 @@
-package ws
+package websocket
 
 import (
-	"errors"
 	"time"
 
 	"github.com/pregon/pregon/transport/socket"
 )
 
-// errFlood is what Read returns once a client has sent too many bytes too fast.
-var errFlood = errors.New("ws: the client sends too much")
-
 // A wire is the connection as gorilla sees it: writes become control frames of
 // the Socket, and reads are counted.
 type wire struct {
 	*socket.Socket
-	bytes   allowance
+	bytes   Allowance
 	framing *framing // nil where nothing is compressed, and gorilla refuses RSV1 itself
 	broken  bool     // the frame that comes next is refused
+}
+
+func newWire(s *socket.Socket, o Options) *wire {
+	w := &wire{Socket: s, bytes: NewAllowance(float64(o.Longest), float64(4*o.Longest))}
+	if o.Deflate {
+		w.framing = &framing{}
+	}
+	return w
 }
 
 // Write passes the handshake's answer through. Later gorilla writes only the
@@ -36,7 +40,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		return 0, errReserved
 	}
 	n, err := w.Socket.Read(p)
-	if !w.bytes.spend(n, time.Now()) {
+	if !w.bytes.Spend(n, time.Now()) {
 		return 0, errFlood
 	}
 	if w.framing == nil {
@@ -59,25 +63,4 @@ func (w *wire) AwaitInput() error {
 		return errReserved
 	}
 	return w.Socket.AwaitInput()
-}
-
-// An allowance is a token bucket: it grows by rate a second, up to burst.
-type allowance struct {
-	rate, burst float64
-	left        float64
-	since       time.Time
-}
-
-func newAllowance(rate, burst float64) allowance {
-	return allowance{rate: rate, burst: burst, left: burst}
-}
-
-// spend takes n out and reports whether there was enough.
-func (a *allowance) spend(n int, now time.Time) bool {
-	if !a.since.IsZero() {
-		a.left = min(a.burst, a.left+a.rate*now.Sub(a.since).Seconds())
-	}
-	a.since = now
-	a.left -= float64(n)
-	return a.left >= 0
 }

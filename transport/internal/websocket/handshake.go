@@ -1,13 +1,11 @@
-package ws
+package websocket
 
 import (
-	"bufio"
 	"encoding/base64"
-	"net"
 	"net/http"
 	"strings"
 
-	"github.com/gorilla/websocket"
+	gorilla "github.com/gorilla/websocket"
 
 	"github.com/pregon/pregon/transport"
 )
@@ -20,13 +18,13 @@ const readBuffer = 512
 // then wants to see in the answer. It names no format.
 const subprotocol = "pregon.v1"
 
-// Upgraders answer handshakes that checkHandshake has let pass.
+// Upgraders answer handshakes that CheckHandshake has let pass.
 var plainUpgrader, deflatingUpgrader = newUpgrader(false), newUpgrader(true)
 
 // newUpgrader returns an Upgrader that negotiates compression or does not.
 // Origins are the server's concern.
-func newUpgrader(deflate bool) *websocket.Upgrader {
-	return &websocket.Upgrader{
+func newUpgrader(deflate bool) *gorilla.Upgrader {
+	return &gorilla.Upgrader{
 		WriteBufferPool:   noBuffers{}, // nothing is written through gorilla's buffer
 		CheckOrigin:       func(*http.Request) bool { return true },
 		Error:             func(http.ResponseWriter, *http.Request, int, error) {},
@@ -40,9 +38,9 @@ type noBuffers struct{}
 func (noBuffers) Get() any { return nil }
 func (noBuffers) Put(any)  {}
 
-// checkHandshake is stricter than gorilla, and answers as RFC 6455 section 4.4
-// and RFC 9110 section 7.8 say.
-func checkHandshake(r *http.Request) *transport.Problem {
+// CheckHandshake returns what to answer a request that is no handshake, nil for one that is. It
+// is stricter than gorilla, and answers as RFC 6455 section 4.4 and RFC 9110 section 7.8 say.
+func CheckHandshake(r *http.Request) *transport.Problem {
 	switch {
 	case r.ProtoMajor != 1 || r.ProtoMinor < 1:
 		return refuse("WebSocket needs HTTP/1.1.")
@@ -98,28 +96,4 @@ func hasToken(h http.Header, name, token string) bool {
 		}
 	}
 	return false
-}
-
-// A hijacker gives gorilla a wire in place of the connection, and a buffer in
-// front of it that the reader can look into.
-type hijacker struct {
-	http.ResponseWriter
-	wire     *wire
-	input    *bufio.Reader
-	hijacked bool
-}
-
-// Hijack implements http.Hijacker.
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	h.hijacked = true
-	h.wire.Attach(c)
-	if rw.Reader.Buffered() > 0 {
-		return h.wire, rw, nil // for gorilla to refuse: nothing may come before the answer
-	}
-	h.input = bufio.NewReaderSize(h.wire, readBuffer)
-	return h.wire, bufio.NewReadWriter(h.input, rw.Writer), nil
 }

@@ -1,4 +1,4 @@
-package ws
+package websocket
 
 import (
 	"bytes"
@@ -52,14 +52,14 @@ func deflate(payload []byte) (framed []byte, ok bool) {
 	if len(short) >= len(payload) {
 		return nil, false
 	}
-	return append(make([]byte, maxHeader, maxHeader+len(short)), short...), true
+	return append(Room(len(short)), short...), true
 }
 
-// offersDeflate reports whether the client offers permessage-deflate in a way
+// OffersDeflate reports whether the client offers permessage-deflate in a way
 // that is accepted by asking both sides for no context takeover (RFC 7692
 // section 7.1). An offer that limits the server's window would have to be
 // answered with that limit, which this server does not keep.
-func offersDeflate(h http.Header) bool {
+func OffersDeflate(h http.Header) bool {
 	for _, list := range h.Values("Sec-WebSocket-Extensions") {
 		for offer := range strings.SplitSeq(list, ",") {
 			name, parameters, _ := strings.Cut(offer, ";")

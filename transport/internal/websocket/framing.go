@@ -1,12 +1,6 @@
-package ws
+package websocket
 
-import (
-	"encoding/binary"
-	"errors"
-)
-
-// errReserved is what Read returns where RSV1 is set in a frame that must not have it.
-var errReserved = errors.New("ws: the client set RSV1 where it means nothing")
+import "encoding/binary"
 
 // A framing follows the frames that a client sends. With permessage-deflate RSV1 is
 // for the first frame of a message alone (RFC 7692 section 6), and gorilla lets it

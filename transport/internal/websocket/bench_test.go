@@ -1,4 +1,4 @@
-package ws_test
+package websocket_test
 
 import (
 	"strings"
@@ -6,15 +6,16 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
-	"github.com/pregon/pregon/transport/ws"
+	"github.com/pregon/pregon/transport/internal/websocket"
 )
 
 // BenchmarkMessage is the encoding of one message, which serves all its clients.
 func BenchmarkMessage(b *testing.B) {
 	m := broker.Message{Channel: "noticias", Data: []byte(strings.Repeat("¡Hola mundo! ", 10))}
-	encodings := map[string]transport.Encoding{"raw deflated": ws.Encoding("raw", true)}
+	encodings := map[string]transport.Encoding{}
 	for _, f := range transport.Formats() {
-		encodings[f.Name()] = ws.Encoding(f.Name(), false)
+		encodings[f.Name()] = websocket.EncodingOf(f, false)
+		encodings[f.Name()+" deflated"] = websocket.EncodingOf(f, true)
 	}
 	for name, e := range encodings {
 		b.Run(name, func(b *testing.B) {

@@ -1,8 +1,8 @@
-package ws
+package websocket
 
 // Frames between messages. gorilla answers these only on its way to the next
-// message, for which it then waits; whoever wants to wait elsewhere has to take
-// them out himself.
+// message, for which it then waits; a reader that waits elsewhere has to take
+// them out itself.
 
 // Masked frames of at most 125 bytes (RFC 6455 section 5.2).
 const (
@@ -14,8 +14,8 @@ const (
 // readControl takes one ping or pong off the input, where that is what comes
 // next, and handles it. Everything else, broken frames included, is left to
 // gorilla.
-func (r *reader) readControl() (done bool, err error) {
-	head, err := r.input.Peek(2)
+func (c *Conn) readControl() (done bool, err error) {
+	head, err := c.input.Peek(2)
 	if err != nil {
 		return false, err
 	}
@@ -26,16 +26,16 @@ func (r *reader) readControl() (done bool, err error) {
 	if kind != finPing && kind != finPong || head[1]&maskBit == 0 || size > maxControl {
 		return false, nil
 	}
-	frame, err := r.input.Peek(maskedHead + size)
+	frame, err := c.input.Peek(maskedHead + size)
 	if err != nil {
 		return false, err
 	}
 	if kind == finPong {
-		err = r.pong("")
+		err = c.pong("")
 	} else {
-		err = r.ping(string(unmasked(frame)))
+		err = c.ping(string(unmasked(frame)))
 	}
-	_, _ = r.input.Discard(len(frame)) // it is in the buffer
+	_, _ = c.input.Discard(len(frame)) // it is in the buffer
 	return true, err
 }
 
