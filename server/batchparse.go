@@ -2,20 +2,19 @@ package server
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"iter"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/item"
 )
 
 // readBatch reads a batch out of the body. A problem with one item has its
@@ -34,7 +33,7 @@ func (s *Server) readBatch(w http.ResponseWriter, r *http.Request, verdict error
 	}
 	items := lines
 	switch {
-	case kind == "application/json" && bytes.HasPrefix(bytes.TrimLeft(body, jsonSpace), []byte("{")):
+	case kind == "application/json" && bytes.HasPrefix(bytes.TrimLeft(body, item.Space), []byte("{")):
 		items = one
 	case kind == "application/json":
 		items = elements
@@ -74,24 +73,6 @@ func itemProblem(i int, err error) error {
 	return p
 }
 
-// lines ranges over the lines of body that are not blank.
-func lines(body []byte) iter.Seq2[json.RawMessage, error] {
-	return func(yield func(json.RawMessage, error) bool) {
-		for line := range bytes.SplitSeq(body, []byte("\n")) {
-			if line = bytes.Trim(line, " \t\r"); len(line) == 0 {
-				continue
-			}
-			var err error
-			if !validJSON(line) {
-				err = errBadJSON
-			}
-			if !yield(line, err) {
-				return
-			}
-		}
-	}
-}
-
 // parseItem adds the publications of item i, which is valid JSON, to b.
 func (s *Server) parseItem(b *batch, i int, raw json.RawMessage) error {
 	if !utf8.Valid(raw) {
@@ -105,7 +86,7 @@ func (s *Server) parseItem(b *batch, i int, raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	m, err := itemMessage(fields)
+	m, err := item.Message(fields["data"], fields["encoding"])
 	if err != nil {
 		return err
 	}
@@ -127,7 +108,7 @@ func itemFields(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	if raw[0] != '{' {
 		return nil, badRequest("bad_item", "An item of a batch is an object.")
 	}
-	in := jsontext.NewDecoder(bytes.NewBuffer(raw), grammar...)
+	in := jsontext.NewDecoder(bytes.NewBuffer(raw), item.Grammar...)
 	_, _ = in.ReadToken() // the brace
 	fields := map[string]json.RawMessage{}
 	for in.PeekKind() != '}' {
@@ -199,34 +180,12 @@ func tooManyMessages() *transport.Problem {
 
 // channelName returns the name that a valid JSON value is.
 func channelName(raw json.RawMessage) (string, error) {
-	name, ok := jsonText(raw)
+	name, ok := item.Text(raw)
 	switch {
 	case !ok:
 		return "", badRequest("bad_item", "The name of a channel is a string.")
-	case hasLoneSurrogate(raw):
+	case item.HasLoneSurrogate(raw):
 		return "", badRequest("bad_channel", "The channel name is not valid Unicode.")
 	}
 	return name, channelProblem(broker.CheckChannel(name))
-}
-
-// itemMessage returns the message of an item, as a body of application/json would
-// be published, or decoded.
-func itemMessage(fields map[string]json.RawMessage) (broker.Message, error) {
-	data, ok := fields["data"]
-	if !ok {
-		return broker.Message{}, badRequest("no_message", "The item has no data.")
-	}
-	encoding, encoded := fields["encoding"]
-	if !encoded {
-		return jsonMessage(data)
-	}
-	if name, _ := jsonText(encoding); name != "base64" {
-		return broker.Message{}, badRequest("bad_encoding", "The encoding of data is base64, or is not given.")
-	}
-	text, ok := jsonText(data)
-	binary, err := base64.StdEncoding.Strict().DecodeString(text)
-	if !ok || err != nil || strings.ContainsAny(text, "\r\n") { // which the package skips
-		return broker.Message{}, badRequest("bad_encoding", "The data is not a string of base64 with padding (RFC 4648, section 4).")
-	}
-	return broker.Message{Data: binary, Binary: true}, nil
 }

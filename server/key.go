@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/item"
 )
 
 const keyHeader = "Idempotency-Key"
@@ -49,7 +50,7 @@ func (s *Server) itemKey(fields map[string]json.RawMessage) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	key, ok := jsonText(raw)
+	key, ok := item.Text(raw)
 	if !ok {
 		return "", badKey()
 	}

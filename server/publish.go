@@ -10,6 +10,7 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/item"
 )
 
 // publish answers POST /publish/{channel}.
@@ -117,22 +118,10 @@ func parseBody(h http.Header, body []byte) (broker.Message, error) {
 // parseJSON takes the text of a JSON string, and any other JSON value as the
 // text that it came as.
 func parseJSON(body []byte) (broker.Message, error) {
-	if !validJSON(body) {
+	if !item.Valid(body) {
 		return broker.Message{}, badRequest("bad_json", "The body is not valid JSON.")
 	}
-	return jsonMessage(body)
-}
-
-// jsonMessage is parseJSON of a valid JSON value.
-func jsonMessage(body []byte) (broker.Message, error) {
-	text, ok := jsonText(body)
-	switch {
-	case !ok:
-		return broker.Message{Data: body}, nil
-	case hasLoneSurrogate(body):
-		return broker.Message{}, invalidUTF8()
-	}
-	return broker.Message{Data: []byte(text)}, nil
+	return item.FromJSON(body)
 }
 
 func parseForm(body []byte) (broker.Message, error) {
