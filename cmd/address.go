@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"net/url"
 	"regexp"
 	"strings"
@@ -19,6 +21,28 @@ func (a *address) UnmarshalText(text []byte) error {
 		return errAddress
 	}
 	*a = address(strings.TrimRight(string(text), "/"))
+	return nil
+}
+
+var (
+	errListen = errors.New("write HOST:PORT, such as localhost:8000, or :8000 for all addresses of the machine")
+	errPort   = errors.New("the port must be a number from 0 to 65535")
+)
+
+// checkListen returns why a server cannot listen on an address, as far as its form shows.
+func checkListen(hostPort string) error {
+	host, port, err := net.SplitHostPort(hostPort)
+	switch _, notPort := net.LookupPort("tcp", hostPort); {
+	case hostPort != "" && notPort == nil:
+		return fmt.Errorf("a port alone is written :%s", hostPort)
+	case strings.Trim(hostPort, "0123456789") == "" && hostPort != "":
+		return errPort
+	case err != nil || port == "" || strings.Contains(host, "/"):
+		return errListen
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return errPort
+	}
 	return nil
 }
 

@@ -4,8 +4,8 @@
 // there. So a program with further ones is a copy of cmd/pregon/main.go with
 // further imports.
 //
-// Exit codes: 0 for success and for a server that was asked to stop, 1 for what
-// went wrong while working, 2 for a command line, environment or URL that is
+// Exit codes: 0 for success, for help and for a server that was asked to stop, 1 for
+// what went wrong while working, 2 for a command line, environment or URL that is
 // not understood.
 package cmd
 
@@ -22,7 +22,6 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/config"
-	"github.com/pregon/pregon/transport"
 )
 
 // Exit codes.
@@ -63,6 +62,9 @@ type commands struct {
 	Script  redisScriptCommand `cmd:"" name:"redis-script" help:"Print the script by which any Redis client publishes with all guarantees."`
 	Brokers brokersCommand     `cmd:"" help:"List the brokers of this program."`
 	Version versionCommand     `cmd:"" help:"Print the version."`
+	Help    helpCommand        `cmd:"" help:"Show the help of a command."`
+
+	ShowVersion versionFlag `name:"version" short:"v" aliases:"V" env:"-" help:"Print the version."`
 }
 
 // console is where a command reads and prints.
@@ -81,21 +83,12 @@ func Main() {
 // errUsage is wrapped by errors that lie in what the user wrote.
 var errUsage = errors.New("usage")
 
-// exited is how kong leaves after --help.
+// exited is how kong leaves after --help and --version.
 type exited int
 
 // Run runs one command line and returns the exit code. It ends early when ctx
 // does. It reads PREGON_… variables of the environment.
-func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
-	defer func() {
-		if p := recover(); p != nil {
-			e, ok := p.(exited)
-			if !ok {
-				panic(p)
-			}
-			code = int(e)
-		}
-	}()
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	out := &console{stdin: stdin, stdout: stdout, stderr: stderr, args: args}
 	parser, err := kong.New(&commands{},
 		kong.Name("pregon"), kong.Description(description), kong.DefaultEnvars(envPrefix),
@@ -105,17 +98,40 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return out.fail(err)
 	}
-	if out.settings, err = readEnvironment(parser.Model.Node, os.Environ()); err != nil {
+	settings, unknown := readEnvironment(parser.Model.Node, os.Environ())
+	command, err := parse(parser, withNumbers(withHelp(args)))
+	switch {
+	case err != nil:
 		return out.fail(err)
+	case command == nil: // which is what somebody asks for who does not know of the variable
+		_ = out.fail(unknown)
+		return exitOK
+	case unknown != nil:
+		return out.fail(unknown)
 	}
-	command, err := parser.Parse(args)
+	out.settings = settings
+	return out.fail(command.Run())
+}
+
+// parse returns the command that stands on a command line, nil where that was to show help or the
+// version, and it has been shown.
+func parse(parser *kong.Kong, args []string) (command *kong.Context, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if _, ok := p.(exited); !ok {
+				panic(p)
+			}
+			command, err = nil, nil
+		}
+	}()
+	command, err = parser.Parse(args)
 	if file, ok := errors.AsType[*config.Error](err); ok {
-		return out.fail(usageError(file))
+		return nil, usageError(file)
 	}
 	if err != nil {
-		return out.fail(fmt.Errorf("%w (see pregon --help)%w", plainText(err, parser.Model), errUsage))
+		return nil, explain(err, args)
 	}
-	return out.fail(command.Run())
+	return command, nil
 }
 
 // fail prints err, without passwords that it may quote, and returns its exit code. Errors
@@ -156,50 +172,4 @@ func plainText(err error, app *kong.Application) error {
 		}
 	}
 	return errors.New(text)
-}
-
-// readEnvironment returns the settings of transports, by the transport's name and then
-// their own: those of a transport live are PREGON_LIVE_…. It returns an error that names a
-// PREGON_… variable that stands for nothing: most likely a typo.
-func readEnvironment(root *kong.Node, environ []string) (map[string]map[string]string, error) {
-	flags, settings := map[string]bool{}, map[string]map[string]string{}
-	collect(root, flags)
-	for _, entry := range environ {
-		name, value, _ := strings.Cut(entry, "=")
-		rest, ours := strings.CutPrefix(name, envPrefix+"_")
-		if !ours || flags[name] {
-			continue
-		}
-		of, setting, found := transportSetting(rest)
-		if !found {
-			return nil, fmt.Errorf("unknown environment variable %s (see pregon --help)%w", name, errUsage)
-		}
-		if settings[of] == nil {
-			settings[of] = map[string]string{}
-		}
-		settings[of][setting] = value
-	}
-	return settings, nil
-}
-
-// transportSetting takes apart what stands behind PREGON_ in the name of a variable.
-func transportSetting(variable string) (name, setting string, found bool) {
-	prefix, rest, _ := strings.Cut(variable, "_")
-	for _, name := range transport.Names() {
-		if rest != "" && prefix == strings.ToUpper(name) {
-			return name, strings.ToLower(strings.ReplaceAll(rest, "_", "-")), true
-		}
-	}
-	return "", "", false
-}
-
-func collect(n *kong.Node, known map[string]bool) {
-	for _, f := range n.Flags {
-		for _, name := range f.Envs {
-			known[name] = true
-		}
-	}
-	for _, child := range n.Children {
-		collect(child, known)
-	}
 }

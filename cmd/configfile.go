@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 // notInFile are the flags of serve that are no settings of a file: lists, for which it has
 // names of its own, and those that say where it is or make it needless.
 var notInFile = []string{
-	"help", "config", "open", "publish-key", "jwt-key", "jwks", "issuer", "audience", "allow-origin", "host", "trust-proxy", "cookie",
+	"help", "version", "config", "open", "publish-key", "jwt-key", "jwks", "issuer", "audience", "allow-origin", "host", "trust-proxy", "cookie",
 }
 
 // fileOptions are what package config has to know of the flags of serve.
@@ -66,6 +67,10 @@ func checkSetting(f *kong.Flag, value string) error {
 		return errors.New("this must be a time such as 10s")
 	case kind == reflect.TypeFor[int]():
 		return errors.New("this must be a whole number")
+	case kind == reflect.TypeFor[float64]():
+		return errors.New("this must be a number")
+	case kind == reflect.TypeFor[slog.Level]():
+		return errors.New("this must be one of debug, info, warn and error")
 	case strings.HasPrefix(kind.PkgPath(), ourModule):
 		return err // which does not quote the value
 	}

@@ -1,9 +1,13 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -18,14 +22,44 @@ func (brokersCommand) Run(out *console) error {
 	return nil
 }
 
+// version may be set when linking: -ldflags "-X github.com/pregon/pregon/cmd.version=v1.2.3".
+var version string
+
+// versionLine says which build this is: its version, the commit where the version does not have
+// it, the version of Go, and the platform.
+func versionLine() string {
+	name, commit := version, ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		name = cmp.Or(name, info.Main.Version)
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	name = cmp.Or(name, "(unknown)")
+	if commit != "" && !strings.Contains(name, commit) {
+		name += " " + commit
+	}
+	return fmt.Sprintf("pregon %s %s %s/%s", name, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 type versionCommand struct{}
 
-// Run prints the version that the build recorded.
+// Run prints the version.
 func (versionCommand) Run(out *console) error {
-	version := "(unknown)"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
+	if _, err := fmt.Fprintln(out.stdout, versionLine()); err != nil {
+		return fmt.Errorf("print: %w", err)
 	}
-	fmt.Fprintln(out.stdout, "pregon", version, runtime.Version())
+	return nil
+}
+
+// A versionFlag is --version.
+type versionFlag bool
+
+// BeforeReset is called by kong, before it looks at the environment.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	fmt.Fprintln(app.Stdout, versionLine())
+	app.Exit(exitOK)
 	return nil
 }

@@ -84,7 +84,7 @@ func TestREADMEHasTheFlagsOfServe(t *testing.T) {
 	}
 	flags := regexp.MustCompile(`(?m)^\s+(?:-\w, )?(--[a-z][a-z-]+)`)
 	same(t, "flag", distinct(flagName, rows.String()),
-		slices.DeleteFunc(distinct(flags, help), func(f string) bool { return f == "--help" }))
+		slices.DeleteFunc(distinct(flags, help), func(f string) bool { return f == "--help" || f == "--version" }))
 }
 
 // A flag that a README names is one of some command.

@@ -71,6 +71,9 @@ func (c *serveCommand) Validate(kctx *kong.Context) error { return c.located(c.c
 
 // check says what of the flags makes no sense.
 func (c *serveCommand) check(kctx *kong.Context) error {
+	if err := checkListen(c.Listen); err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
 	for name, d := range map[string]time.Duration{
 		"write-timeout": c.WriteTimeout, "ping-interval": c.PingInterval, "pong-timeout": c.PongTimeout, "drain-time": c.DrainTime,
 	} {

@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// nearest returns that of names which a misspelt one is most like, and the empty string where
-// it is like none.
-func nearest(misspelt string, names []string) string {
+// Nearest returns that of names which a misspelt one is most like, and the empty string where
+// it is like none. Names are in lower case; the case of the misspelt one does not count.
+func Nearest(misspelt string, names []string) string {
 	if len(misspelt) > maxName {
 		return ""
 	}

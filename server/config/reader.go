@@ -85,7 +85,7 @@ func (r *reader) unknown(name *yaml.Node, known fields) {
 		all = append(all, k)
 	}
 	slices.Sort(all)
-	near := nearest(name.Value, all)
+	near := Nearest(name.Value, all)
 	if other := otherNames[name.Value]; near == "" && known[other] != nil {
 		near = other
 	}

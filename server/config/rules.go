@@ -87,7 +87,7 @@ func (r *reader) who(to *access.Who) func(*yaml.Node) {
 		}
 		who, known := access.ParseWho(word)
 		if !known {
-			if near := nearest(word, access.Whos()); near != "" {
+			if near := Nearest(word, access.Whos()); near != "" {
 				r.fault(n, "unknown word; did you mean %s?", near)
 				return
 			}
