@@ -51,6 +51,23 @@ func TestFormatsAreGolden(t *testing.T) {
 			payload, ok := f.AppendSubscribed(nil, s)
 			fmt.Fprintf(&b, "%s subscribed told=%v %q\n", f.Name(), ok, payload)
 		}
+		ana := transport.Member{Subject: "ana", Info: json.RawMessage(`{"name": "<Ana>"}`), Connections: 2}
+		for _, m := range []transport.Members{
+			{Channel: "chat"},
+			{Channel: "chat", Count: 3, Members: []transport.Member{ana, {Subject: "ñ\""}}, More: true},
+			{Channel: "chat", Count: 1, Members: []transport.Member{ana}, Incomplete: true},
+		} {
+			payload, ok := f.AppendMembers(nil, m)
+			fmt.Fprintf(&b, "%s members told=%v %q\n", f.Name(), ok, payload)
+		}
+		for _, p := range []transport.Presence{
+			{Channel: "chat", Joined: []transport.Member{{Subject: "ana", Info: ana.Info}}, Left: []string{"u2", "ñ\""}},
+			{Channel: "chat", Left: []string{"u3"}},
+			{Channel: "chat", Count: 1001},
+		} {
+			payload, ok := f.AppendPresence(nil, p)
+			fmt.Fprintf(&b, "%s presence told=%v %q\n", f.Name(), ok, payload)
+		}
 	}
 	const golden = "../testdata/frames/formats.txt"
 	if *update {

@@ -20,6 +20,9 @@
 //	id: 5Kj0…
 //	data: {"type":"start","channel":"chat","id":"5Kj0…"}
 //
+//	event: members            who is in a channel, and what changes: see transport.Presence;
+//	event: presence           in the format json only
+//
 //	:                         a comment that keeps the connection alive
 //
 // LF, CR and CRLF all end a line in the stream, so each of them in a payload

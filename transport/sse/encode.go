@@ -47,6 +47,29 @@ func (e *encoding) Gap(g transport.Gap) []byte {
 	return e.event("gap", "", payload)
 }
 
+var _ transport.PresenceEncoding = (*encoding)(nil)
+
+// Members implements transport.PresenceEncoding. Like Presence it returns nothing where the
+// format cannot express it.
+func (e *encoding) Members(m transport.Members) []byte {
+	payload, ok := e.format.AppendMembers(nil, m)
+	return e.told("members", payload, ok)
+}
+
+// Presence implements transport.PresenceEncoding.
+func (e *encoding) Presence(p transport.Presence) []byte {
+	payload, ok := e.format.AppendPresence(nil, p)
+	return e.told("presence", payload, ok)
+}
+
+// told returns the event of a payload without an id, nil where the format has none.
+func (e *encoding) told(name string, payload []byte, ok bool) []byte {
+	if !ok {
+		return nil
+	}
+	return e.event(name, "", payload)
+}
+
 // subscribed is the Answer to a client that continues. It has no id, as the messages that
 // it announces are yet to come.
 func (e *encoding) subscribed(s transport.Subscribed) (frames []byte, ok bool) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,33 @@ func TestEventsHaveNoID(t *testing.T) {
 	} {
 		if got := parse(unchunked(t, b)); len(got) != 1 || got[0].name != name || got[0].id != "" {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// Who is in a channel is told as events of their own in the format json, and in no other, as the server
+// promises.
+func TestPresenceIsToldInJSON(t *testing.T) {
+	ana := transport.Member{Subject: "ana", Connections: 2}
+	for _, f := range transport.Formats() {
+		e, ok := join(t, f.Name()).Encoding.(transport.PresenceEncoding)
+		if !ok {
+			t.Fatal("an encoding cannot tell who is in a channel")
+		}
+		members := e.Members(transport.Members{Channel: "c", Count: 1, Members: []transport.Member{ana}})
+		presence := e.Presence(transport.Presence{Channel: "c", Left: []string{"ana"}})
+		if f.Name() != "json" {
+			if len(members)+len(presence) > 0 {
+				t.Errorf("%s: %q, %q", f.Name(), members, presence)
+			}
+			continue
+		}
+		want := []event{
+			{"members", "", `{"type":"members","channel":"c","count":1,"members":[{"sub":"ana","connections":2}]}`},
+			{"presence", "", `{"type":"presence","channel":"c","left":["ana"]}`},
+		}
+		if got := parse(unchunked(t, append(members, presence...))); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }
