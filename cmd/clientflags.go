@@ -54,6 +54,17 @@ func (f clientFlags) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// hint returns what a server said, and the flag that would help where it is one of these.
+func (f clientFlags) hint(a *answered) error {
+	switch {
+	case a.status == http.StatusUnauthorized && f.TokenFile == "":
+		return fmt.Errorf("%w; --token-file brings a key or a token", a)
+	case a.status == http.StatusNotFound && a.code == "":
+		return fmt.Errorf("%w: is --url the address of a pregon?", a)
+	}
+	return a
+}
+
 // A caller makes requests of a server.
 type caller struct {
 	client     *http.Client

@@ -39,7 +39,9 @@ func TestTokenFile(t *testing.T) {
 
 // A server whose certificate an authority of --ca has signed is trusted, and no other.
 func TestCA(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"channel":"chat"}`)
+	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are a part of the test
 	server.StartTLS()
 	defer server.Close()

@@ -102,6 +102,7 @@ func TestKeyAndSinceAreSent(t *testing.T) {
 		if r.Method == http.MethodGet {
 			w.WriteHeader(http.StatusBadRequest)
 		}
+		_, _ = io.WriteString(w, `{"channel":"c"}`)
 	}))
 	defer s.Close()
 	if code, _, stderr := run(t, "", "pub", "c", "m", "--key", "order 17", "--url", s.URL); code != 0 || key != "order 17" {

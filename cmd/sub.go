@@ -3,17 +3,8 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"os/signal"
 	"syscall"
-	"time"
-)
-
-// Pauses before connecting again.
-const (
-	minRetry = 100 * time.Millisecond
-	maxRetry = 5 * time.Second
 )
 
 type subCommand struct {
@@ -42,9 +33,6 @@ func (c *subCommand) Validate() error {
 	return nil
 }
 
-// errRefused means that asking again would be answered in the same way.
-var errRefused = errors.New("refused")
-
 // Run prints what arrives until ctx ends or the process is told to stop. It
 // connects again whenever the connection is lost.
 func (c *subCommand) Run(ctx context.Context, out *console) error {
@@ -60,22 +48,12 @@ func (c *subCommand) Run(ctx context.Context, out *console) error {
 	for _, cursor := range c.Since {
 		s.remember(cursor)
 	}
-	for pause := minRetry; ; pause = min(2*pause, maxRetry) {
-		began := time.Now()
+	for {
 		err := s.listen(ctx, client)
-		switch {
-		case ctx.Err() != nil:
+		if err := s.comeback.failed(ctx, err); ctx.Err() != nil {
 			return nil
-		case errors.Is(err, errRefused):
+		} else if err != nil {
 			return err
-		case time.Since(began) > maxRetry: // it has worked
-			pause = minRetry
-		}
-		fmt.Fprintf(out.stderr, "pregon: %s; connecting again\n", shown(out.stderr, err.Error()))
-		select {
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-ctx.Done():
-			return nil
 		}
 	}
 }

@@ -72,10 +72,10 @@ func TestSubPrintsGapsInJSON(t *testing.T) {
 }
 
 // A stream that ends and a server that is not ready are no reasons to give up,
-// and each hole is told.
+// and each hole is told, as is its end.
 func TestSubReconnects(t *testing.T) {
 	stdout, stderr := listen(t, []string{"chat"}, "data: uno\n\n", "503", "data: dos\n\n")
-	if stdout != "uno\ndos\n" || strings.Count(stderr, "connecting again") != 3 {
+	if stdout != "uno\ndos\n" || strings.Count(stderr, "connecting again") != 3 || strings.Count(stderr, "pregon: connected again\n") != 1 {
 		t.Errorf("printed %q and %q", stdout, stderr)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,12 +21,17 @@ import (
 // A subscription is what a sub has heard, over all of its connections.
 type subscription struct {
 	*subCommand
-	out   *console
-	heard map[string]string // cursor of the last message by channel
+	out      *console
+	comeback *comeback
+	heard    map[string]string // cursor of the last message by channel
 }
 
 func (c *subCommand) subscription(out *console) *subscription {
-	return &subscription{subCommand: c, out: out, heard: map[string]string{}}
+	s := &subscription{subCommand: c, out: out, heard: map[string]string{}}
+	if out != nil {
+		s.comeback = &comeback{stderr: out.stderr}
+	}
+	return s
 }
 
 // query says what to hear, and where to begin. Last-Event-ID, with which browsers
@@ -50,23 +56,18 @@ func (s *subscription) listen(ctx context.Context, client *caller) error {
 	req.Header.Set("Accept", "text/event-stream")
 	resp, err := client.do(req)
 	if err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+		return unreachable(s.URL, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		err := answerError(resp)
-		if resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests {
-			return fmt.Errorf("subscribe: %w", refusal{err})
-		}
-		return fmt.Errorf("subscribe: %w", err)
+		return fmt.Errorf("subscribe: %w", s.Client.hint(answerError(resp)))
 	}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/event-stream" {
+		return fmt.Errorf("subscribe: %w", refusal{errors.New("the answer is no stream of events: is --url the address of a pregon?")})
+	}
+	s.comeback.succeeded()
 	return s.print(resp.Body)
 }
-
-// A refusal is an error that is errRefused, too, without saying so twice.
-type refusal struct{ error }
-
-func (refusal) Is(target error) bool { return target == errRefused }
 
 // print prints events until the stream ends.
 func (s *subscription) print(stream io.Reader) error {
