@@ -6,11 +6,8 @@ import (
 	"errors"
 	"iter"
 	"net/http"
-	"slices"
 	"strconv"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
@@ -101,41 +98,23 @@ func (s *Server) parseItem(b *batch, i int, raw json.RawMessage) error {
 	return nil
 }
 
-// itemFields returns the members of the object that is an item. Other names, and
-// names that come twice, of which readers take different ones (RFC 8259, section
-// 4), are errors.
-func itemFields(raw json.RawMessage) (map[string]json.RawMessage, error) {
-	if raw[0] != '{' {
+// itemFields returns the members of the object that is an item.
+func itemFields(raw json.RawMessage) (map[string][]byte, error) {
+	fields, err := item.Object(raw, "channel", "channels", "data", "encoding", "key")
+	switch {
+	case errors.Is(err, item.ErrUnknown):
+		return nil, badRequest("bad_item", "An item has the members channel or channels, data, encoding and key, and no others.")
+	case errors.Is(err, item.ErrRepeated):
+		return nil, badRequest("bad_item", "A member of the item comes twice.")
+	case err != nil:
 		return nil, badRequest("bad_item", "An item of a batch is an object.")
-	}
-	in := jsontext.NewDecoder(bytes.NewBuffer(raw), item.Grammar...)
-	_, _ = in.ReadToken() // the brace
-	fields := map[string]json.RawMessage{}
-	for in.PeekKind() != '}' {
-		key, err := in.ReadToken()
-		if err != nil {
-			return nil, errBadJSON
-		}
-		name := key.String()
-		if !slices.Contains([]string{"channel", "channels", "data", "encoding", "key"}, name) {
-			return nil, badRequest("bad_item", "An item has the members channel or channels, data, encoding and key, and no others.")
-		}
-		if _, twice := fields[name]; twice {
-			return nil, badRequest("bad_item", "A member of the item comes twice.")
-		}
-		value, err := in.ReadValue()
-		if err != nil {
-			return nil, errBadJSON
-		}
-		end := in.InputOffset()
-		fields[name] = raw[end-int64(len(value)) : end]
 	}
 	return fields, nil
 }
 
 // itemChannels returns the distinct channels of an item, which may name room at
 // most.
-func itemChannels(fields map[string]json.RawMessage, room int) ([]string, error) {
+func itemChannels(fields map[string][]byte, room int) ([]string, error) {
 	one, single := fields["channel"]
 	many, several := fields["channels"]
 	switch {

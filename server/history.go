@@ -11,6 +11,7 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/item"
 )
 
 const (
@@ -131,7 +132,7 @@ func parseReading(channel string, query url.Values) (reading, error) {
 	}
 	asked := reading{channel: channel, after: after, limit: defaultLimit}
 	if query.Has("limit") {
-		if asked.limit, err = parseCount(query["limit"], maxHistory); err != nil {
+		if asked.limit, err = parseCount(query["limit"], item.MaxHistory); err != nil {
 			return asked, badRequest("bad_limit", "Give limit once, as a number of messages from 1 to 1000.")
 		}
 	}

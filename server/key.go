@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -45,7 +44,7 @@ func badKey() *transport.Problem {
 }
 
 // itemKey returns the key of an item of a batch, which may have none.
-func (s *Server) itemKey(fields map[string]json.RawMessage) (string, error) {
+func (s *Server) itemKey(fields map[string][]byte) (string, error) {
 	raw, ok := fields["key"]
 	if !ok {
 		return "", nil

@@ -8,12 +8,11 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
+	"github.com/pregon/pregon/transport/item"
 )
 
-const (
-	maxHistory = 1000    // messages that one request may ask for
-	maxLastID  = 1 << 10 // bytes of what a client says it heard last; more is no cursor
-)
+// maxLastID is the longest text in bytes that a client says it heard last; more is no cursor.
+const maxLastID = 1 << 10
 
 // queryStarts returns where the query asks to begin in each of channels, nil where
 // it asks for nothing.
@@ -27,7 +26,7 @@ func queryStarts(query url.Values, channels []string, keeps bool) ([]transport.S
 	case len(last) == 0:
 		return nil, nil
 	}
-	n, err := parseCount(last, maxHistory)
+	n, err := parseCount(last, item.MaxHistory)
 	if err != nil {
 		return nil, badRequest("bad_history", "Give history once, as a number of messages from 1 to 1000.")
 	}
