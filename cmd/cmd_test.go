@@ -17,6 +17,7 @@ import (
 	_ "github.com/pregon/pregon/broker/miniredis"
 	_ "github.com/pregon/pregon/broker/redis"
 	"github.com/pregon/pregon/cmd"
+	_ "github.com/pregon/pregon/transport/live"
 	_ "github.com/pregon/pregon/transport/sse"
 	_ "github.com/pregon/pregon/transport/ws"
 )

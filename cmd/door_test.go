@@ -29,7 +29,7 @@ var throughTheDoor = []string{
 func TestOneDoor(t *testing.T) {
 	t.Parallel()
 	exports := exported(t)
-	for _, pkg := range []string{"server", "transport", "transport/ws", "transport/sse", "transport/local", "transport/socket"} {
+	for _, pkg := range []string{"server", "transport", "transport/ws", "transport/sse", "transport/live", "transport/local", "transport/socket"} {
 		for used := range usedBy(t, pkg, exports) {
 			if slices.Contains(throughTheDoor, used) {
 				t.Errorf("%s uses %s, which is package node's to do", pkg, used)

@@ -20,7 +20,7 @@ type rule struct {
 var imported = []rule{
 	{"github.com/redis/go-redis/v9", []string{"broker/redis"}},
 	{"github.com/alicebob/miniredis/v2", []string{"broker/miniredis"}},
-	{"github.com/gorilla/websocket", []string{"transport/internal/websocket"}},
+	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/live/livetest"}},
 	{"github.com/labstack/echo/v4", []string{"server"}},
 	{"github.com/alecthomas/kong", []string{"cmd"}},
 	{"go.yaml.in/yaml/v4", []string{"server/config"}},

@@ -75,7 +75,7 @@ func TestOpenAPIHasTheProblemCodes(t *testing.T) {
 // Every route in the server's source is described. Those of transports are named
 // after them.
 func TestOpenAPIHasTheRoutes(t *testing.T) {
-	routes := []string{"/ws", "/ws/{channel}", "/sse", "/sse/{channel}"}
+	routes := []string{"/live", "/live/{channel}", "/ws", "/ws/{channel}", "/sse", "/sse/{channel}"}
 	sources(t, func(n ast.Node) {
 		literal, ok := n.(*ast.CompositeLit)
 		if !ok || len(literal.Elts) < 3 {
@@ -121,7 +121,7 @@ func door(t *testing.T) *httptest.Server {
 }
 
 // ask returns the status and, of a problem, the code of the answer to one request,
-// which for /ws is a handshake.
+// which for /ws and /live is a handshake.
 func ask(t *testing.T, method, url string) (status int, code string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -130,7 +130,7 @@ func ask(t *testing.T, method, url string) (status int, code string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if method == http.MethodGet && strings.Contains(url, "/ws") {
+	if method == http.MethodGet && (strings.Contains(url, "/ws") || strings.Contains(url, "/live")) {
 		r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
 			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
 	}

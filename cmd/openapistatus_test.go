@@ -161,6 +161,15 @@ var operations = map[string][]attempt{
 		{"good", "query channel=a", 101}, {"good", "", 400}, {"good", "query channel=__a", 403}, {"good", "version", 426},
 		{"good", "hidden", 500}, {"stopping", "query channel=a", 503},
 	},
+	// A handshake is answered with 101, and why not is said behind it.
+	"GET /live/{channel}": {
+		{"protected", "plain", 401}, {"protected", "", 101}, {"protected", "token", 101}, {"protected", "key", 101},
+		{"good", "", 101}, {"good", "query format=x", 400}, {"good", "version", 426}, {"good", "hidden", 500}, {"stopping", "", 503},
+	},
+	"GET /live": {
+		{"protected", "plain", 401}, {"protected", "", 101}, {"protected", "token", 101}, {"protected", "key", 101},
+		{"good", "", 101}, {"good", "query channel=", 400}, {"good", "version", 426}, {"good", "hidden", 500}, {"stopping", "", 503},
+	},
 	"GET /sse/{channel}": {
 		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200},
 		{"good", "", 200}, {"good", "query format=x", 400}, {"good", "reserved", 403}, {"good", "hidden", 500}, {"stopping", "", 200},
@@ -187,6 +196,7 @@ const (
 var elsewhere = map[string][]int{
 	"GET /metrics": {429, 500, 503}, "GET /": {403, 429, 500, 503},
 	"GET /history/{channel}": {429}, "DELETE /history/{channel}": {429}, "GET /ws": {429}, "GET /ws/{channel}": {429},
+	"GET /live": {403, 429}, "GET /live/{channel}": {403, 429},
 }
 
 // Each operation is answered with the statuses that are described for it and with no other.
@@ -302,6 +312,8 @@ func (a attempt) request(operation string) *http.Request {
 	r := httptest.NewRequest(method, path, body)
 	r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
 	switch {
+	case kind == "plain":
+		r.Header = http.Header{}
 	case kind == "type":
 		r.Header.Set("Content-Type", "image/png")
 	case operation == "POST /publish":

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
+	_ "github.com/pregon/pregon/transport/live"
 	_ "github.com/pregon/pregon/transport/sse"
 	_ "github.com/pregon/pregon/transport/ws"
 )

@@ -18,6 +18,7 @@ import (
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/cmd/bench"
 	"github.com/pregon/pregon/server"
+	_ "github.com/pregon/pregon/transport/live"
 	_ "github.com/pregon/pregon/transport/sse"
 	_ "github.com/pregon/pregon/transport/ws"
 )

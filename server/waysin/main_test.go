@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pregon/pregon/transport"
+	_ "github.com/pregon/pregon/transport/live"
 	_ "github.com/pregon/pregon/transport/sse"
 	_ "github.com/pregon/pregon/transport/ws"
 )

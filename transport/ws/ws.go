@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/internal/websocket"
@@ -13,6 +14,9 @@ import (
 func init() {
 	transport.Register("ws", func(env transport.Deps) (transport.Transport, error) { return New(env), nil })
 }
+
+// messageTime is how long a client may take for one frame or message: it has nothing to say.
+const messageTime = 10 * time.Second
 
 // A Transport serves WebSocket clients.
 type Transport struct {
@@ -40,7 +44,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 		t.noHijack.Do(func() { t.env.Logger.Error("ws: no client can be served", "error", p) })
 		return p
 	}
-	options := websocket.Options{Longest: t.env.MaxInbound, Deflate: t.env.Compress && websocket.OffersDeflate(r.Header)}
+	options := websocket.Options{Longest: t.env.MaxInbound, Time: messageTime, Deflate: t.env.Compress && websocket.OffersDeflate(r.Header)}
 	e := websocket.EncodingOf(wanted.Format, options.Deflate)
 	for i := range wanted.Subscriptions {
 		if wanted.Subscriptions[i].Since {

@@ -8,7 +8,8 @@ package websocket
 const (
 	maskBit    = 0x80
 	maxControl = 125
-	maskedHead = 2 + 4 // with the mask
+	maskedHead = 2 + 4     // with the mask
+	maxMasked  = 2 + 8 + 4 // the longest head of a client's frame
 )
 
 // readControl takes one ping or pong off the input, where that is what comes

@@ -48,6 +48,17 @@ func (e *Encoding) Message(m broker.Message) []byte {
 // Gap implements transport.Encoding.
 func (e *Encoding) Gap(g transport.Gap) []byte { return framed(e.format.AppendGap(Room(0), g)) }
 
+// Members implements transport.PresenceEncoding. Like Presence it returns nothing where the format
+// cannot express it.
+func (e *Encoding) Members(m transport.Members) []byte {
+	return framed(e.format.AppendMembers(Room(0), m))
+}
+
+// Presence implements transport.PresenceEncoding.
+func (e *Encoding) Presence(p transport.Presence) []byte {
+	return framed(e.format.AppendPresence(Room(0), p))
+}
+
 // Subscribed is the Answer to a client that continues. A format that cannot express it
 // need not where nothing is missing.
 func (e *Encoding) Subscribed(s transport.Subscribed) (frame []byte, ok bool) {

@@ -24,6 +24,19 @@ func Room(size int) []byte { return make([]byte, maxHeader, maxHeader+size) }
 // TextFrame makes a text frame of what was appended to a Room. It is made in place.
 func TextFrame(room []byte) []byte { return frame(finText, room) }
 
+// AppendTextFrame appends a text frame with a payload to dst.
+func AppendTextFrame(dst, payload []byte) []byte {
+	switch size := len(payload); {
+	case size < 126:
+		dst = append(dst, finText, byte(size))
+	case size <= 0xFFFF:
+		dst = binary.BigEndian.AppendUint16(append(dst, finText, 126), uint16(size))
+	default:
+		dst = binary.BigEndian.AppendUint64(append(dst, finText, 127), uint64(size))
+	}
+	return append(dst, payload...)
+}
+
 // frame makes a frame of buf, whose first maxHeader bytes are room for the header.
 func frame(first byte, buf []byte) []byte {
 	size := len(buf) - maxHeader

@@ -40,6 +40,39 @@ func (m Message) Discard() error {
 	}
 }
 
+// ReadAll appends the message to buf, checked as Discard does. Where buf is full it calls grow with
+// how many more bytes it wants to take up; where that returns false, the rest of the message is thrown
+// away, and whole is false.
+func (m Message) ReadAll(buf []byte, grow func(more int) bool) (text []byte, whole bool, err error) {
+	for {
+		if len(buf) == cap(buf) {
+			more := max(len(buf), minGrowth)
+			if !grow(more) {
+				m.longest -= int64(len(buf))
+				m.IsText = false // what it begins with may be cut within a character
+				return buf, false, m.Discard()
+			}
+			buf = append(make([]byte, 0, len(buf)+more), buf...)
+		}
+		n, err := m.from.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > m.longest:
+			return buf, false, errTooBig
+		case err == nil:
+			continue
+		}
+		err = ended(err)
+		if err == nil && m.IsText && !utf8.Valid(buf) {
+			err = errNotUTF8
+		}
+		return buf, true, err
+	}
+}
+
+// minGrowth is how many bytes ReadAll wants at least where its buffer is full.
+const minGrowth = 512
+
 // ended returns what the end of a message by err means, nil where it is complete.
 func ended(err error) error {
 	var corrupt flate.CorruptInputError

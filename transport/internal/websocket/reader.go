@@ -14,8 +14,7 @@ import (
 const (
 	framesPerSecond = 50
 	framesBurst     = 100
-	messageTime     = 10 * time.Second // from the first byte of a message, or of a control frame, to its last
-	drainBytes      = 16 << 20         // read and dropped after our end
+	drainBytes      = 16 << 20 // read and dropped after our end
 )
 
 // Serve reads what the client sends for as long as the connection lives, closes it, and returns. It
@@ -73,7 +72,7 @@ func (c *Conn) parseOne() error {
 		return err
 	}
 	// The errors of deadlines are those of the reads that follow.
-	_ = c.wire.SetReadDeadline(time.Now().Add(messageTime))
+	_ = c.wire.SetReadDeadline(time.Now().Add(c.options.Time))
 	done, err := c.readControl()
 	if err == nil && !done {
 		err = c.readMessage()
@@ -91,11 +90,15 @@ func (c *Conn) readMessage() error {
 		return err
 	}
 	c.touch()
-	return c.message(c, Message{message, kind == gorilla.TextMessage, c.longest})
+	return c.message(c, Message{message, kind == gorilla.TextMessage, c.options.Longest})
 }
 
-// Count notes one more message that costs the client nothing. The error says that there were
-// too many.
+// Refund gives back what so many bytes of a message have cost the client of what it may send a
+// second. It is for message to call.
+func (c *Conn) Refund(n int) { c.wire.bytes.Refund(n + maxMasked) }
+
+// Count notes one more message of those that a client may send a second. It is for message to
+// call. The error says that there were too many.
 func (c *Conn) Count() error {
 	if !c.frames.Spend(1, time.Now()) {
 		return errFlood

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"time"
 
 	gorilla "github.com/gorilla/websocket"
 
@@ -13,8 +14,9 @@ import (
 
 // Options are how a client's connection is read.
 type Options struct {
-	Longest int64 // message in bytes that is read, after decompression
-	Deflate bool  // the client has offered compression, and gets it: see OffersDeflate
+	Longest int64         // message in bytes that is read, after decompression; as much is read a second, and four times that at once
+	Time    time.Duration // from the first byte of a message, or of a control frame, to its last
+	Deflate bool          // the client has offered compression, and gets it: see OffersDeflate
 }
 
 // ErrGone means that a connection was taken over and then failed: nobody is left to answer.
@@ -26,7 +28,7 @@ type Conn struct {
 	wire    *wire
 	input   *bufio.Reader // conn's
 	frames  Allowance
-	longest int64 // message in bytes, after decompression
+	options Options
 	touch   func()
 	message func(*Conn, Message) error
 }
@@ -47,7 +49,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, s *socket.Socket, o Options
 	case err != nil:
 		return nil, err
 	}
-	c := &Conn{conn: conn, wire: h.wire, input: h.input, frames: NewAllowance(framesPerSecond, framesBurst), longest: o.Longest}
+	c := &Conn{conn: conn, wire: h.wire, input: h.input, frames: NewAllowance(framesPerSecond, framesBurst), options: o}
 	conn.SetReadLimit(o.Longest)
 	conn.SetPingHandler(c.ping)
 	conn.SetPongHandler(c.pong)

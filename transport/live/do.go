@@ -1,0 +1,153 @@
+package live
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
+)
+
+// commandTime is how long a command may take, beside a subscribe: see transport.JoinTimeout.
+const commandTime = 5 * time.Second
+
+// do does cmd, which is no publish.
+func (c *conn) do(cmd *command) {
+	var err error
+	switch cmd.kind {
+	case subscribe:
+		err = c.subscribe(cmd)
+	case unsubscribe:
+		c.unsubscribe(cmd)
+	case members:
+		err = c.members(cmd)
+	case renew:
+		err = c.renew(cmd)
+	}
+	if err == nil || c.ctx.Err() != nil {
+		return // or nobody is there to be told
+	}
+	if !c.refuse(cmd, c.env.Problem(err)) {
+		c.ws.Close(errTooManyErrors)
+	}
+}
+
+// subscribe returns when the broker has confirmed the channel. The answer is the hub's, which may
+// have to read the history first.
+func (c *conn) subscribe(cmd *command) error {
+	if !c.await(cmd) {
+		return transport.ErrSubscribed
+	}
+	sub := *cmd.subscription
+	sub.Answer = func(s transport.Subscribed) (frame []byte, ok bool) {
+		if !c.answered(cmd) {
+			return nil, true
+		}
+		return subscribed(cmd.ref, s, sub.Since).frame(), true
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, transport.JoinTimeout)
+	defer cancel()
+	err := c.session.Subscribe(ctx, sub)[0]
+	if err != nil {
+		c.answered(cmd)
+	}
+	return err
+}
+
+// await notes that cmd is a subscribe that is to be answered. It reports false where another one of
+// the channel is.
+func (c *conn) await(cmd *command) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unanswered[cmd.channel] != nil {
+		return false
+	}
+	if c.unanswered == nil {
+		c.unanswered = map[string]*command{}
+	}
+	c.unanswered[cmd.channel] = cmd
+	return true
+}
+
+// answered notes that cmd is answered, and reports whether it was to be.
+func (c *conn) answered(cmd *command) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unanswered[cmd.channel] != cmd {
+		return false
+	}
+	if delete(c.unanswered, cmd.channel); len(c.unanswered) == 0 {
+		c.unanswered = nil // nothing is kept for a client that is quiet
+	}
+	return true
+}
+
+// unsubscribe answers a subscribe that was not answered yet, too: it never will be.
+func (c *conn) unsubscribe(cmd *command) {
+	c.mu.Lock()
+	begun := c.unanswered[cmd.channel]
+	c.mu.Unlock()
+	var last []byte
+	if begun != nil && c.answered(begun) {
+		last = failed(begun.ref, begun.channel, &transport.Problem{Status: http.StatusConflict, Code: "unsubscribed",
+			Detail: "The channel was unsubscribed before it was known where the client begins."}).frame()
+	}
+	c.session.Unsubscribe(cmd.channel, answer("unsubscribed", cmd.ref, cmd.channel).appendFrame(last))
+}
+
+// members sends page after page, each when those before were taken.
+func (c *conn) members(cmd *command) error {
+	var q transport.MembersQuery
+	for {
+		ctx, cancel := context.WithTimeout(c.ctx, commandTime)
+		m, err := c.client.Members(ctx, cmd.channel, q)
+		cancel()
+		if err != nil {
+			return err
+		}
+		c.say(page(c.format, cmd.ref, m))
+		if !m.More || len(m.Members) == 0 || c.socket.AwaitEmpty(c.ctx) != nil {
+			return nil
+		}
+		q.After = m.Members[len(m.Members)-1].Subject
+	}
+}
+
+func (c *conn) renew(cmd *command) error {
+	ctx, cancel := context.WithTimeout(c.ctx, commandTime)
+	defer cancel()
+	id, err := c.client.Renew(ctx, cmd.token)
+	if err != nil {
+		return err
+	}
+	c.session.Renewed(answer("renewed", cmd.ref, "").expiry(id.Expires).frame())
+	return nil
+}
+
+// publish publishes the messages of commands and answers them, all at once. It is not cut short by
+// the end of the connection: nothing is half done.
+func (c *conn) publish(commands []*command) {
+	messages := make([]broker.Message, len(commands))
+	for i, cmd := range commands {
+		messages[i] = cmd.message
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
+	defer cancel()
+	var said []byte
+	tooMany := false
+	for i, result := range c.client.Publish(ctx, messages...) {
+		cmd := commands[i]
+		if result.Err == nil {
+			said = published(cmd.ref, cmd.channel, result.Receipt).appendFrame(said)
+			continue
+		}
+		p := c.env.PublishProblem(result.Err)
+		said = failed(cmd.ref, cmd.channel, p).appendFrame(said)
+		tooMany = !c.mayFail(p) || tooMany
+	}
+	c.session.Say(said)
+	if tooMany {
+		c.ws.Close(errTooManyErrors)
+	}
+}
