@@ -20,6 +20,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
+	"github.com/pregon/pregon/internal/browsertest"
 	"github.com/pregon/pregon/server"
 )
 
@@ -48,8 +49,8 @@ var npmPackages = []string{"undici", "eventsource", "event-source-polyfill", "@m
 func TestForeignEventSources(t *testing.T) {
 	t.Parallel()
 	npm := npmFolder(t)
-	tab := browser(t)
-	do(t, tab, "start the browser") // before there is another tab
+	tab := browsertest.Start(t)
+	browsertest.Do(t, tab, "start the browser") // before there is another tab
 	heard := newAudience(clientNames()...)
 	pages := servePages(t, npm, heard)
 
@@ -164,7 +165,7 @@ func (p pageServer) open(t *testing.T, parent context.Context, page, url, place 
 	tab, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	script := fmt.Sprintf(`import("%s/testdata/eventsources_page.mjs").then(m => m.start(%q, %q, %t))`, p.url, url, place, credentials)
-	do(t, tab, place+"start the clients", chromedp.Navigate(page), chromedp.Evaluate[chromedp.Void](script, chromedp.EvalAwaitPromise))
+	browsertest.Do(t, tab, place+"start the clients", chromedp.Navigate(page), chromedp.Evaluate[chromedp.Void](script, chromedp.EvalAwaitPromise))
 }
 
 func startNodeClients(t *testing.T, url, collector string) {

@@ -21,6 +21,7 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/broker/redis/redistest"
+	"github.com/pregon/pregon/internal/browsertest"
 	"github.com/pregon/pregon/server"
 )
 
@@ -129,16 +130,16 @@ func TestFoundEventStreamsAreCut(t *testing.T) {
 func TestFoundBrowserComesBack(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Options{MaxConnections: 1})
-	tab := browser(t)
+	tab := browsertest.Start(t)
 	c := n.ws("/ws/other")
-	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/healthz"),
+	browsertest.Do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/healthz"),
 		chromedp.Evaluate[chromedp.Void](`heard = [], failed = 0, source = new EventSource("/sse/c"),
 			source.onerror = () => failed++, source.onmessage = e => heard.push(e.data), 1`),
-		chromedp.Poll[chromedp.Void](`failed > 0`, chromedp.WithPollingTimeout(patience)))
+		browsertest.Until(`failed > 0`))
 	_ = c.Close()
-	do(t, tab, "come back", chromedp.Poll[chromedp.Void](`source.readyState === EventSource.OPEN`, chromedp.WithPollingTimeout(patience)))
+	browsertest.Do(t, tab, "come back", browsertest.Until(`source.readyState === EventSource.OPEN`))
 	n.publish("c", "hola")
-	do(t, tab, "hear", chromedp.Poll[chromedp.Void](`heard.join() === "hola"`, chromedp.WithPollingTimeout(patience)))
+	browsertest.Do(t, tab, "hear", browsertest.Until(`heard.join() === "hola"`))
 }
 
 // A client that cannot set Last-Event-ID gives the same in the query. What else is

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
+	"github.com/pregon/pregon/internal/browsertest"
 	"github.com/pregon/pregon/server"
 )
 
@@ -50,35 +51,35 @@ func TestFoundConsoleBehindAProxy(t *testing.T) {
 		return s.URL
 	}
 	prefixed := serve(http.StripPrefix("/rt", proxy(true, true)))
-	tab := browser(t)
+	tab := browsertest.Start(t)
 	for _, path := range []string{"/rt/", "/rt"} {
-		do(t, tab, "open "+path, chromedp.Navigate(prefixed+path+"?channel=noticias"), isLive())
-		do(t, tab, "publish", publishFromForm("hola "+path), shows("hola "+path))
+		browsertest.Do(t, tab, "open "+path, chromedp.Navigate(prefixed+path+"?channel=noticias"), isLive())
+		browsertest.Do(t, tab, "publish", publishFromForm("hola "+path), shows("hola "+path))
 	}
 	for name, c := range map[string]struct{ address, why string }{
 		"nothing is passed on":       {serve(proxy(false, false)), "--allow-origin"},
 		"upgrades are not passed on": {serve(proxy(true, false)), "upgrades"},
 		"Host is not passed on":      {serve(proxy(false, true)), "--allow-origin"},
 	} {
-		do(t, tab, name, chromedp.Navigate(c.address+"/?channel=noticias"), says(c.why))
+		browsertest.Do(t, tab, name, chromedp.Navigate(c.address+"/?channel=noticias"), says(c.why))
 	}
 }
 
 // says waits for a reason beside the state of the connection.
-func says(text string) chromedp.Action[chromedp.Void] {
-	return chromedp.Poll[chromedp.Void]("document.getElementById(`state`).textContent.includes(`"+text+"`)", chromedp.WithPollingTimeout(patience))
+func says(text string) browsertest.Action {
+	return browsertest.Until("document.getElementById(`state`).textContent.includes(`" + text + "`)")
 }
 
 // A page that cannot reach the server says so.
 func TestFoundConsoleSaysThatNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Options{})
-	tab := browser(t)
-	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/"), isLive())
+	tab := browsertest.Start(t)
+	browsertest.Do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/"), isLive())
 	n.stop()
-	do(t, tab, "notice the end", says("cannot be reached"))
+	browsertest.Do(t, tab, "notice the end", says("cannot be reached"))
 	startAt(t, n.addr, server.Options{})
-	do(t, tab, "come back", isLive())
+	browsertest.Do(t, tab, "come back", isLive())
 }
 
 // Adding and removing a channel while messages come costs no message of the others,
@@ -87,22 +88,22 @@ func TestFoundConsoleChangesChannels(t *testing.T) {
 	for _, history := range []string{"", keepHistory} {
 		t.Run("history "+history, func(t *testing.T) {
 			n := start(t, server.Options{Broker: open(t, "memory://"+history)})
-			tab := browser(t)
-			do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=stays&channel=too"), isLive(), record())
+			tab := browsertest.Start(t)
+			browsertest.Do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=stays&channel=too"), isLive(), record())
 			stop := n.publishNumbers("stays", "too")
 			for i := range 20 {
 				text := strconv.Itoa(i)
-				do(t, tab, "add a channel", chromedp.Evaluate[chromedp.Void](`$("channel").value = "extra"; $("add").requestSubmit()`), pollLive(3))
+				browsertest.Do(t, tab, "add a channel", chromedp.Evaluate[chromedp.Void](`$("channel").value = "extra"; $("add").requestSubmit()`), pollLive(3))
 				n.publish("extra", text)
-				do(t, tab, "hear it", heard("extra", text))
-				do(t, tab, "remove it", chromedp.Evaluate[chromedp.Void](`document.querySelector(".chip:nth-of-type(3) button").click()`), pollLive(2))
+				browsertest.Do(t, tab, "hear it", heard("extra", text))
+				browsertest.Do(t, tab, "remove it", chromedp.Evaluate[chromedp.Void](`document.querySelector(".chip:nth-of-type(3) button").click()`), pollLive(2))
 			}
 			last := stop()
 			for _, channel := range []string{"stays", "too"} {
-				do(t, tab, "hear the last", heard(channel, strconv.Itoa(last)))
-				checkNumbers(t, channel, evaluate[[]string](t, tab, "heard[`"+channel+"`]"), last)
+				browsertest.Do(t, tab, "hear the last", heard(channel, strconv.Itoa(last)))
+				checkNumbers(t, channel, browsertest.Evaluate[[]string](t, tab, "heard[`"+channel+"`]"), last)
 			}
-			if remarks := evaluate[string](t, tab, "heard.notes.join()"); remarks != "" {
+			if remarks := browsertest.Evaluate[string](t, tab, "heard.notes.join()"); remarks != "" {
 				t.Errorf("the page says %q", remarks)
 			}
 		})
@@ -111,13 +112,12 @@ func TestFoundConsoleChangesChannels(t *testing.T) {
 
 // pollLive waits until a page listens to so many channels. It does not look for nodes
 // as the other actions do, which a log that changes all the time would hold up.
-func pollLive(channels int) chromedp.Action[chromedp.Void] {
-	return chromedp.Poll[chromedp.Void](fmt.Sprintf("state.dataset.state === `live` && document.querySelectorAll(`.chip`).length === %d", channels),
-		chromedp.WithPollingTimeout(patience))
+func pollLive(channels int) browsertest.Action {
+	return browsertest.Until(fmt.Sprintf("state.dataset.state === `live` && document.querySelectorAll(`.chip`).length === %d", channels))
 }
 
 // record makes the page keep the texts of all lines, by channel, and the remarks.
-func record() chromedp.Action[chromedp.Void] {
+func record() browsertest.Action {
 	return chromedp.Evaluate[chromedp.Void](`
 		heard = { notes: [] };
 		new MutationObserver(changes => {
@@ -129,8 +129,8 @@ func record() chromedp.Action[chromedp.Void] {
 }
 
 // heard waits until a page that records has heard text.
-func heard(channel, text string) chromedp.Action[chromedp.Void] {
-	return chromedp.Poll[chromedp.Void]("heard[`"+channel+"`]?.includes(`"+text+"`)", chromedp.WithPollingTimeout(patience))
+func heard(channel, text string) browsertest.Action {
+	return browsertest.Until("heard[`" + channel + "`]?.includes(`" + text + "`)")
 }
 
 // publishNumbers publishes 0, 1, 2 and so on to channels, about as fast as a browser
@@ -190,10 +190,10 @@ func TestFoundConsoleComesBackWithHistory(t *testing.T) {
 	p := newPast(3)
 	t.Cleanup(func() { _ = p.Close() })
 	n := start(t, server.Options{Broker: p})
-	tab := browser(t)
-	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=c"), isLive())
+	tab := browsertest.Start(t)
+	browsertest.Do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=c"), isLive())
 	n.publish("c", "zero")
-	do(t, tab, "hear", shows("zero"))
+	browsertest.Do(t, tab, "hear", shows("zero"))
 	for _, c := range []struct{ meanwhile, want string }{
 		{"", "zero live"},
 		{"one two three", "zero live one two three live"},
@@ -201,18 +201,18 @@ func TestFoundConsoleComesBackWithHistory(t *testing.T) {
 		{"four", "zero live one two three live (messages may be missing on c) live four live"},
 	} {
 		n.stop()
-		do(t, tab, "notice the end", chromedp.WaitVisible(chromedp.CSS(`#state[data-state=reconnecting]`)))
+		browsertest.Do(t, tab, "notice the end", chromedp.WaitVisible(chromedp.CSS(`#state[data-state=reconnecting]`)))
 		for _, text := range strings.Fields(c.meanwhile) {
 			if _, err := p.Publish(t.Context(), broker.Message{Channel: "c", Data: []byte(text)}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		n = startAt(t, n.addr, server.Options{Broker: p})
-		do(t, tab, "come back", isLive())
+		browsertest.Do(t, tab, "come back", isLive())
 		n.publish("c", "live")
-		do(t, tab, "hear", chromedp.Poll[chromedp.Void]("log.lastElementChild.textContent.includes(`live`) && log.childElementCount >= "+
-			strconv.Itoa(len(strings.Fields(strings.ReplaceAll(c.want, "(messages may be missing on c)", "hole")))), chromedp.WithPollingTimeout(patience)))
-		if got := evaluate[string](t, tab, inLog); got != c.want {
+		browsertest.Do(t, tab, "hear", browsertest.Until("log.lastElementChild.textContent.includes(`live`) && log.childElementCount >= "+
+			strconv.Itoa(len(strings.Fields(strings.ReplaceAll(c.want, "(messages may be missing on c)", "hole"))))))
+		if got := browsertest.Evaluate[string](t, tab, inLog); got != c.want {
 			t.Errorf("after %q: %q, want %q", c.meanwhile, got, c.want)
 		}
 	}
@@ -227,17 +227,17 @@ func TestFoundConsoleComesBackWithoutHistory(t *testing.T) {
 	b := memory.New()
 	t.Cleanup(func() { _ = b.Close() })
 	n := start(t, server.Options{Broker: b})
-	tab := browser(t)
-	do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=c"), isLive())
+	tab := browsertest.Start(t)
+	browsertest.Do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/?channel=c"), isLive())
 	n.publish("c", "before")
-	do(t, tab, "hear", shows("before"))
+	browsertest.Do(t, tab, "hear", shows("before"))
 	n.stop()
-	do(t, tab, "notice the end", chromedp.WaitVisible(chromedp.CSS(`#state[data-state=reconnecting]`)))
+	browsertest.Do(t, tab, "notice the end", chromedp.WaitVisible(chromedp.CSS(`#state[data-state=reconnecting]`)))
 	n = startAt(t, n.addr, server.Options{Broker: b})
-	do(t, tab, "come back", isLive())
+	browsertest.Do(t, tab, "come back", isLive())
 	n.publish("c", "after")
-	do(t, tab, "hear", shows("after"))
-	if got, want := evaluate[string](t, tab, inLog), "before (connection lost; messages may be missing on c) after"; got != want {
+	browsertest.Do(t, tab, "hear", shows("after"))
+	if got, want := browsertest.Evaluate[string](t, tab, inLog), "before (connection lost; messages may be missing on c) after"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -279,14 +279,14 @@ func TestFoundConsoleCloseCodes(t *testing.T) {
 	for _, code := range append(final, others...) {
 		query += fmt.Sprintf("&channel=%d", code)
 	}
-	tab := browser(t)
-	do(t, tab, "open", chromedp.Navigate(page.URL+"/"+query), chromedp.WaitVisible(chromedp.CSS(`#state[data-state=refused]`)),
-		chromedp.Poll[chromedp.Void](fmt.Sprintf("document.querySelectorAll(`.chip[data-state=live]`).length === %d && "+
-			"document.querySelectorAll(`.chip[data-state=refused]`).length === %d", len(others)+1, len(final)), chromedp.WithPollingTimeout(patience)))
+	tab := browsertest.Start(t)
+	browsertest.Do(t, tab, "open", chromedp.Navigate(page.URL+"/"+query), chromedp.WaitVisible(chromedp.CSS(`#state[data-state=refused]`)),
+		browsertest.Until(fmt.Sprintf("document.querySelectorAll(`.chip[data-state=live]`).length === %d && "+
+			"document.querySelectorAll(`.chip[data-state=refused]`).length === %d", len(others)+1, len(final))))
 	mu.Lock()
 	defer mu.Unlock()
 	for _, code := range final {
-		do(t, tab, "say why", notes(fmt.Sprintf("because of %d", code)))
+		browsertest.Do(t, tab, "say why", notes(fmt.Sprintf("because of %d", code)))
 		if times := opened[strconv.Itoa(code)]; times != 1 {
 			t.Errorf("%d: opened %d times, want 1", code, times)
 		}
