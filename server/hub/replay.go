@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
@@ -84,8 +85,12 @@ func (r *replay) cursor(o origin) broker.Position {
 // answer tells c's client whether it is recovered, and behind which position
 // everything follows. It returns false where nothing more is to be sent.
 func (r *replay) answer(c *catchup, at broker.Position, recovered bool) bool {
-	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
-	if !ok || len(told) > 0 && !c.send(r.ctx, told, 0) {
+	ok := true
+	told := sync.OnceValue(func() (told []byte) { // while c cannot be stopped: so its beginning is told ahead of its end
+		told, ok = c.said(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
+		return told
+	})
+	if !c.send(r.ctx, told, 0) || !ok {
 		return false
 	}
 	c.answered.Store(true)
@@ -244,7 +249,7 @@ func (r *replay) sendPage(c *catchup, o origin, p *page) (next origin, ok bool) 
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
 		return sent.next, false
 	}
-	return sent.next, len(sent.frames) == 0 || c.send(r.ctx, sent.frames, len(p.Messages))
+	return sent.next, len(sent.frames) == 0 || c.send(r.ctx, func() []byte { return sent.frames }, len(p.Messages))
 }
 
 // lose gives up reading for c: its client is told, and hears what is live.
@@ -269,7 +274,7 @@ func (r *replay) tellLoss(c *catchup, o origin) bool {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
 		return false
 	}
-	return c.send(r.ctx, told, 0)
+	return c.send(r.ctx, func() []byte { return told }, 0)
 }
 
 // caughtUp says that c was sent all that is behind o for now, and reports whether there
@@ -289,7 +294,7 @@ func (r *replay) caughtUp(c *catchup, o origin) bool {
 
 // send sends frames to c's client, as soon as there is room, and reports whether
 // it is still there, and still to be fed.
-func (c *catchup) send(ctx context.Context, frames []byte, messages int) bool {
+func (c *catchup) send(ctx context.Context, frames func() []byte, messages int) bool {
 	for {
 		there, err := c.trySend(frames, messages)
 		if !there || !errors.Is(err, socket.ErrSlow) {
@@ -301,13 +306,15 @@ func (c *catchup) send(ctx context.Context, frames []byte, messages int) bool {
 	}
 }
 
-// trySend sends frames unless c is stopped.
-func (c *catchup) trySend(frames []byte, messages int) (there bool, err error) {
+// trySend sends frames, which may be empty, unless c is stopped.
+func (c *catchup) trySend(frames func() []byte, messages int) (there bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
 		return false, nil
 	}
-	_, err = c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: frames, Messages: messages})
+	if all := frames(); len(all) > 0 {
+		_, err = c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: all, Messages: messages})
+	}
 	return true, err
 }
