@@ -76,14 +76,14 @@ func (f *fields) readOne(in *jsontext.Decoder, text []byte) bool {
 	}
 	m, known := memberOf(name)
 	value, err := in.ReadValue()
-	if err != nil {
+	end := int(in.InputOffset())
+	if err != nil || end == len(text) { // where a number may be cut
 		return false
 	}
 	if !known {
 		f.unknown = true
 		return true
 	}
-	end := int(in.InputOffset())
 	f.repeated[m] = len(f.values[m]) > 0
 	f.values[m] = text[end-len(value) : end]
 	return true

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -38,20 +39,10 @@ func (p parser) parse(text []byte) (*command, error) {
 	refErr := c.readRef(&f)
 	kindErr := c.readKind(&f)
 	channelErr := c.readChannel(&f)
-	if err := cmpErr(kindErr, refErr, channelErr); err != nil {
+	if err := cmp.Or(kindErr, refErr, channelErr); err != nil {
 		return c, err
 	}
 	return c, p.readRest(c, &f)
-}
-
-// cmpErr returns the first error that is one.
-func cmpErr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // refOf returns the ref with which to answer a text of which only the beginning is known.
