@@ -51,6 +51,7 @@ var mayNot = map[string][]string{
 	"server/hub/interest": {module + "transport", module + "server/hub"},
 	"server/hub/backfill": {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
 	"server/hub":          {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
+	"server/presence":     {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub", module + "server/access"},
 	"server/node":         {"github.com/labstack/echo/v4", module + "server"},
 	"server/limit":        {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
 	"server/access":       {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub", module + "server/limit"},

@@ -213,7 +213,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Authenticate: s.authenticateToken, Access: first.access, MaxMessage: o.MaxMessage, Limits: o.Limits.node(), Hooks: o.Hooks})
+	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Authenticate: s.authenticateToken, Identifies: o.Authenticate != nil, Access: first.access, MaxMessage: o.MaxMessage, Limits: o.Limits.node(), Hooks: o.Hooks})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	s.accepted.trusted, s.accepted.listenersOf = o.TrustProxies, s.node.Listeners
 	s.accepted.limitAddresses(o.Limits.ConnectionsPerAddress)
@@ -236,6 +236,7 @@ func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.WriteTimeout+2*lingerTime)
 	defer cancel()
 	s.hub.Drain(ctx, 0)
+	s.node.Close()
 	s.hub.Close()
 	for _, t := range s.transports {
 		t.Wait()

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,7 @@ type Config struct {
 
 	// Rules are tried in their order. Nil stands for one that has all channels: with Tokens,
 	// though they take nobody's, it lets those in whose token names the channel; without,
-	// anyone may subscribe.
+	// anyone may subscribe. It has presence.
 	Rules []Rule
 }
 
@@ -39,7 +40,7 @@ func New(c Config) (*Policy, error) {
 	}
 	rules := c.Rules
 	if rules == nil {
-		rules = []Rule{{Channels: []string{"**"}, Subscribe: Anyone}}
+		rules = []Rule{{Channels: []string{"**"}, Subscribe: Anyone, Presence: true}}
 		if c.Tokens != nil {
 			rules[0].Subscribe, rules[0].Publish = Grant, Grant
 		}
@@ -60,6 +61,21 @@ func (p *Policy) IsOpen() bool { return p.open }
 
 // TakesTokens reports whether there are callers with tokens.
 func (p *Policy) TakesTokens() bool { return p.tokens != nil }
+
+// Presence reports whether it is known who is in a channel: everywhere, where everything is open,
+// and otherwise where the channel's rule says so.
+func (p *Policy) Presence(channel string) bool {
+	if p.open {
+		return true
+	}
+	r := p.table.find(channel)
+	return r != nil && r.Presence
+}
+
+// HasPresence reports whether there is such a channel.
+func (p *Policy) HasPresence() bool {
+	return p.open || slices.ContainsFunc(p.rules, func(r *rule) bool { return r.Presence })
+}
 
 // Rule returns what applies to a channel, nil where no rule matches it.
 func (p *Policy) Rule(channel string) *Rule {

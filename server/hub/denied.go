@@ -18,6 +18,9 @@ func (r *reader) denied(channels []string) {
 		if t.track != nil {
 			t.track.Forget()
 		}
+		if t.lost != nil {
+			t.lost()
+		}
 		if t.listen == nil {
 			r.counts.gaps.Add(1)
 			gap := transport.Gap{Channel: channel, Reason: broker.Denied}

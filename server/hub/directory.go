@@ -23,6 +23,7 @@ type directory struct {
 
 	mu     sync.RWMutex
 	topics map[string]*topic
+	taps   int // topics that are buses
 }
 
 // want makes one more of those within the hub that are no session want a channel.
@@ -45,7 +46,18 @@ func (d *directory) listen(name string, hear func(broker.Message)) *topic {
 	return t
 }
 
-// unwant takes want back.
+// tap wants a channel on which nodes talk to each other, which has no history.
+func (d *directory) tap(name string, hear func(broker.Message), lost func()) *topic {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.topic(name)
+	t.listen, t.lost, t.track = hear, lost, nil
+	d.taps++
+	d.interest.Acquire(t.want)
+	return t
+}
+
+// unwant takes want or tap back.
 func (d *directory) unwant(t *topic) { d.interest.Release(t.want) }
 
 // join makes one more session want a channel, and returns the group that it is to be in.
@@ -88,6 +100,9 @@ func (d *directory) gone(w *interest.Want) {
 	if t := d.topics[w.Name()]; t != nil && t.want == w && !d.interest.IsWanted(w) {
 		delete(d.topics, t.name)
 		d.names.Delete(t.name)
+		if t.lost != nil {
+			d.taps--
+		}
 	}
 }
 
@@ -146,11 +161,11 @@ func (d *directory) track(channel string) *backfill.Channel {
 	return nil
 }
 
-// size returns how many channels the feed carries or is asked to carry.
+// size returns how many channels the feed carries or is asked to carry, but for buses.
 func (d *directory) size() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return len(d.topics)
+	return len(d.topics) - d.taps
 }
 
 // subscribers returns how many sessions a channel has.

@@ -71,7 +71,7 @@ func (b *heartbeat) run() {
 func (b *heartbeat) publish() {
 	ctx, cancel := context.WithTimeout(b.hub.ctx, missedBeats*b.hub.options.Heartbeat)
 	defer cancel()
-	if err := b.say(ctx, b.expect()); err != nil && b.hub.ctx.Err() == nil {
+	if err := b.hub.say(ctx, b.topic.name, []byte(b.expect())); err != nil && b.hub.ctx.Err() == nil {
 		b.failed(err)
 	}
 }
@@ -88,17 +88,6 @@ func (b *heartbeat) expect() string {
 	return word
 }
 
-// say publishes word. Where there is a history, what it takes to keep a message is tried,
-// too, if the broker can do so without keeping it.
-func (b *heartbeat) say(ctx context.Context, word string) error {
-	publish := b.hub.broker.Publish
-	if p, ok := b.hub.broker.(broker.Prober); ok && b.hub.filler != nil {
-		publish = p.Probe
-	}
-	_, err := publish(ctx, broker.Message{Channel: b.topic.name, Data: []byte(word)})
-	return err
-}
-
 // settle returns when all that was published before has been handed to the
 // workers, as far as the broker keeps the order, or after one heartbeat's time.
 func (b *heartbeat) settle(ctx context.Context) {
@@ -108,7 +97,7 @@ func (b *heartbeat) settle(ctx context.Context) {
 	b.mu.Lock()
 	b.last = word
 	b.mu.Unlock()
-	if b.say(ctx, word) != nil {
+	if b.hub.say(ctx, b.topic.name, []byte(word)) != nil {
 		return // a broker that is down has nothing more for us
 	}
 	select {

@@ -64,6 +64,8 @@ func (r *reader) gap(gap *broker.GapError) {
 		t := r.topics.known(channel)
 		switch {
 		case t == nil:
+		case t.lost != nil:
+			t.lost()
 		case t.track != nil:
 			lost = append(lost, t.track)
 		default:

@@ -18,7 +18,7 @@ type counts struct {
 // Stats are a hub's figures at one moment.
 type Stats struct {
 	Sessions int // now
-	Channels int // that the broker's feed carries or is asked to carry, the hub's own included
+	Channels int // that the broker's feed carries or is asked to carry, the hub's own included and buses not
 
 	// Since the hub began:
 	Heard        uint64 // messages from the broker

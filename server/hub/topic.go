@@ -16,6 +16,7 @@ type topic struct {
 	want      *interest.Want       // how much it is wanted
 	track     *backfill.Channel    // nil where there is no history; it delivers to the topic
 	listen    func(broker.Message) // for the hub's own topics
+	lost      func()               // for buses: messages may be missing
 
 	groups atomic.Pointer[[]*group] // copied on write under the directory's lock; read without it
 

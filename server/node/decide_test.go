@@ -35,7 +35,9 @@ func ruled(t testing.TB, b broker.Broker, o node.Options) *node.Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close(); _ = b.Close() })
-	return node.New(b, h, o)
+	n := node.New(b, h, o)
+	t.Cleanup(n.Close)
+	return n
 }
 
 func user(name string, subscribe ...string) *access.Caller {

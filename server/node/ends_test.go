@@ -96,7 +96,7 @@ func newHouse(t testing.TB, b broker.Broker, p *access.Policy) *house {
 	}
 	limits := socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, WriteTimeout: time.Hour, Linger: time.Hour}
 	house := &house{Node: node.New(b, h, node.Options{Logger: quiet, Access: p}), t: t, sockets: socket.NewGroup(limits)}
-	house.open = append(house.open, func() { h.Close(); _ = b.Close(); house.sockets.Wait() })
+	house.open = append(house.open, func() { house.Node.Close(); h.Close(); _ = b.Close(); house.sockets.Wait() })
 	return house
 }
 

@@ -27,7 +27,9 @@ func hooked(t *testing.T, hooks node.Hooks) *node.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close(); _ = b.Close() })
-	return node.New(b, h, node.Options{MaxMessage: 8, Hooks: hooks}).Client(access.NewCaller(transport.Identity{Subject: "alice"}), netip.Addr{})
+	n := node.New(b, h, node.Options{MaxMessage: 8, Hooks: hooks})
+	t.Cleanup(n.Close)
+	return n.Client(access.NewCaller(transport.Identity{Subject: "alice"}), netip.Addr{})
 }
 
 var errNo = errors.New("no")

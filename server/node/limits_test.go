@@ -31,7 +31,9 @@ func limited(t *testing.T, limits node.Limits, keys ...access.Key) (*node.Node, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close(); _ = b.Close() })
-	return node.New(b, h, node.Options{Access: policy, Limits: limits}), policy
+	n := node.New(b, h, node.Options{Access: policy, Limits: limits})
+	t.Cleanup(n.Close)
+	return n, policy
 }
 
 var (

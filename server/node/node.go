@@ -20,6 +20,8 @@ type Node struct {
 	policy  atomic.Pointer[access.Policy] // who may what now
 	limiter limiter
 
+	presents presents
+
 	stranger *Client // of all sessions of strangers
 	watches  watches
 }
@@ -35,10 +37,14 @@ type Options struct {
 	// Authenticate returns whose credential it is that a client brings while it is connected, as
 	// access.Policy.Authenticate does. Nil takes none.
 	Authenticate func(ctx context.Context, credential string) (*access.Caller, error)
+
+	// Identifies says that the program knows who its callers are, without tokens: none may say it
+	// of itself.
+	Identifies bool
 }
 
 // New returns a Node on b and h, which is a hub on b. It uses both for as long as anybody
-// uses its Clients, and closes neither.
+// uses its Clients, and closes neither. The caller closes it.
 func New(b broker.Broker, h *hub.Hub, o Options) *Node {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -50,6 +56,7 @@ func New(b broker.Broker, h *hub.Hub, o Options) *Node {
 	n := &Node{broker: b, past: past, hub: h, options: o}
 	n.policy.Store(o.Access)
 	n.SetLimits(o.Limits)
+	n.startPresence()
 	n.stranger = n.Client(access.Stranger, netip.Addr{})
 	return n
 }
@@ -61,8 +68,10 @@ func New(b broker.Broker, h *hub.Hub, o Options) *Node {
 // need.
 func (n *Node) SetPolicy(p *access.Policy) {
 	n.policy.Store(p)
+	n.startPresence()
 	n.hub.Review()
 	n.watches.review()
+	n.reviewPresence()
 }
 
 // Client returns what a caller may do who comes from an address, which is zero for those

@@ -29,7 +29,9 @@ func start(t testing.TB, b broker.Broker) *node.Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close(); _ = b.Close() })
-	return node.New(b, h, node.Options{MaxMessage: 8})
+	n := node.New(b, h, node.Options{MaxMessage: 8})
+	t.Cleanup(n.Close)
+	return n
 }
 
 // subscribe returns why c may not subscribe a channel.

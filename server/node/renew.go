@@ -26,13 +26,6 @@ func (c *Client) Renew(ctx context.Context, credential string) (transport.Identi
 		return transport.Identity{}, fmt.Errorf("node: renew: %w", transport.ErrOtherSubject)
 	}
 	c.who.Store(next)
+	c.renewPresence(was, is)
 	return c.Identity(), nil
-}
-
-// Members implements transport.Client.
-func (c *Client) Members(_ context.Context, channel string, _ transport.MembersQuery) (transport.Members, error) {
-	if err := c.Check(access.Subscribe, channel); err != nil {
-		return transport.Members{}, err
-	}
-	return transport.Members{}, fmt.Errorf("node: %w", transport.ErrNoPresence)
 }

@@ -61,11 +61,14 @@ func (s stay) Gone() {}
 
 // Enter implements hub.Caller.
 func (s stay) Enter(ctx context.Context, sub transport.Subscription) error {
-	return s.enter(ctx, sub.Channel)
+	if err := s.Check(access.Subscribe, sub.Channel); err != nil {
+		return err
+	}
+	if err := s.mayBeSeen(sub); err != nil {
+		return err
+	}
+	return s.ask(ctx, "OnSubscribe", s.node.options.OnSubscribe, sub.Channel)
 }
-
-// Begin implements hub.Caller.
-func (s stay) Begin(transport.Subscription, hub.Tell) func(hub.Ending) { return nil }
 
 // Left implements hub.Caller.
 func (s stay) Left(channel string) { s.leave(channel) }

@@ -68,6 +68,7 @@ func newFixture(t *testing.T, p Protocol, format transport.Format, on setting) *
 	f.sockets = socket.NewGroup(waiting)
 	f.transport, err = p.New(transport.Deps{Sockets: f.sockets, Logger: logger, MaxInbound: 1 << 16})
 	if err != nil {
+		f.node.Close()
 		f.hub.Close()
 		t.Fatalf("the Transport was not made without Settings: %v", err)
 	}
@@ -179,6 +180,7 @@ func (f *fixture) end(served <-chan error) {
 	f.within("Wait did not return though all clients have gone", f.transport.Wait)
 	_ = f.web.Close() // what it says is said by its listener
 	<-served
+	f.node.Close()
 	f.hub.Close()
 	f.within("something still writes to a client that has gone", f.sockets.Wait)
 	f.within("a connection was not closed", f.listener.open.Wait)
