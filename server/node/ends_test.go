@@ -89,13 +89,19 @@ type house struct {
 
 func newHouse(t testing.TB, b broker.Broker, p *access.Policy) *house {
 	t.Helper()
+	return newHouseWith(t, b, node.Options{Access: p})
+}
+
+func newHouseWith(t testing.TB, b broker.Broker, o node.Options) *house {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
+	o.Logger = quiet
 	h, err := hub.New(context.Background(), b, hub.Options{Logger: quiet, PingInterval: 100 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	limits := socket.Limits{Bytes: 1 << 30, Messages: 1 << 20, WriteTimeout: time.Hour, Linger: time.Hour}
-	house := &house{Node: node.New(b, h, node.Options{Logger: quiet, Access: p}), t: t, sockets: socket.NewGroup(limits)}
+	house := &house{Node: node.New(b, h, o), t: t, sockets: socket.NewGroup(limits)}
 	house.open = append(house.open, func() { house.Node.Close(); h.Close(); _ = b.Close(); house.sockets.Wait() })
 	return house
 }

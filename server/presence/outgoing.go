@@ -98,9 +98,9 @@ func (e *Engine) say(ctx context.Context) {
 // publish reports whether data was published. Where that is not known, or did not happen, the others
 // see it by the next beat.
 func (e *Engine) publish(ctx context.Context, data []byte) bool {
-	ctx, cancel := context.WithTimeout(ctx, sayTimeout)
+	attempt, cancel := context.WithTimeout(ctx, sayTimeout)
 	defer cancel()
-	err := e.options.Bus.Publish(ctx, data)
+	err := e.options.Bus.Publish(attempt, data)
 	e.mu.Lock()
 	o := &e.outgoing
 	was := o.mute
@@ -109,7 +109,7 @@ func (e *Engine) publish(ctx context.Context, data []byte) bool {
 		o.beatAt = time.Now().Add(retryBeat)
 	}
 	e.mu.Unlock()
-	if err != nil && !was {
+	if err != nil && !was && ctx.Err() == nil {
 		e.log.Warn("presence: other nodes cannot be told who is here", "error", err)
 	}
 	return err == nil
