@@ -29,7 +29,7 @@ func (s *Server) publishMany(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	client, verdict := s.clientOf(r)
-	b, err := s.batchOf(w, r, query, cmp.Or(verdict, nowhere(client)))
+	b, err := s.batchOf(w, r, query, cmp.Or(verdict, nowhere(client, access.Publish)))
 	switch {
 	case err != nil:
 		return err
@@ -42,12 +42,12 @@ func (s *Server) publishMany(w http.ResponseWriter, r *http.Request) error {
 	return s.publishBatch(w, r, client, b)
 }
 
-// nowhere returns why c may publish to no channel at all, nil where it may to some, or is none.
-func nowhere(c *node.Client) error {
+// nowhere returns why c may do something in no channel at all, nil where it may in some, or is none.
+func nowhere(c *node.Client, a access.Action) error {
 	if c == nil {
 		return nil
 	}
-	return c.CheckAnywhere(access.Publish)
+	return c.CheckAnywhere(a)
 }
 
 // batchOf returns what r asks to publish. Verdict is why nothing of it can be, if that is known.

@@ -123,7 +123,7 @@ func itemChannels(fields map[string][]byte, room int) ([]string, error) {
 	case single && room < 1:
 		return nil, tooManyMessages()
 	case single:
-		name, err := channelName(one)
+		name, err := channelName(one, "bad_item")
 		return []string{name}, err
 	case !several:
 		return nil, badRequest("no_channel", "The item names no channel.")
@@ -138,7 +138,7 @@ func itemChannels(fields map[string][]byte, room int) ([]string, error) {
 		if named++; named > room {
 			return nil, tooManyMessages()
 		}
-		name, err := channelName(raw)
+		name, err := channelName(raw, "bad_item")
 		if err != nil {
 			return nil, err
 		}
@@ -157,12 +157,13 @@ func tooManyMessages() *transport.Problem {
 	return badRequest("too_many_messages", "A batch has at most "+strconv.Itoa(maxBatch)+" messages, each channel counted.")
 }
 
-// channelName returns the name that a valid JSON value is.
-func channelName(raw json.RawMessage) (string, error) {
+// channelName returns the name that a valid JSON value is. A value that is no text is a problem with
+// that code.
+func channelName(raw json.RawMessage, code string) (string, error) {
 	name, ok := item.Text(raw)
 	switch {
 	case !ok:
-		return "", badRequest("bad_item", "The name of a channel is a string.")
+		return "", badRequest(code, "The name of a channel is a string.")
 	case item.HasLoneSurrogate(raw):
 		return "", badRequest("bad_channel", "The channel name is not valid Unicode.")
 	}

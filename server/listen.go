@@ -24,17 +24,22 @@ func (s *Server) listen(name string, t transport.Transport) handler {
 		if err != nil {
 			return err
 		}
-		if err := s.admitListener(client); err != nil {
-			return err
-		}
 		wanted.Client = client
-		err = t.Serve(w, r, wanted)
-		if err != nil && errors.Is(r.Context().Err(), context.Canceled) {
-			s.logOf(r).Debug("server: a client went away before it was connected", "error", err)
-			return notSubscribed() // as nobody will read
-		}
+		return s.connect(r, client, func() error { return t.Serve(w, r, wanted) })
+	}
+}
+
+// connect lets client listen by serve, if there is room.
+func (s *Server) connect(r *http.Request, client *node.Client, serve func() error) error {
+	if err := s.admitListener(client); err != nil {
 		return err
 	}
+	err := serve()
+	if err != nil && errors.Is(r.Context().Err(), context.Canceled) {
+		s.logOf(r).Debug("server: a client went away before it was connected", "error", err)
+		return notSubscribed() // as nobody will read
+	}
+	return err
 }
 
 // retrying returns next for clients of t: where they give up at an error status, t
@@ -195,10 +200,15 @@ func queryPresence(query url.Values, format transport.Format) (bool, error) {
 	case asked[0] == "0":
 		return false, nil
 	}
+	return true, checkTellsPresence(format)
+}
+
+// checkTellsPresence returns a problem where a format cannot tell who is in a channel.
+func checkTellsPresence(format transport.Format) error {
 	if _, told := format.AppendPresence(nil, transport.Presence{}); !told {
-		return false, badRequest("bad_presence", "Who is in a channel can be told in the format json only.")
+		return badRequest("bad_presence", "Who is in a channel can be told in the format json only.")
 	}
-	return true, nil
+	return nil
 }
 
 // listenChannels returns the channels that r names. Clients that say later what they want need not

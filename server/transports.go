@@ -85,6 +85,9 @@ func (s *Server) routesOf(name string, t transport.Transport) ([]route, error) {
 		{"/" + name, http.MethodGet, listen, true, true},
 		{"/" + name + "/*", http.MethodGet, listen, true, true},
 	}
+	if p, takes := t.(transport.Poster); takes {
+		routes = append(routes, route{"/" + name, http.MethodPost, whereRoom(s.listenByBody(p)), true, true})
+	}
 	router, ok := t.(transport.Router)
 	if !ok {
 		return routes, nil

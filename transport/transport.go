@@ -63,6 +63,16 @@ type Retrier interface {
 	Retry(w http.ResponseWriter, r *http.Request, p *Problem)
 }
 
+// A Poster is a Transport whose clients may name their channels in the body of a POST to /{name},
+// each with where to begin in it. They are programs that see the status of an answer: a Retrier is
+// not asked.
+type Poster interface {
+	Transport
+	// ServePost is Serve for such a client, whose body has been read. Each Subscription is
+	// answered, so that the client knows from where on it hears the channel.
+	ServePost(w http.ResponseWriter, r *http.Request, wanted SubscribeRequest) error
+}
+
 // A Conversation is a Transport whose clients say what they want when they are connected, and
 // are told there what they may not have: a browser's WebSocket cannot see an HTTP status.
 //

@@ -65,4 +65,12 @@
 // is answered with a stream. An id is the cursor of
 // one channel; a stream of several channels continues in that one, and is told of
 // the others that they were not recovered.
+//
+// # Clients that use fetch
+//
+// Programs that read the stream by fetch see the status of an answer and can send a body: they
+// name their channels in that of a POST, each with where to begin in it, and get a status for
+// whatever is wrong, also where they may come back. Each channel is answered by an event
+// subscribed, with its id among the data and with recovered where the client continues; Last-Event-ID
+// counts for nothing there, and there is no event start.
 package sse

@@ -3,7 +3,6 @@ package sse
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"strings"
 
 	"github.com/pregon/pregon/broker"
@@ -68,33 +67,6 @@ func (e *encoding) told(name string, payload []byte, ok bool) []byte {
 		return nil
 	}
 	return e.event(name, "", payload)
-}
-
-// subscribed is the Answer to a client that continues. It has no id, as the messages that
-// it announces are yet to come.
-func (e *encoding) subscribed(s transport.Subscribed) (frames []byte, ok bool) {
-	payload, _ := e.events.AppendSubscribed(nil, s)
-	return e.event("subscribed", "", payload), true
-}
-
-// start is the Answer to a client that begins live: an event that gives it its first id,
-// where there is one. EventSource remembers an id when its event ends, some clients only
-// if that has data, and others dispatch it if it has none: so it has data, and a name that
-// no page listens to unless it wants to.
-func (e *encoding) start(s transport.Subscribed) (frames []byte, ok bool) {
-	id := transport.Cursor(s.Channel, s.Position)
-	if id == "" {
-		return nil, true
-	}
-	payload, err := json.Marshal(struct {
-		Type    string `json:"type"`
-		Channel string `json:"channel"`
-		ID      string `json:"id"`
-	}{"start", s.Channel, id})
-	if err != nil {
-		panic(err) // strings always encode
-	}
-	return e.event("start", id, payload), true
 }
 
 // Ping implements transport.Control.

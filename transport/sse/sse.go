@@ -85,6 +85,17 @@ var _ transport.Resumer = (*Transport)(nil)
 // confirmed all channels. Where the connection can be taken over from net/http it is;
 // otherwise Serve writes to w and returns when the client has gone.
 func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
+	return t.serve(w, r, wanted, (*encoding).answerSome)
+}
+
+var _ transport.Poster = (*Transport)(nil)
+
+// ServePost implements transport.Poster.
+func (t *Transport) ServePost(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest) error {
+	return t.serve(w, r, wanted, (*encoding).answerEach)
+}
+
+func (t *Transport) serve(w http.ResponseWriter, r *http.Request, wanted transport.SubscribeRequest, answer func(*encoding, []transport.Subscription)) error {
 	takenOver := canTakeOver(w, r)
 	if !takenOver && transport.CheckFlush(w) != nil {
 		p := transport.CheckHijack(w)
@@ -93,16 +104,22 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	}
 	s := t.env.Sockets.New()
 	e := t.encodingOf(r, wanted.Format, takenOver)
+	answer(e, wanted.Subscriptions)
 	session, err := open(r.Context(), s, e, wanted)
 	if err != nil {
 		return err
 	}
 	t.readers.Add(1) // before net/http lets go of the connection and of us
-	if !takenOver {
-		defer t.readers.Done()
-		t.stream(w, r, s, session)
-		return nil
+	if takenOver {
+		return t.detach(w, s, e, session)
 	}
+	defer t.readers.Done()
+	t.stream(w, r, s, session)
+	return nil
+}
+
+// detach takes the connection of a client over, and serves it until it has gone.
+func (t *Transport) detach(w http.ResponseWriter, s *socket.Socket, e *encoding, session transport.Session) error {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		t.readers.Done()
@@ -121,19 +138,10 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	return nil
 }
 
-// open subscribes what the client wants. EventSource knows one id, which is the first
-// channel's.
+// open subscribes what the client wants.
 func open(ctx context.Context, s *socket.Socket, e *encoding, wanted transport.SubscribeRequest) (transport.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, transport.JoinTimeout)
 	defer cancel()
-	for i := range wanted.Subscriptions {
-		switch sub := &wanted.Subscriptions[i]; {
-		case sub.Since:
-			sub.Answer = e.subscribed
-		case i == 0 && sub.Start == transport.Start{}:
-			sub.Answer = e.start
-		}
-	}
 	return transport.Open(ctx, wanted.Client, transport.Subscriber{Socket: s, Encoding: e, Control: e}, wanted.Subscriptions)
 }
 
