@@ -17,7 +17,7 @@ import (
 
 // handler returns the handler of a server of its own, as an embedder has it: what
 // is asked of it is for any Host.
-func handler(t *testing.T, o server.Options) http.Handler {
+func handler(t testing.TB, o server.Options) http.Handler {
 	t.Helper()
 	if o.Broker == nil {
 		o.Broker = memory.New()

@@ -84,6 +84,16 @@ func TestOrderOfAnswers(t *testing.T) {
 		{"GET", "/sse/room.1", "", bad, 401, "unauthorized"},
 		{"GET", "/sse/room.1", "", "", 401, "unauthorized"},
 		{"GET", "/sse/room.2", "", ana, 403, "forbidden"},
+
+		{"POST", "/sse?format=x", wish("room.1"), bad, 400, "bad_format"},
+		{"POST", "/sse", `{}`, bad, 400, "bad_command"},
+		{"POST", "/sse", wish("room.1"), bad, 401, "unauthorized"},
+		{"POST", "/sse", wish("news", "room.1"), "", 401, "unauthorized"},
+		{"POST", "/sse", wish("__room"), bad, 401, "unauthorized"},
+		{"POST", "/sse", wish("__room"), "", 403, "channel_reserved"},
+		{"POST", "/sse", wish("news", "room.2"), ana, 403, "forbidden"},
+		{"POST", "/sse", wish("news", "room.1"), ana, 503, "draining"},
+		{"POST", "/sse", wish("room.1"), "Bearer " + awayToken, 503, "issuer_unavailable"},
 	} {
 		for _, upgrade := range []bool{false, true} { // a page can learn by a plain request what its WebSocket cannot see
 			if upgrade && !strings.HasPrefix(c.target, "/ws") {
@@ -92,6 +102,9 @@ func TestOrderOfAnswers(t *testing.T) {
 			var headers []string
 			if upgrade {
 				headers = append(headers, upgradeHeaders...)
+			}
+			if c.method == "POST" && strings.HasPrefix(c.target, "/sse") {
+				headers = append(headers, "Content-Type", "application/json")
 			}
 			if c.credential != "" {
 				headers = append(headers, "Authorization", c.credential)
@@ -146,7 +159,7 @@ func (c *countingBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Callers that may not publish cannot make the server read long bodies.
+// Callers that may not do what a body asks for cannot make the server read a long one.
 func TestBodiesOfStrangersAreNotRead(t *testing.T) {
 	h := handler(t, server.Options{Access: rules(t, true, true)})
 	for _, c := range []struct {
@@ -155,6 +168,7 @@ func TestBodiesOfStrangersAreNotRead(t *testing.T) {
 	}{
 		{"/publish/room.1", "", 401}, {"/publish/room.1", "Bearer " + forgery, 401}, {"/publish/news", "Bearer " + anaToken, 403},
 		{"/publish?channel=room.1", "", 401}, {"/publish", "Bearer " + forgery, 401},
+		{"/sse", "Bearer " + forgery, 401},
 	} {
 		for _, known := range []bool{true, false} {
 			body := &countingBody{left: 1 << 20}
@@ -162,7 +176,7 @@ func TestBodiesOfStrangersAreNotRead(t *testing.T) {
 			if r.ContentLength = -1; known {
 				r.ContentLength = 1 << 20
 			}
-			if c.target == "/publish" {
+			if c.target == "/publish" || c.target == "/sse" {
 				r.Header.Set("Content-Type", "application/json")
 			}
 			if c.credential != "" {

@@ -72,12 +72,22 @@ type connection struct {
 // connect connects a client for the time of the test.
 func connect(t *testing.T, proto, format string, start transport.Start) connection {
 	t.Helper()
+	return connectBy(t, http.MethodGet, proto, format, start)
+}
+
+// connectBy is connect for a client that has named its channel in the address, or in a body.
+func connectBy(t *testing.T, method, proto, format string, start transport.Start) connection {
+	t.Helper()
 	client := newCapture()
 	sockets := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, WriteTimeout: time.Minute, Linger: time.Minute})
 	tr := sse.New(transport.Deps{Sockets: sockets, MaxInbound: 1 << 10})
 	f, _ := transport.FormatByName(format)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := tr.Serve(w, r, transport.SubscribeRequest{Subscriptions: []transport.Subscription{{Channel: "c", Start: start}}, Format: f, Client: client}); err != nil {
+		serve := tr.Serve
+		if method == http.MethodPost {
+			serve = tr.ServePost
+		}
+		if err := serve(w, r, transport.SubscribeRequest{Subscriptions: []transport.Subscription{{Channel: "c", Start: start}}, Format: f, Client: client}); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -91,7 +101,7 @@ func connect(t *testing.T, proto, format string, start transport.Start) connecti
 		tr.Wait()
 		sockets.Wait()
 	})
-	_, _ = io.WriteString(conn, "GET / "+proto+"\r\nHost: c\r\n\r\n")
+	_, _ = io.WriteString(conn, method+" / "+proto+"\r\nHost: c\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
