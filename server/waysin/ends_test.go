@@ -126,7 +126,7 @@ func (v *visitor) publish(channel string, number int) {
 func stays(t *testing.T) []way {
 	var some []way
 	for _, w := range ways(t, nil) {
-		if w.opaque {
+		if w.stays {
 			some = append(some, w)
 		}
 	}

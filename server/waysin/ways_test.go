@@ -22,6 +22,7 @@ type way struct {
 
 	figures bool // of the server, which are of no channel
 	opaque  bool // its protocol may refuse in its own way, where no status is seen
+	stays   bool // who is let in stays
 	plain   bool // a page asks so whether its handshake would be let in, which opens nothing
 	polls   bool // it is not answered before there is news
 	own     bool // a transport's own, which asks for itself what the caller may
@@ -37,7 +38,12 @@ func ways(t *testing.T, own map[string]transport.Maker) []way {
 	var all []way
 	for name, maker := range makers {
 		all = append(all, listening(name)...)
-		all = append(all, routesOf(t, name, maker)...)
+		made := makeOf(t, maker)
+		all = append(all, routesOf(name, made)...)
+		if _, takes := made.(transport.Poster); takes {
+			all = append(all, way{name: name + " by body", method: "POST", target: "/" + name, header: []string{"Content-Type: application/json"},
+				body: `{"channels":[{"channel":"CHANNEL"}]}`, stays: true})
+		}
 	}
 	text := []string{"Content-Type: text/plain"}
 	return append(all,
@@ -60,13 +66,13 @@ func listening(name string) []way {
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Accept: text/event-stream"}
 	return []way{
 		{name: name + ", asked plainly", method: "GET", target: "/" + name + "/CHANNEL", plain: true},
-		{name: name, method: "GET", target: "/" + name + "/CHANNEL", header: handshake, opaque: true},
-		{name: name + " of many", method: "GET", target: "/" + name + "?channel=CHANNEL", header: handshake, opaque: true},
+		{name: name, method: "GET", target: "/" + name + "/CHANNEL", header: handshake, opaque: true, stays: true},
+		{name: name + " of many", method: "GET", target: "/" + name + "?channel=CHANNEL", header: handshake, opaque: true, stays: true},
 	}
 }
 
-// routesOf returns the ways that are a transport's own.
-func routesOf(t *testing.T, name string, maker transport.Maker) []way {
+// makeOf returns a transport as the server has it.
+func makeOf(t *testing.T, maker transport.Maker) transport.Transport {
 	t.Helper()
 	made, err := maker(transport.Deps{
 		Sockets: socket.NewGroup(socket.Limits{}), Logger: slog.New(slog.DiscardHandler), Settings: transport.NewSettings(nil),
@@ -74,6 +80,11 @@ func routesOf(t *testing.T, name string, maker transport.Maker) []way {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return made
+}
+
+// routesOf returns the ways that are a transport's own.
+func routesOf(name string, made transport.Transport) []way {
 	router, ok := made.(transport.Router)
 	if !ok {
 		return nil
