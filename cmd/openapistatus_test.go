@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -179,6 +180,12 @@ var operations = map[string][]attempt{
 		{"good", "query channel=a", 200}, {"good", "", 400}, {"good", "query channel=__a", 403}, {"good", "hidden", 500},
 		{"stopping", "query channel=a", 200},
 	},
+	"POST /sse": {
+		{"protected", "body " + oneWish, 401}, {"protected", "token", 403}, {"protected", "key", 200},
+		{"good", "body " + oneWish, 200}, {"good", "empty", 400}, {"good", `body {"channels":[{"channel":"__a"}]}`, 403}, {"good", "slow", 408},
+		{"good", `body {"channels":[{"channel":"a"},{"channel":"a"}]}`, 409}, {"good", "body " + strings.Repeat(" ", 2<<20), 413}, {"good", "type", 415},
+		{"good", "hidden", 500}, {"stopping", "body " + oneWish, 503},
+	},
 	"GET /healthz": {{"good", "", 200}, {"stopping", "", 200}},
 	"GET /readyz":  {{"good", "", 200}, {"stopping", "", 503}},
 	"GET /metrics": {{"protected", "query token=a&token=b", 400}, {"good", "", 401}, {"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200}},
@@ -189,13 +196,17 @@ const (
 	longest      = 100 // bytes of a message
 	oneItem      = `{"channel":"a","data":"x"}`
 	reservedItem = `{"channel":"__a","data":"x"}`
+	oneWish      = `{"channels":[{"channel":"a"}]}`
 )
+
+// objects are bodies of operations that take no others.
+var objects = map[string]string{"POST /publish": oneItem, "POST /sse": oneWish}
 
 // elsewhere are statuses that need a fault, a connection too many, or a proxy in front of an open
 // server, at an address that does nothing else.
 var elsewhere = map[string][]int{
 	"GET /metrics": {429, 500, 503}, "GET /": {403, 429, 500, 503},
-	"GET /history/{channel}": {429}, "DELETE /history/{channel}": {429}, "GET /ws": {429}, "GET /ws/{channel}": {429},
+	"GET /history/{channel}": {429}, "DELETE /history/{channel}": {429}, "GET /ws": {429}, "GET /ws/{channel}": {429}, "POST /sse": {429},
 	"GET /live": {403, 429}, "GET /live/{channel}": {403, 429},
 }
 
@@ -301,10 +312,9 @@ func (a attempt) request(operation string) *http.Request {
 		body = strings.NewReader(strings.Repeat("x", longest+1))
 	case "huge":
 		body = strings.NewReader(strings.Repeat("x", 16*longest+1))
-	case "key", "token":
-		body = strings.NewReader(map[bool]string{true: oneItem, false: "x"}[operation == "POST /publish"])
-		if method != http.MethodPost {
-			body = nil
+	case "key", "token", "hidden":
+		if method == http.MethodPost {
+			body = strings.NewReader(cmp.Or(objects[operation], "x"))
 		}
 	case "reserved", "type":
 		body = strings.NewReader("x")
@@ -316,7 +326,7 @@ func (a attempt) request(operation string) *http.Request {
 		r.Header = http.Header{}
 	case kind == "type":
 		r.Header.Set("Content-Type", "image/png")
-	case operation == "POST /publish":
+	case objects[operation] != "":
 		r.Header.Set("Content-Type", "application/json")
 	}
 	switch kind {
