@@ -26,6 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type site struct {
 	t    testing.TB
 	addr string
+	open bool // everybody may do everything
 	*server.Server
 	stop func() // drains, and waits for the end
 }
@@ -33,14 +34,13 @@ type site struct {
 // history is what servers with a history keep.
 var history = broker.Retention{MaxMessages: 1000, MaxAge: time.Hour}
 
-// start runs a server on o.Broker, or a memory broker with a history.
+// start runs a server on o.Broker, or a memory broker with a history, and closes it.
 func start(t testing.TB, o server.Options) *site {
 	t.Helper()
 	if o.Broker == nil {
-		b := memory.NewBusWithHistory(history).Broker()
-		t.Cleanup(func() { _ = b.Close() })
-		o.Broker = b
+		o.Broker = memory.NewBusWithHistory(history).Broker()
 	}
+	t.Cleanup(func() { _ = o.Broker.Close() })
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -59,7 +59,7 @@ func start(t testing.TB, o server.Options) *site {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx, l) }()
 	stopped := false
-	n := &site{t: t, addr: l.Addr().String(), Server: s}
+	n := &site{t: t, addr: l.Addr().String(), Server: s, open: o.Access == nil}
 	n.stop = func() {
 		if stopped {
 			return
