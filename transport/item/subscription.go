@@ -55,7 +55,7 @@ func (w Wish) start(channel string, keepsHistory bool) (transport.Start, error) 
 	n, err := strconv.ParseUint(string(w.History), 10, 31) // which takes no sign
 	switch {
 	case err != nil || n < 1 || n > MaxHistory:
-		return transport.Start{}, bad("bad_history", "Give history once, as a number of messages from 1 to 1000.")
+		return transport.Start{}, bad("bad_history", "Give history as a number of messages from 1 to 1000.")
 	case !keepsHistory:
 		return transport.Start{}, bad("no_history", "This server keeps no history.")
 	}
@@ -77,5 +77,5 @@ func member(value []byte) (*transport.Member, error) {
 }
 
 func badMember() *transport.Problem {
-	return bad("bad_member", "A member is an object with sub, a string that is not empty, and perhaps info.")
+	return bad("bad_member", "A member is an object with sub, a string, and, if you like, info.")
 }

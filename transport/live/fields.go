@@ -99,22 +99,3 @@ func memberOf(name []byte) (m member, known bool) {
 	m, known = memberNames[text]
 	return m, known
 }
-
-// eachMember calls read for the members of a valid JSON value, until it returns false. It reports
-// whether that is an object, and read has returned true for all of them.
-func eachMember(value []byte, read func(name string, value []byte) bool) bool {
-	in := jsontext.NewDecoder(bytes.NewBuffer(value), item.Grammar...)
-	if in.PeekKind() != '{' {
-		return false
-	}
-	_, _ = in.ReadToken()
-	for in.PeekKind() == '"' {
-		name, _ := in.ReadToken()
-		text := name.String() // ahead of the next read
-		value, err := in.ReadValue()
-		if err != nil || !read(text, value) {
-			return false
-		}
-	}
-	return true
-}

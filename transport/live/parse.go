@@ -6,17 +6,14 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/item"
 )
 
-const (
-	maxRef     = 64   // bytes of a ref, without the quotes of a string
-	maxHistory = 1000 // messages that a subscribe may ask for, as over HTTP
-)
+// maxRef is the longest ref in bytes, without the quotes of a string.
+const maxRef = 64
 
 // A parser makes commands of what clients send.
 type parser struct {
@@ -167,69 +164,12 @@ func (p parser) readMessage(channel string, f *fields) (broker.Message, error) {
 }
 
 func (p parser) readSubscription(channel string, f *fields) (*transport.Subscription, error) {
-	s := &transport.Subscription{Channel: channel}
-	since, history, presence := f.values[mSince], f.values[mHistory], f.values[mPresence]
-	switch {
-	case len(since) > 0 && len(history) > 0:
-		return nil, bad("two_ways", "Begin with since or with history, not with both.")
-	case len(presence) > 0 && string(presence) != "true" && string(presence) != "false":
-		return nil, bad("bad_presence", "The member presence is true or false.")
-	}
-	s.Presence = string(presence) == "true"
-	if err := p.readStart(s, since, history); err != nil {
+	w := item.Wish{Since: f.values[mSince], History: f.values[mHistory], Presence: f.values[mPresence], Member: f.values[mMember]}
+	s, err := w.Subscription(channel, p.keepsHistory)
+	if err != nil {
 		return nil, err
 	}
-	if value := f.values[mMember]; len(value) > 0 {
-		var err error
-		if s.Member, err = readMember(value); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
-}
-
-// readStart reads where to begin. A cursor of another channel is not recovered, as over HTTP.
-func (p parser) readStart(s *transport.Subscription, since, history []byte) error {
-	switch {
-	case len(since) > 0:
-		cursor, ok := item.Text(since)
-		at, err := transport.ParseCursor(s.Channel, cursor)
-		if !ok || err != nil && !errors.Is(err, transport.ErrForeignCursor) {
-			return bad("bad_cursor", "The cursor in since is not one that this server gives.")
-		}
-		s.Start = transport.Start{Since: true, After: at}
-	case len(history) > 0:
-		n, err := strconv.ParseUint(string(history), 10, 31) // which takes no sign
-		if err != nil || n < 1 || n > maxHistory {
-			return bad("bad_history", "Give history as a number of messages from 1 to 1000.")
-		}
-		if !p.keepsHistory {
-			return bad("no_history", "This server keeps no history.")
-		}
-		s.Start = transport.Start{Last: int(n)}
-	}
-	return nil
-}
-
-// readMember returns who a client says it is. Whether it may, the server says.
-func readMember(value []byte) (*transport.Member, error) {
-	var m transport.Member
-	known := map[string]func(value []byte) bool{
-		"sub": func(value []byte) (ok bool) {
-			m.Subject, ok = item.Text(value)
-			return ok && m.Subject != "" && !item.HasLoneSurrogate(value)
-		},
-		"info": func(value []byte) bool { m.Info = bytes.Clone(value); return true },
-	}
-	ok := eachMember(value, func(name string, value []byte) bool {
-		read := known[name]
-		delete(known, name) // so that it comes once
-		return read != nil && read(value)
-	})
-	if !ok || m.Subject == "" {
-		return nil, bad("bad_member", "A member is an object with sub, a string, and, if you like, info.")
-	}
-	return &m, nil
+	return &s, nil
 }
 
 func badCommand(detail string) *transport.Problem { return bad("bad_command", detail) }
