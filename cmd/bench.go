@@ -33,8 +33,10 @@ type benchCommand struct {
 	Rate        float64       `default:"0" placeholder:"N" help:"Messages a second in all; 0 is as fast as the server answers. Default ${default}."`
 	Size        config.Size   `default:"128" placeholder:"SIZE" help:"Bytes of a message, at least 24. Default ${default}."`
 	Publishers  int           `default:"1" placeholder:"N" help:"Connections that publish. Default ${default}."`
-	Transport   string        `default:"ws" enum:"ws,sse" help:"How to listen: ws or sse. Default ${default}."`
-	Format      string        `default:"text" enum:"text,raw,json" help:"What subscribers read of a message: text, raw or json. Default ${default}."`
+	Transport   string        `default:"ws" enum:"ws,sse,live" help:"How to listen: ws, sse or live. Default ${default}."`
+	Format      string        `default:"" enum:",text,raw,json" placeholder:"NAME" help:"What subscribers read of a message: text, raw or json. Default text; over live, json."`
+	PublishOver string        `default:"http" enum:"http,live" placeholder:"WAY" help:"How to publish: http, a request for each message; or live, many over one connection. Default ${default}."`
+	Pipeline    int           `default:"64" placeholder:"N" help:"Messages of each publisher that are under way at a time, with --publish-over live. Default ${default}."`
 	URL         address       `name:"url" env:"-" placeholder:"URL" help:"Address of a running server; only here, so that none is loaded by mistake. By default one is started for the test."`
 	Client      clientFlags   `embed:""`
 	PID         int           `name:"pid" placeholder:"PID" help:"Process of the server at --url, to read its CPU time and memory."`
@@ -100,7 +102,8 @@ func (c *benchCommand) Run(ctx context.Context, out *console) error {
 func (c *benchCommand) options(program string) bench.Options {
 	o := bench.Options{
 		Subscribers: c.Subscribers, Channels: c.Channels, Publishers: c.Publishers,
-		Duration: c.Duration, Rate: c.Rate, Size: int(c.Size), Transport: c.Transport, Format: c.Format,
+		Duration: c.Duration, Rate: c.Rate, Size: int(c.Size), Transport: c.Transport, Format: c.format(),
+		PublishOver: c.PublishOver, Pipeline: c.Pipeline,
 		URL: string(c.URL), PID: c.PID, Rounds: c.Rounds, Settle: settleTime, Drain: c.Drain,
 		Server: func() *exec.Cmd { return c.server(program) }, Broker: redacted(c.Broker),
 	}
@@ -114,6 +117,17 @@ func (c *benchCommand) options(program string) bench.Options {
 		o.Floor = func() *exec.Cmd { return exec.Command(program, "bench-floor") }
 	}
 	return o
+}
+
+// format is what subscribers read, where nothing is said what the transport has.
+func (c *benchCommand) format() string {
+	switch {
+	case c.Format != "":
+		return c.Format
+	case c.Transport == "live":
+		return "json"
+	}
+	return "text"
 }
 
 // server is the command of a server for one round. The broker's URL, which may

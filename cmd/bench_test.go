@@ -30,6 +30,19 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// Over /live there is one format, and the report says how was published.
+func TestBenchLive(t *testing.T) {
+	code, stdout, stderr := load(t, "--transport", "live", "--publish-over", "live", "--pipeline", "5")
+	if code != 0 || !strings.Contains(stdout, "\n400 of 400 deliveries: 0 lost, 0 doubled, 0 out of order\n") ||
+		!strings.Contains(stdout, "1 publisher over live (5 under way)") || !strings.Contains(stdout, "over live (json)") {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+	code, stdout, stderr = load(t, "--transport", "live", "--format", "text")
+	if code != 2 || stdout != "" || !strings.Contains(stderr, "--format text: must be json") {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 // The floor is this program, too.
 func TestBenchFloor(t *testing.T) {
 	if runtime.GOOS == "windows" {

@@ -82,6 +82,33 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// What a server says over /live, which is frames with an object in each: it is told apart by the type,
+// and what is not known is nothing.
+func TestConversation(t *testing.T) {
+	for text, kind := range map[string]any{
+		`{"type":"message","channel":"c","data":"x"}`: bench.Message,
+		`{"type":"gap","channel":"c"}`:                bench.GapTold,
+		`{"type":"welcome"}`:                          bench.Welcome,
+		`{"type":"subscribed","channel":"c"}`:         bench.Subscribed,
+		`{"type":"published","ref":"1"}`:              bench.Published,
+		`{"type":"error","status":400}`:               bench.Failed,
+		`{"type":"unsubscribed","channel":"c"}`:       bench.Failed,
+		`{"type":"ping"}`:                             nil,
+		`{"type":"presence","channel":"c"}`:           nil,
+		`{"kind":"message"}`:                          nil,
+		`{"type":`:                                    nil,
+		"":                                            nil,
+	} {
+		var want []bench.Event
+		if kind, ok := kind.(bench.EventKind); ok {
+			want = []bench.Event{{kind, text}}
+		}
+		checkDecoded(t, "live", string(frame([]byte(text))), want, 0, "")
+	}
+	checkDecoded(t, "live", "\x89\x01p\x88\x02\x03\xe8", []bench.Event{{bench.Ping, "p"}, {bench.GoodBye, "\x03\xe8"}}, 0, "")
+	checkDecoded(t, "live", "\x83\x00", nil, 0, "opcode 3")
+}
+
 // checkDecoded decodes a stream that arrives at once, and byte by byte.
 func checkDecoded(t *testing.T, transport, stream string, want []bench.Event, rest int, bad string) {
 	t.Helper()
@@ -116,9 +143,10 @@ func split(stream string, size int) (chunks [][]byte) {
 func FuzzDecoders(f *testing.F) {
 	f.Add("\x81\x02hi\x01\x01a\x89\x01p\x80\x01b\x88\x02\x03\xe8", 3)
 	f.Add("\x81\x7e\x00\x7e"+repeat(126), 5)
+	f.Add("\x81\x10{\"type\":\"message\"\x81\x0e{\"type\":\"ping\"", 1)
 	f.Add("retry: 1\r\n\r\nevent: gap\ndata: a\rdata: b\n\n:\n\n", 2)
 	f.Fuzz(func(t *testing.T, stream string, size int) {
-		for _, transport := range []string{"ws", "sse"} {
+		for _, transport := range []string{"ws", "sse", "live"} {
 			whole, left, err := bench.Decode(transport, []byte(stream))
 			pieces, leftOver, errOver := bench.Decode(transport, split(stream, max(1, size))...)
 			if diff := cmp.Diff(whole, pieces); diff != "" || (err == nil) != (errOver == nil) {

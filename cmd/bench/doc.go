@@ -1,6 +1,6 @@
 // Package bench is a load test of a fan-out server, and what is behind pregon
-// bench: subscribers over WebSocket or server-sent events, publishers over HTTP,
-// and a Report of how fast every message reached everybody.
+// bench: subscribers over WebSocket, server-sent events or /live, publishers over HTTP
+// or /live, and a Report of how fast every message reached everybody.
 //
 // # What a message carries
 //

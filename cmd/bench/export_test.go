@@ -12,7 +12,15 @@ const (
 	GapTold = gap
 	Ping    = ping
 	GoodBye = goodBye
+
+	Welcome    = welcome
+	Subscribed = subscribed
+	Published  = published
+	Failed     = failed
 )
+
+// An EventKind is what an event is.
+type EventKind = eventKind
 
 // An Event is one that has its data for itself.
 type Event struct {
@@ -22,8 +30,11 @@ type Event struct {
 
 // decoderOf returns a new decoder of a transport.
 func decoderOf(transport string) decoder {
-	if transport == "sse" {
+	switch transport {
+	case "sse":
 		return &events{}
+	case "live":
+		return &conversation{}
 	}
 	return &frames{}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Opcodes of RFC 6455, section 5.2.
@@ -120,6 +121,20 @@ func (f *frames) data(fin, continued bool, payload []byte) (event, error) {
 func appendControl(dst []byte, opcode byte, payload []byte) []byte {
 	dst = append(dst, finBit|opcode, maskBit|byte(len(payload)), 0, 0, 0, 0)
 	return append(dst, payload...)
+}
+
+// appendText appends a text frame, masked as in appendControl.
+func appendText(dst, payload []byte) []byte {
+	dst = append(dst, finBit|opText)
+	switch n := len(payload); {
+	case n < 126:
+		dst = append(dst, maskBit|byte(n))
+	case n <= math.MaxUint16:
+		dst = binary.BigEndian.AppendUint16(append(dst, maskBit|126), uint16(n))
+	default:
+		dst = binary.BigEndian.AppendUint64(append(dst, maskBit|127), uint64(n))
+	}
+	return append(append(dst, 0, 0, 0, 0), payload...)
 }
 
 // closeText is the reason in the payload of a close frame (section 5.5.1).

@@ -79,6 +79,7 @@ func child(kind string) func() *exec.Cmd {
 func small() bench.Options {
 	return bench.Options{
 		Subscribers: 20, Channels: 1, Publishers: 1, Messages: 50, Size: 64, Transport: "ws", Format: "text",
+		PublishOver: "http", Pipeline: 8,
 		Rounds: 1, Drain: 10 * time.Second,
 	}
 }

@@ -25,7 +25,7 @@ type measurement struct {
 func (r *round) tally(m *measurement, start time.Duration) {
 	m.published, m.expected = r.accepted.Load(), r.expected.Load()
 	m.publish, m.delivery = newHistogram(), newHistogram()
-	sent := map[*channel][]int64{}
+	sent := map[*channel][]*outlet{}
 	for _, p := range r.publishers {
 		m.publish.Merge(p.latency)
 		m.refused += p.refused
@@ -33,7 +33,7 @@ func (r *round) tally(m *measurement, start time.Duration) {
 	}
 	for _, c := range r.channels {
 		for _, i := range c.publishers {
-			sent[c] = append(sent[c], r.publishers[i].sentTo(c))
+			sent[c] = append(sent[c], r.publishers[i].outletTo(c))
 		}
 	}
 	for _, s := range r.subscribers {
@@ -47,14 +47,14 @@ func (r *round) tally(m *measurement, start time.Duration) {
 }
 
 // add counts what one subscriber has heard of what was sent.
-func (m *measurement) add(s *subscriber, sent []int64) {
+func (m *measurement) add(s *subscriber, sent []*outlet) {
 	m.heard.received += s.counts.received
 	m.heard.duplicated += s.counts.duplicated
 	m.heard.reordered += s.counts.reordered
 	m.heard.corrupt += s.counts.corrupt
 	m.heard.gaps += s.counts.gaps
 	for i := range s.sequences {
-		m.lost += s.sequences[i].missing(sent[i])
+		m.lost += sent[i].missing(&s.sequences[i])
 	}
 	if s.ended != nil {
 		m.disconnected++

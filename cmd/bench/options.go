@@ -30,13 +30,18 @@ type Options struct {
 
 	// Rate is how many messages a second all publishers are to send together.
 	// Each has a time at which it is due, and latency is counted from that. 0
-	// means that each publisher sends the next message as soon as the last was
-	// answered, and latency is counted from when it was really sent.
+	// means that each publisher sends the next message as soon as the last, or over live
+	// one of the last, was answered, and latency is counted from when it was really sent.
 	Rate float64
 
 	Size      int    // of a message in bytes, at least MinSize
-	Transport string // ws or sse
-	Format    string // text, raw or json
+	Transport string // ws, sse or live
+	Format    string // text, raw or json, which is the only one of live
+
+	// PublishOver is http or live. Pipeline is how many messages of a publisher are under way at
+	// a time over live.
+	PublishOver string
+	Pipeline    int
 
 	// URL is the address of a running server, and PID its process where it
 	// runs on this machine, or 0. Where URL is empty, Server makes the command
@@ -81,12 +86,15 @@ func (o *Options) Validate() error {
 		{!(o.Rate >= 0 && o.Rate <= 1e9), "--rate: must be from 0 to 1000000000"},
 		{o.Size < MinSize, fmt.Sprintf("--size: must be at least %d bytes, which a message needs for its number and time", MinSize)},
 		{o.Size > maxEvent/2, fmt.Sprintf("--size: must be at most %d bytes", maxEvent/2)},
-		{o.Transport != "ws" && o.Transport != "sse", "--transport: must be ws or sse"},
+		{o.Transport != "ws" && o.Transport != "sse" && o.Transport != "live", "--transport: must be ws, sse or live"},
 		{o.Format != "text" && o.Format != "raw" && o.Format != "json", "--format: must be text, raw or json"},
+		{o.Format != "json" && o.Transport == "live", "--format: must be json with --transport live, which has no other"},
+		{o.PublishOver != "http" && o.PublishOver != "live", "--publish-over: must be http or live"},
+		{o.PublishOver == "live" && (o.Pipeline < 1 || o.Pipeline > maxPipeline), fmt.Sprintf("--pipeline: must be from 1 to %d", maxPipeline)},
 		{o.URL == "" && o.Server == nil, "--url: there is no server"},
 		{o.PID != 0 && o.URL == "", "--pid: goes with --url; of a server started here it is known"},
 		{o.PID < 0, "--pid: must be more than 0"},
-		{o.Floor != nil && o.Transport != "ws", "--floor: goes with --transport ws only"},
+		{o.Floor != nil && (o.Transport != "ws" || o.PublishOver != "http"), "--floor: goes with --transport ws and --publish-over http only"},
 		{o.Rounds < 1, "--rounds: must be at least 1"},
 		{o.Drain <= 0, "--drain: must be more than 0"},
 	} {

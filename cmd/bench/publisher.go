@@ -1,13 +1,8 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,21 +14,15 @@ const (
 	publishTime = 30 * time.Second
 	// lastAnswerTime bounds it once the run was told to stop.
 	lastAnswerTime = 2 * time.Second
-	// freshTime is how long a connection may be idle and is still used: servers
-	// close it some time after.
-	freshTime = 10 * time.Second
 )
 
-// A publisher publishes messages to its channels in turn, over one connection
-// that is kept alive.
+// A publisher publishes messages to its channels in turn, over one connection.
 type publisher struct {
 	number   int
 	target   target
 	epoch    time.Time
 	outlets  []*outlet
-	conn     net.Conn
-	in       *bufio.Reader
-	used     time.Duration // when the connection was last used, since the epoch
+	way      way
 	accepted *atomic.Int64 // messages of all publishers
 	expected *atomic.Int64 // deliveries that follow from them
 	latency  *hdrhistogram.Histogram
@@ -41,103 +30,76 @@ type publisher struct {
 	problem  error // the first
 }
 
+// A way is how a publisher publishes. Its methods are for one goroutine, and what
+// comes of publications it tells the publisher.
+type way interface {
+	// outlet returns an outlet to a channel for messages of size bytes.
+	outlet(c *channel, size int) *outlet
+	// open connects, unless that is done.
+	open(ctx context.Context) error
+	// ready returns when another message may be sent, or false where the publisher
+	// has to stop.
+	ready(ctx context.Context) bool
+	// publish sends a message that was to be sent at intended. It reports false
+	// where the publisher has to stop.
+	publish(ctx context.Context, o *outlet, intended time.Duration) bool
+	// settle returns when it is known what came of all that was sent.
+	settle(ctx context.Context)
+	// hangUp ends the connection. It may be called again.
+	hangUp()
+}
+
+// newWay returns how p publishes as o says.
+func newWay(p *publisher, o *Options) way {
+	if o.PublishOver == "live" {
+		return newPipeline(p, o)
+	}
+	return &poster{publisher: p}
+}
+
 // An outlet is one channel of a publisher.
 type outlet struct {
 	channel *channel
-	sent    int64  // messages that the server accepted, and so the next number
-	request []byte // head and body
-	body    []byte // the part of request that is the message
-}
-
-func newOutlet(t target, c *channel, size int) *outlet {
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n",
-		t.path("publish", c.name), t.url.Host, t.authorization, size)
-	request := append([]byte(head), bytes.Repeat([]byte("x"), size)...)
-	return &outlet{channel: c, request: request, body: request[len(head):]}
+	sent    int64   // messages that have a number, and so the next one
+	failed  []int64 // those of them that were not accepted, as far as is known
+	request []byte  // what is sent to publish
+	body    []byte  // the part of it that is the message
+	ref     []byte  // the part of it that the answer has, too; nil over HTTP
 }
 
 // run publishes what falls to this publisher: every step-th message from its
 // number on. It ends early with ctx, and where it is not known whether a message
-// was published: from there on the numbers would mean nothing.
+// was published over a connection that is lost.
 func (p *publisher) run(ctx context.Context, pace pacer, step int, o *Options) {
-	defer p.hangUp()
+	defer p.way.hangUp()
+	defer p.way.settle(ctx)
 	end := pace.start + o.Duration
 	for k, i := 0, p.number; o.Messages == 0 || i < o.Messages; k, i = k+1, i+step {
+		if !p.way.ready(ctx) {
+			return
+		}
 		intended, ok := pace.wait(ctx, i)
 		if !ok || o.Messages == 0 && intended >= end {
 			return
 		}
-		if !p.publish(ctx, p.outlets[k%len(p.outlets)], intended) {
+		if !p.way.publish(ctx, p.outlets[k%len(p.outlets)], intended) {
 			return
 		}
 	}
 }
 
-// publish publishes one message. It reports false where the publisher has to
-// stop.
-func (p *publisher) publish(ctx context.Context, o *outlet, intended time.Duration) bool {
-	stamp{p.number, o.sent, intended}.put(o.body)
-	resp, err := p.exchange(ctx, o.request)
-	if err != nil {
-		p.fail(fmt.Errorf("publish: %w", err))
-		return false
-	}
+// accept notes that a message was accepted.
+func (p *publisher) accept(o *outlet) {
+	p.accepted.Add(1)
+	p.expected.Add(int64(o.channel.subscribers))
+}
+
+// answered notes that a message that was to be sent at intended is answered.
+func (p *publisher) answered(intended time.Duration) {
 	record(p.latency, time.Since(p.epoch)-intended)
-	if resp.StatusCode == http.StatusGatewayTimeout {
-		p.fail(fmt.Errorf("publish: %w", answerError(resp)))
-		return false
-	}
-	if resp.StatusCode/100 != 2 {
-		p.fail(fmt.Errorf("publish: %w", answerError(resp)))
-	} else {
-		o.sent++
-		p.accepted.Add(1)
-		p.expected.Add(int64(o.channel.subscribers))
-	}
-	p.finish(resp)
-	return true
 }
 
-// open connects, unless that is done.
-func (p *publisher) open(ctx context.Context) error {
-	if p.conn != nil {
-		return nil
-	}
-	conn, err := p.target.dial(ctx)
-	if err != nil {
-		return err
-	}
-	p.conn, p.in, p.used = conn, bufio.NewReader(conn), time.Since(p.epoch)
-	return nil
-}
-
-// exchange sends a request and reads the head of the answer.
-func (p *publisher) exchange(ctx context.Context, request []byte) (*http.Response, error) {
-	if time.Since(p.epoch)-p.used > freshTime {
-		p.hangUp()
-	}
-	if err := p.open(ctx); err != nil {
-		return nil, err
-	}
-	conn := p.conn
-	_ = conn.SetDeadline(time.Now().Add(publishTime)) // fails only where the next write does, too
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now().Add(lastAnswerTime)) })
-	defer stop()
-	if _, err := conn.Write(request); err != nil {
-		return nil, err
-	}
-	return http.ReadResponse(p.in, nil)
-}
-
-// finish reads the rest of an answer, so that the connection can be used again.
-func (p *publisher) finish(resp *http.Response) {
-	_, err := io.Copy(io.Discard, resp.Body)
-	p.used = time.Since(p.epoch)
-	if err != nil || resp.Close {
-		p.hangUp()
-	}
-}
-
+// fail notes that a message was not accepted, or that nobody knows.
 func (p *publisher) fail(err error) {
 	p.refused++
 	if p.problem == nil {
@@ -145,19 +107,18 @@ func (p *publisher) fail(err error) {
 	}
 }
 
-func (p *publisher) hangUp() {
-	if p.conn != nil {
-		_ = p.conn.Close() // nothing is left to be lost
-		p.conn = nil
-	}
+// outletTo returns what p publishes to c by.
+func (p *publisher) outletTo(c *channel) *outlet {
+	return p.outlets[slices.IndexFunc(p.outlets, func(o *outlet) bool { return o.channel == c })]
 }
 
-// sentTo returns how many messages for c the server accepted.
-func (p *publisher) sentTo(c *channel) int64 {
-	for _, o := range p.outlets {
-		if o.channel == c {
-			return o.sent
+// missing returns how many of the messages that were accepted s has not heard.
+func (o *outlet) missing(s *sequence) int64 {
+	n := s.missing(o.sent)
+	for _, number := range o.failed {
+		if !s.has(number) {
+			n--
 		}
 	}
-	return 0
+	return n
 }

@@ -32,8 +32,10 @@ type Config struct {
 	Size        int     `json:"size_bytes"`
 	Transport   string  `json:"transport"`
 	Format      string  `json:"format"`
-	URL         string  `json:"url,omitempty"`    // empty: a server was started
-	Broker      string  `json:"broker,omitempty"` // of that server
+	PublishOver string  `json:"publish_over"`
+	Pipeline    int     `json:"pipeline,omitempty"` // messages of a publisher under way, over live
+	URL         string  `json:"url,omitempty"`      // empty: a server was started
+	Broker      string  `json:"broker,omitempty"`   // of that server
 	Rounds      int     `json:"rounds"`
 }
 
@@ -118,13 +120,17 @@ func newReport(o *Options, servers, floors []*measurement, interrupted bool) *Re
 		Config: Config{
 			Subscribers: o.Subscribers, Channels: o.Channels, Publishers: o.Publishers,
 			Messages: o.Messages, Duration: o.Duration.Seconds(), Rate: o.Rate, Size: o.Size,
-			Transport: o.Transport, Format: o.Format, URL: withoutUser(o.URL), Broker: o.Broker, Rounds: o.Rounds,
+			Transport: o.Transport, Format: o.Format, PublishOver: o.PublishOver, Pipeline: o.Pipeline,
+			URL: withoutUser(o.URL), Broker: o.Broker, Rounds: o.Rounds,
 		},
 		Server: newResult(o, servers), Interrupted: interrupted,
 	}
 	if len(floors) > 0 {
 		f := newResult(o, floors)
 		r.Floor, r.Ratio = &f, newRatio(&r.Server, &f)
+	}
+	if o.PublishOver != "live" {
+		r.Config.Pipeline = 0
 	}
 	r.Passed = r.Err() == nil
 	return r

@@ -44,7 +44,7 @@ func pointer(v float64) *float64 { return &v }
 func results(withFloor bool) *bench.Report {
 	ms := time.Millisecond
 	r := &bench.Report{
-		Config: bench.Config{Subscribers: 2, Channels: 1, Publishers: 1, Messages: 4, Size: 128, Transport: "ws", Format: "text", Broker: "memory://", Rounds: 1},
+		Config: bench.Config{Subscribers: 2, Channels: 1, Publishers: 1, Messages: 4, Size: 128, Transport: "ws", Format: "text", PublishOver: "http", Broker: "memory://", Rounds: 1},
 		Server: bench.Result{
 			Rounds: 1, Published: 4, Expected: 8, Received: 8, Seconds: 0.5, Deliveries: 16, Publications: 8,
 			ServerCPU: pointer(1.25), ClientCPU: pointer(2), Memory: pointer(4096),

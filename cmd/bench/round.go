@@ -42,13 +42,14 @@ func newRound(o *Options, t target) *round {
 		})
 	}
 	for i := range o.Publishers {
-		r.publishers = append(r.publishers, &publisher{
-			number: i, target: t, epoch: r.epoch, accepted: &r.accepted, expected: &r.expected, latency: newHistogram(),
-		})
+		p := &publisher{number: i, target: t, epoch: r.epoch, accepted: &r.accepted, expected: &r.expected, latency: newHistogram()}
+		p.way = newWay(p, o)
+		r.publishers = append(r.publishers, p)
 	}
 	for _, c := range r.channels {
 		for _, i := range c.publishers {
-			r.publishers[i].outlets = append(r.publishers[i].outlets, newOutlet(t, c, o.Size))
+			p := r.publishers[i]
+			p.outlets = append(p.outlets, p.way.outlet(c, o.Size))
 		}
 	}
 	return r
@@ -113,7 +114,7 @@ func (r *round) connect(ctx context.Context) error {
 	}
 	opening.Wait()
 	for _, p := range r.publishers {
-		if err := p.open(ctx); err != nil && ctx.Err() == nil {
+		if err := p.way.open(ctx); err != nil && ctx.Err() == nil {
 			cancel(fmt.Errorf("connect a publisher: %w", err))
 		}
 	}
@@ -165,7 +166,7 @@ func (r *round) disconnect() {
 		}
 	}
 	for _, p := range r.publishers {
-		p.hangUp()
+		p.way.hangUp()
 	}
 	r.readers.Wait()
 }

@@ -64,6 +64,31 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Over /live, every message is counted, too: for subscribers, for publishers and for both.
+func TestRunLive(t *testing.T) {
+	url := serve(t)
+	for _, c := range []struct{ listen, publish string }{{"live", "http"}, {"ws", "live"}, {"live", "live"}} {
+		for name, shape := range map[string]func(*bench.Options){
+			"one":       func(*bench.Options) {},
+			"by one":    func(o *bench.Options) { o.Pipeline = 1 },
+			"many":      func(o *bench.Options) { o.Publishers, o.Messages = 7, 500 },
+			"with rate": func(o *bench.Options) { o.Rate, o.Publishers = 1000, 3 },
+			"large":     func(o *bench.Options) { o.Size, o.Messages = 100_000, 20 },
+		} {
+			t.Run(c.listen+" "+c.publish+" "+name, func(t *testing.T) {
+				o := small()
+				o.URL, o.Transport, o.Format, o.PublishOver = url, c.listen, "json", c.publish
+				shape(&o)
+				r := measure(t, o)
+				if err := r.Err(); err != nil || !r.Passed {
+					t.Error(err)
+				}
+				whole(t, &r.Server, int64(o.Messages), 20*int64(o.Messages))
+			})
+		}
+	}
+}
+
 // Publishers and channels are assigned to each other so that nothing is left
 // out, whichever there are more of; sizes need each form of a frame's length.
 func TestRunShapes(t *testing.T) {
@@ -183,22 +208,27 @@ func TestNoBeginning(t *testing.T) {
 // Options that make no sense are named.
 func TestValidate(t *testing.T) {
 	for says, spoil := range map[string]func(*bench.Options){
-		"--subscribers": func(o *bench.Options) { o.Subscribers = 0 },
-		"--channels":    func(o *bench.Options) { o.Channels = 21 },
-		"--publishers":  func(o *bench.Options) { o.Publishers = 0 },
-		"one of them":   func(o *bench.Options) { o.Duration = time.Second },
-		"--messages":    func(o *bench.Options) { o.Messages = -1 },
-		"--duration":    func(o *bench.Options) { o.Messages, o.Duration = 0, -1 },
-		"--rate":        func(o *bench.Options) { o.Rate = -1 },
-		"24 bytes":      func(o *bench.Options) { o.Size = bench.MinSize - 1 },
-		"--size":        func(o *bench.Options) { o.Size = 1 << 30 },
-		"--transport":   func(o *bench.Options) { o.Transport = "ftp" },
-		"--format":      func(o *bench.Options) { o.Format = "xml" },
-		"--url":         func(o *bench.Options) { o.Server = nil },
-		"--pid":         func(o *bench.Options) { o.PID = 1 },
-		"--floor":       func(o *bench.Options) { o.Floor, o.Transport = child("floor"), "sse" },
-		"--rounds":      func(o *bench.Options) { o.Rounds = 0 },
-		"--drain":       func(o *bench.Options) { o.Drain = 0 },
+		"--subscribers":  func(o *bench.Options) { o.Subscribers = 0 },
+		"--channels":     func(o *bench.Options) { o.Channels = 21 },
+		"--publishers":   func(o *bench.Options) { o.Publishers = 0 },
+		"one of them":    func(o *bench.Options) { o.Duration = time.Second },
+		"--messages":     func(o *bench.Options) { o.Messages = -1 },
+		"--duration":     func(o *bench.Options) { o.Messages, o.Duration = 0, -1 },
+		"--rate":         func(o *bench.Options) { o.Rate = -1 },
+		"24 bytes":       func(o *bench.Options) { o.Size = bench.MinSize - 1 },
+		"--size":         func(o *bench.Options) { o.Size = 1 << 30 },
+		"--transport":    func(o *bench.Options) { o.Transport = "ftp" },
+		"--format":       func(o *bench.Options) { o.Format = "xml" },
+		"--url":          func(o *bench.Options) { o.Server = nil },
+		"--pid":          func(o *bench.Options) { o.PID = 1 },
+		"live, which":    func(o *bench.Options) { o.Transport = "live" },
+		"--publish-over": func(o *bench.Options) { o.PublishOver = "sse" },
+		"--pipeline":     func(o *bench.Options) { o.PublishOver, o.Pipeline = "live", 0 },
+		"1 to 4096":      func(o *bench.Options) { o.PublishOver, o.Pipeline = "live", 4097 },
+		"--floor":        func(o *bench.Options) { o.Floor, o.Transport = child("floor"), "sse" },
+		"http only":      func(o *bench.Options) { o.Floor, o.PublishOver = child("floor"), "live" },
+		"--rounds":       func(o *bench.Options) { o.Rounds = 0 },
+		"--drain":        func(o *bench.Options) { o.Drain = 0 },
 	} {
 		o := small()
 		o.Server = child("server")

@@ -60,6 +60,11 @@ func (s *sequence) fill(i int, number int64) {
 	s.holes = slices.Replace(s.holes, i, i+1, left...)
 }
 
+// has reports whether the message with this number has come.
+func (s *sequence) has(number int64) bool {
+	return number < s.next && !slices.ContainsFunc(s.holes, func(h hole) bool { return h.first <= number && number < h.end })
+}
+
 // missing returns how many of the first published numbers have not come.
 func (s *sequence) missing(published int64) int64 {
 	n := max(0, published-s.next)

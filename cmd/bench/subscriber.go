@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,13 +9,6 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
-)
-
-// A subscriber's buffer begins small, as most of many connections are idle most
-// of the time, and grows where there is more to read.
-const (
-	minBuffer = 4 << 10
-	maxBuffer = 64 << 10
 )
 
 // counts is what a subscriber has heard.
@@ -29,82 +23,93 @@ type subscriber struct {
 	size      int
 	recorder  *recorder
 	conn      net.Conn
-	in        io.Reader
-	decoder   decoder
+	stream    stream
 	sequences []sequence // one for each publisher of the channel
 	counts    counts
 	intended  []time.Duration // of the messages of one read; reused
+	confirmed bool            // the server has said that the channel is subscribed
 	opened    atomic.Bool     // and not closed
 	leaving   atomic.Bool     // we close it
 	ended     error           // why the server ended the connection; nil where we did
 }
 
-// connect opens the connection. The server's answer means that what is published
-// from then on is heard.
+// connect opens the connection, and returns when what is published from then on is
+// heard.
 func (s *subscriber) connect(ctx context.Context, t target, o *Options) error {
 	conn, err := t.dial(ctx)
 	if err != nil {
 		return err
 	}
+	s.conn = conn
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
 	defer stop()
-	path := t.path(o.Transport, s.channel.name) + "?format=" + o.Format
-	s.conn, s.decoder = conn, &frames{}
-	if o.Transport == "sse" {
-		s.decoder = &events{}
-		s.in, err = openEventStream(conn, t, path)
-	} else {
-		s.in, err = openWebSocket(conn, t, path)
-	}
-	if err != nil {
+	if err := s.open(t, o); err != nil {
 		_ = conn.Close() // the handshake's error is the news
+		return err
+	}
+	return nil
+}
+
+// open makes the handshake of the transport.
+func (s *subscriber) open(t target, o *Options) (err error) {
+	path := t.path(o.Transport + "/" + s.channel.name)
+	switch o.Transport {
+	case "sse":
+		s.stream.decoder = &events{}
+		s.stream.in, err = openEventStream(s.conn, t, path+"?format="+o.Format)
+	case "live":
+		s.stream.decoder = &conversation{}
+		if s.stream.in, err = openWebSocket(s.conn, t, path); err == nil {
+			err = s.awaitSubscribed()
+		}
+	default:
+		s.stream.decoder = &frames{}
+		s.stream.in, err = openWebSocket(s.conn, t, path+"?format="+o.Format)
 	}
 	return err
 }
 
+// awaitSubscribed listens until the server has confirmed the channel, which a
+// handshake of /live does not wait for.
+func (s *subscriber) awaitSubscribed() error {
+	_ = s.conn.SetDeadline(time.Now().Add(dialTime)) // fails only where the next read does, too
+	for !s.confirmed {
+		if err := s.take(); err != nil {
+			return err
+		}
+	}
+	return s.conn.SetDeadline(time.Time{})
+}
+
 // read listens until the connection ends.
 func (s *subscriber) read() {
-	buf := make([]byte, minBuffer)
-	filled := 0
 	for {
-		n, err := s.in.Read(buf[filled:])
-		filled += n
-		used, problem := s.take(buf[:filled])
-		if problem == nil {
-			problem = err
-		}
-		if problem != nil {
-			s.end(problem)
+		if err := s.take(); err != nil {
+			s.end(err)
 			return
-		}
-		full := filled == len(buf)
-		filled = copy(buf, buf[used:filled])
-		if full && (len(buf) < maxBuffer || filled == len(buf)) {
-			buf = append(buf, make([]byte, len(buf))...)
 		}
 	}
 }
 
-// take handles the events that are complete in b, which arrived by now, and
-// returns how many bytes they take up.
-func (s *subscriber) take(b []byte) (used int, err error) {
+// take reads once, and handles the events that are complete.
+func (s *subscriber) take() error {
+	ended := s.stream.fill()
 	now := time.Since(s.epoch)
 	s.intended = s.intended[:0]
 	repeatedBefore := s.counts.duplicated
+	var err error
 	for err == nil {
 		var e event
-		var n int
-		e, n, err = s.decoder.next(b[used:])
-		if err != nil || n == 0 {
+		var ok bool
+		if e, ok, err = s.stream.next(); !ok {
 			break
 		}
-		used += n
 		err = s.handle(e)
 	}
 	if heard := int64(len(s.intended)); heard > 0 {
 		s.recorder.add(now, s.intended, heard-(s.counts.duplicated-repeatedBefore))
 	}
-	return used, err
+	return cmp.Or(err, ended)
 }
 
 func (s *subscriber) handle(e event) error {
@@ -117,6 +122,11 @@ func (s *subscriber) handle(e event) error {
 		if _, err := s.conn.Write(appendControl(nil, opPong, e.data)); err != nil {
 			return fmt.Errorf("answer a ping: %w", err)
 		}
+	case subscribed:
+		s.confirmed = true
+	case failed:
+		a, err := parseAnswer(e.data)
+		return cmp.Or(err, error(a))
 	case goodBye:
 		return errors.New(closeText(e.data))
 	}
@@ -161,7 +171,7 @@ func (s *subscriber) end(err error) {
 // close ends the connection, which ends read.
 func (s *subscriber) close() {
 	s.leaving.Store(true)
-	if _, ok := s.decoder.(*frames); ok {
+	if _, ok := s.stream.decoder.(*events); !ok {
 		_ = s.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = s.conn.Write(appendControl(nil, opClose, []byte{0x03, 0xe8})) // 1000; good manners only
 	}

@@ -18,9 +18,13 @@ func (c Config) String() string {
 		pace = fmt.Sprintf("%g a second", c.Rate)
 	}
 	server := cmp.Or(c.URL, strings.TrimSuffix("a server of its own on "+c.Broker, " on "))
+	publishers := plural(c.Publishers, "publisher")
+	if c.PublishOver == "live" {
+		publishers += fmt.Sprintf(" over live (%d under way)", c.Pipeline)
+	}
 	return fmt.Sprintf("%s on %s, %s of %d bytes by %s, %s, over %s (%s), %s, %s",
 		plural(c.Subscribers, "subscriber"), plural(c.Channels, "channel"), amount, c.Size,
-		plural(c.Publishers, "publisher"), pace, c.Transport, c.Format,
+		publishers, pace, c.Transport, c.Format,
 		plural(c.Rounds, "round"), server)
 }
 

@@ -56,7 +56,5 @@ func (t target) dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 }
 
-// path is the request target of a route and channel.
-func (t target) path(route, channel string) string {
-	return t.url.EscapedPath() + "/" + route + "/" + channel
-}
+// path is the request target of a route.
+func (t target) path(route string) string { return t.url.EscapedPath() + "/" + route }
