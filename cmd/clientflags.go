@@ -69,6 +69,7 @@ func (f clientFlags) hint(a *answered) error {
 type caller struct {
 	client     *http.Client
 	credential string
+	tls        *tls.Config
 }
 
 // caller returns what makes requests as the flags say. The user of it closes its idle
@@ -82,8 +83,9 @@ func (f clientFlags) caller() (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: pool}}
-	return &caller{&http.Client{Transport: transport}, credential}, nil
+	secure := &tls.Config{RootCAs: pool}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure}
+	return &caller{client: &http.Client{Transport: transport}, credential: credential, tls: secure}, nil
 }
 
 // do makes one request.

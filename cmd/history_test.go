@@ -59,12 +59,15 @@ func TestSubResumes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	streams := []string{
-		"id: " + cursor("a", 1) + "\ndata: uno\n\nid: " + cursor("b", 4) + "\ndata: dos\n\nid: " + cursor("a", 2) + "\ndata: tres\n\n",
-		"event: subscribed\ndata: {\"type\":\"subscribed\",\"channel\":\"a\",\"recovered\":false}\n\n" +
-			"event: subscribed\ndata: {\"type\":\"subscribed\",\"channel\":\"b\",\"recovered\":true}\n\n",
+		events(message("a", "uno", cursor("a", 1)), message("b", "dos", cursor("b", 4)), message("a", "tres", cursor("a", 2))),
+		events(`{"type":"subscribed","channel":"a","recovered":false}`, `{"type":"subscribed","channel":"b","recovered":true}`),
 	}
 	var asked []url.Values
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/live" {
+			http.NotFound(w, r)
+			return
+		}
 		asked = append(asked, r.URL.Query())
 		if len(asked) > len(streams) {
 			cancel()
@@ -78,15 +81,15 @@ func TestSubResumes(t *testing.T) {
 	if code := cmd.Run(ctx, []string{"sub", "a", "b", "--last", "20", "--url", s.URL}, nil, &stdout, &stderr); code != 0 {
 		t.Error(code, stderr.String())
 	}
-	both := url.Values{"channel": {"a", "b"}, "format": {"text"}, "since": {cursor("b", 4), cursor("a", 2)}}
+	both := url.Values{"channel": {"a", "b"}, "format": {"json"}, "since": {cursor("b", 4), cursor("a", 2)}}
 	if cursor("a", 2) < cursor("b", 4) {
 		both["since"] = []string{cursor("a", 2), cursor("b", 4)}
 	}
-	want := []url.Values{{"channel": {"a", "b"}, "format": {"text"}, "history": {"20"}}, both, both}
+	want := []url.Values{{"channel": {"a", "b"}, "format": {"json"}, "history": {"20"}}, both, both}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Error(diff)
 	}
-	if got := stdout.String(); got != "uno\ndos\ntres\n" {
+	if got := stdout.String(); got != "[a] uno\n[b] dos\n[a] tres\n" {
 		t.Errorf("printed %q", got)
 	}
 	if got := stderr.String(); strings.Count(got, "cannot be continued") != 1 || !strings.Contains(got, `"a" cannot`) {

@@ -20,7 +20,7 @@ type rule struct {
 var imported = []rule{
 	{"github.com/redis/go-redis/v9", []string{"broker/redis"}},
 	{"github.com/alicebob/miniredis/v2", []string{"broker/miniredis"}},
-	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/live/livetest"}},
+	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/live/livetest", "cmd/live"}},
 	{"github.com/labstack/echo/v4", []string{"server"}},
 	{"github.com/alecthomas/kong", []string{"cmd"}},
 	{"go.yaml.in/yaml/v4", []string{"server/config"}},
@@ -31,7 +31,7 @@ var imported = []rule{
 // reached is about everything that a package depends on, directly or not.
 var reached = []rule{
 	{"github.com/redis/go-redis/v9", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
-	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/ws", "transport/live", "cmd/pregon"}},
+	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/ws", "transport/live", "cmd"}},
 	{"github.com/labstack/echo/v4", []string{"server", "cmd"}},
 	{module + "broker/memory", []string{"broker/memory", "transport/transporttest", "cmd/pregon"}},
 	{module + "broker/redis", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},

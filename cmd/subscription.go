@@ -1,33 +1,40 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"mime"
-	"net/http"
 	"net/url"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/pregon/pregon/transport"
 )
 
-// A subscription is what a sub has heard, over all of its connections.
+// A subscription is what a sub hears, over all of its connections.
 type subscription struct {
 	*subCommand
 	out      *console
+	client   *caller
 	comeback *comeback
-	heard    map[string]string // cursor of the last message by channel
+
+	channels []string          // that it listens to now
+	asked    map[string]bool   // those of them that came by standard input, and have not begun yet
+	heard    map[string]string // the last cursor of a channel
+
+	lines   <-chan string // of standard input
+	again   chan string   // channels that are to be subscribed to once more
+	renewal <-chan time.Time
+
+	toldStream bool // that no WebSocket gets through
 }
 
-func (c *subCommand) subscription(out *console) *subscription {
-	s := &subscription{subCommand: c, out: out, heard: map[string]string{}}
+func (c *subCommand) subscription(out *console, client *caller) *subscription {
+	s := &subscription{
+		subCommand: c, out: out, client: client, channels: slices.Clone(c.Channels),
+		asked: map[string]bool{}, heard: map[string]string{}, again: make(chan string),
+	}
 	if out != nil {
 		s.comeback = &comeback{stderr: out.stderr}
 	}
@@ -37,127 +44,110 @@ func (c *subCommand) subscription(out *console) *subscription {
 // query says what to hear, and where to begin. Last-Event-ID, with which browsers
 // come back, would do for one channel only: here each goes on where it was.
 func (s *subscription) query() url.Values {
-	query := url.Values{"channel": s.Channels, "format": {s.Format}}
+	query := url.Values{"channel": s.channels}
 	switch {
+	case len(s.channels) == 0:
+		return url.Values{}
 	case len(s.heard) > 0:
 		query["since"] = slices.Sorted(maps.Values(s.heard))
 	case s.Last > 0:
 		query.Set("history", fmt.Sprint(s.Last))
 	}
+	if s.Members {
+		query.Set("presence", "1")
+	}
 	return query
 }
 
-// listen prints the events of one connection.
-func (s *subscription) listen(ctx context.Context, client *caller) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, string(s.URL)+"/sse?"+s.query().Encode(), nil)
+// run listens until ctx ends, and connects again whenever the connection is lost.
+func (s *subscription) run(ctx context.Context) error {
+	for {
+		err := s.attend(ctx)
+		if errors.Is(err, errChanged) {
+			if len(s.heard) == 0 { // no cursor says where to go on
+				fmt.Fprintln(s.out.stderr, "pregon: messages may be missing here, as the event stream is opened anew")
+			}
+			continue
+		}
+		if err := s.comeback.failed(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// attend listens by one connection until that ends.
+func (s *subscription) attend(ctx context.Context) error {
+	src, err := s.connect(ctx)
 	if err != nil {
-		return fmt.Errorf("subscribe: %w", refusal{err})
-	}
-	req.Header.Set("Accept", "text/event-stream")
-	resp, err := client.do(req)
-	if err != nil {
-		return unreachable(s.URL, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("subscribe: %w", s.Client.hint(answerError(resp)))
-	}
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/event-stream" {
-		return fmt.Errorf("subscribe: %w", refusal{errors.New("the answer is no stream of events: is --url the address of a pregon?")})
+		return err
 	}
 	s.comeback.succeeded()
-	return s.print(resp.Body)
-}
-
-// print prints events until the stream ends.
-func (s *subscription) print(stream io.Reader) error {
-	lines := bufio.NewScanner(stream)
-	lines.Buffer(nil, 2*maxLine)
-	var e subEvent
-	why := "" // what the server says of a stream that ends at once
-	for lines.Scan() {
-		field, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case lines.Text() == "":
-			if err := s.printEvent(e); err != nil {
-				return err
-			}
-			e = subEvent{}
-		case field == "" && value != "":
-			why = ": " + value
-		case field == "event":
-			e.name = value
-		case field == "id":
-			e.id = value
-		case field == "data":
-			e.data = append(e.data, value)
+	frames := make(chan frame)
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := background(ctx, func(ctx context.Context) { ended <- pump(ctx, src, frames) })
+	defer stop()
+	defer src.close()
+	defer cancel()
+	for {
+		select {
+		case f := <-frames:
+			err = s.take(ctx, f)
+		case err = <-ended:
+		case line := <-s.lines:
+			err = s.change(src, line)
+		case channel := <-s.again:
+			err = s.retry(src, channel)
+		case <-s.renewal:
+			err = s.renew(src)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-	}
-	if err := lines.Err(); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // with which each stream ends
-		return fmt.Errorf("read the stream: %w", err)
-	}
-	return errors.New("the server has ended the stream" + why)
-}
-
-// A subEvent is one event of the stream.
-type subEvent struct {
-	name, id string
-	data     []string
-}
-
-// printEvent prints one event, and remembers it. One without data lines is none.
-func (s *subscription) printEvent(e subEvent) error {
-	if e.data == nil {
-		return nil
-	}
-	text := strings.Join(e.data, "\n")
-	if e.name == "binary" {
-		bytes, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return fmt.Errorf("decode a binary message: %w", err)
+			return err
 		}
-		text = string(bytes)
 	}
-	switch e.name {
-	case "", "message", "binary":
-	case "gap", "subscribed":
-		s.tell(e.name, text)
-		if s.Format != "json" {
-			return nil
-		}
-	default: // it is no message; but its id may be a place to go on from
-		s.remember(e.id)
-		return nil
-	}
-	if _, err := fmt.Fprintln(s.out.stdout, shown(s.out.stdout, text)); err != nil {
-		return fmt.Errorf("print: %w", refusal{err})
-	}
-	s.remember(e.id)
-	return nil
 }
 
-// tell tells people what is no message. Programs read it in the output itself.
-func (s *subscription) tell(name, text string) {
-	if name == "gap" {
-		if s.Format != "json" {
-			fmt.Fprintln(s.out.stderr, "pregon: messages may be missing here:", shown(s.out.stderr, text))
+// pump hands on the frames of a source until that ends or ctx does.
+func pump(ctx context.Context, src source, frames chan<- frame) error {
+	for {
+		f, err := src.next()
+		if err != nil {
+			return err
 		}
-		return
+		select {
+		case frames <- f:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	var subscribed struct {
-		Channel   string
-		Recovered bool
+}
+
+// renew brings what is in --token-file now, if that is another token: the server refuses none
+// until the old one has ended.
+func (s *subscription) renew(src source) error {
+	s.renewal = nil
+	credential, err := s.Client.credential()
+	if err != nil || credential == s.client.credential {
+		return nil // the connection ends with the token, and the next brings what is there then
 	}
-	if json.Unmarshal([]byte(text), &subscribed) == nil && !subscribed.Recovered {
-		fmt.Fprintf(s.out.stderr, "pregon: %q cannot be continued where it was left: messages may be missing here\n", subscribed.Channel)
+	s.client.credential = credential
+	return src.renew(credential)
+}
+
+// retry subscribes to a channel once more, if it is still wanted.
+func (s *subscription) retry(src source, channel string) error {
+	if !slices.Contains(s.channels, channel) {
+		return nil
 	}
+	return src.subscribe(channel, s.heard[channel])
 }
 
 // remember notes that the message with this id was heard. It reports whether that
 // is one of the channels', which an id shows.
 func (s *subscription) remember(id string) bool {
-	for _, channel := range s.Channels {
+	for _, channel := range s.channels {
 		if _, err := transport.ParseCursor(channel, id); err == nil {
 			s.heard[channel] = id
 			return true

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,14 @@ import (
 // messages.
 const hostile = "\x1b]52;c;ZXZpbA==\x07 \u009b31m \x9b31m \u202eabc\u2066 \u2028 \x08\r[other] forged"
 
+// printable drops what cannot stand in JSON.
+func printable(r rune) rune {
+	if r < ' ' || r == utf8.RuneError {
+		return -1
+	}
+	return r
+}
+
 // What sub prints of others, and what servers say to sub and pub, does nothing to a
 // terminal. Programs get it as it is.
 func TestTerminalsAreSafe(t *testing.T) {
@@ -29,7 +38,7 @@ func TestTerminalsAreSafe(t *testing.T) {
 		fmt.Fprintf(w, `{"detail":"%s"}`, quoted)
 	}))
 	t.Cleanup(problem.Close)
-	event := "data: a\ndata: [other] forged " + strings.ReplaceAll(hostile, "\r", "") + "\n\nevent: gap\ndata: " + strings.ReplaceAll(hostile, "\r", "") + "\n\n"
+	event := events(message("chat", "a\n[other] forged "+hostile, ""), `{"type":"gap","reason":"`+strings.Map(printable, hostile)+`"}`)
 	for _, c := range []struct {
 		name string
 		args []string
@@ -70,7 +79,7 @@ func TestTerminalsShowText(t *testing.T) {
 	terminal := openTerminal(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd.Run(ctx, []string{"sub", "chat", "--url", scripted(t, cancel, "data: "+text+"\n\n")}, nil, terminal.file, terminal.file)
+	cmd.Run(ctx, []string{"sub", "chat", "--url", scripted(t, cancel, events(message("chat", text, "")))}, nil, terminal.file, terminal.file)
 	if got := terminal.text(); !strings.Contains(got, text) {
 		t.Errorf("a terminal is sent %q, want %q", got, text)
 	}
