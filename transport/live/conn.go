@@ -58,6 +58,9 @@ var frames = sync.Pool{New: func() any { return new([freeBytes]byte) }}
 // receive does what the client asks for in a message, or has it wait, and returns when there is
 // room for the next one.
 func (c *conn) receive(ws *websocket.Conn, m websocket.Message) error {
+	if c.socket.Ended() {
+		return discard(ws, m) // it could not be answered
+	}
 	if !m.IsText {
 		return &websocket.CloseError{Code: websocket.Unsupported, Reason: "binary"}
 	}

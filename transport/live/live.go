@@ -147,7 +147,7 @@ func refusalCode(p *transport.Problem) int {
 	return websocket.Forbidden
 }
 
-// discard is what becomes of messages from clients that are refused.
+// discard is what becomes of messages from clients that are refused, or sent away.
 func discard(ws *websocket.Conn, m websocket.Message) error {
 	if err := ws.Count(); err != nil {
 		return err

@@ -196,6 +196,13 @@ func (s *Socket) end(last []byte, drop bool) {
 	}
 }
 
+// Ended reports whether the Socket was closed, or is about to be when what waits has gone out.
+func (s *Socket) Ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state != taking
+}
+
 // AwaitInput returns when a Read would not wait, an error when it would fail. It
 // needs less stack than Read. Where there is no descriptor it returns at once.
 func (s *Socket) AwaitInput() error {
