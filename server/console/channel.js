@@ -1,0 +1,121 @@
+// A channel of the list: what it hears, who is in it, and how it stands.
+import { $, element, onceAFrame, write } from "./dom.js";
+import * as access from "./access.js";
+import * as log from "./log.js";
+import * as meter from "./meter.js";
+
+// What the reasons of a gap mean to a reader.
+const reasons = {
+  "link-lost": "the server lost its link to the broker",
+  "slow-client": "this page reads too slowly",
+  "slow-consumer": "this page reads too slowly",
+  "not-retained": "the history does not reach back far enough",
+  "not-recovered": "the history does not reach back far enough",
+  "not-kept": "the history could not keep them",
+  "new-epoch": "the history was begun anew",
+  "missing": "the history has a hole",
+  "denied": "the broker does not allow this channel",
+  "reconnected": "the connection was lost, and there is no history",
+};
+
+// A Channel is one that is listened to. onchange is called when what is shown of it has changed.
+export class Channel {
+  state = "connecting";
+  why = ""; // it is in no better state
+  members = null; // as the client lists them; null while they are not known
+  #heard = 0;
+  #last; // cursor
+  #presence = true;
+
+  constructor(name, { onselect, onremove, onchange }) {
+    this.name = name;
+    this.changed = onceAFrame(() => { this.#draw(); onchange(this); });
+    const choose = element("button", "name", name), remove = element("button", "remove", "×");
+    choose.onclick = () => onselect(this);
+    remove.ariaLabel = `Stop listening to ${name}`;
+    remove.onclick = () => onremove(this);
+    this.row = element("li");
+    this.row.append(choose, element("span", "trouble"), element("span", "tally"), remove);
+    this.option = new Option(name);
+    $("channels").append(this.row);
+    $("target").append(this.option);
+    this.#draw();
+  }
+
+  // join listens over a connection, behind what was heard over the one before.
+  join(pregon) {
+    this.#set("connecting");
+    this.members = null;
+    this.pregon = pregon;
+    const sub = access.member();
+    this.room = pregon.channel(this.name, {
+      ...(this.#last && { since: this.#last }),
+      ...(this.#presence && { presence: true }),
+      ...(sub && { member: { sub } }),
+    });
+    this.room
+      .on("message", m => this.#hear(m))
+      .on("gap", g => log.note(`Messages may be missing on ${this.name}: ${reasons[g.reason] ?? g.reason}.`, true))
+      .on("members", members => { this.members = members; this.changed(); })
+      .on("state", s => this.#follow(s))
+      .on("error", e => this.#refused(e));
+  }
+
+  #hear(m) {
+    if (m.id) this.#last = m.id;
+    this.#heard++;
+    meter.heard(m);
+    log.message(m);
+    this.changed();
+  }
+
+  #follow({ state, recovered }) {
+    if (recovered) log.note(`Nothing is missing on ${this.name}: what was published meanwhile follows.`);
+    this.#set(state);
+  }
+
+  // refused is told that the server does not let this page listen. Where only its members are
+  // not known it goes on without them.
+  #refused(problem) {
+    if (problem.code === "no_presence" && this.#presence) {
+      this.#presence = false;
+      this.room.close();
+      this.join(this.pregon);
+      return;
+    }
+    const why = access.explained({ status: problem.status, detail: problem.message });
+    log.note(`Not listening to ${this.name}: ${why}`, true);
+    this.#set("refused", why);
+  }
+
+  // publish publishes there, and returns the receipt.
+  async publish(data) {
+    try {
+      return await this.room.publish(data);
+    } catch (problem) {
+      throw new Error(access.explained({ status: problem.status, detail: problem.message }), { cause: problem });
+    }
+  }
+
+  #set(state, why = "") {
+    Object.assign(this, { state, why });
+    this.changed();
+  }
+
+  get hasPresence() { return this.#presence; }
+
+  #draw() {
+    const [, trouble, tally] = this.row.children;
+    this.row.dataset.state = this.state;
+    write(trouble, this.state === "live" ? "" : this.state);
+    write(tally, this.#heard ? this.#heard.toLocaleString("en") : "");
+  }
+
+  select(chosen) { this.row.firstElementChild.ariaPressed = chosen; }
+
+  remove() {
+    this.room.close();
+    this.row.remove();
+    this.option.remove();
+  }
+}

@@ -1,0 +1,22 @@
+// How the connection stands, at the top of the page.
+import { $, write } from "./dom.js";
+
+let next = 0; // when the next attempt is, by performance.now
+let timer;
+
+// show says in which state the connection is and why, and counts down to the next attempt.
+export function show({ state, why, pause }) {
+  $("state").dataset.state = state;
+  write($("state"), why ? `${state}: ${why}` : state); // what is written is read aloud
+  $("again").hidden = state !== "closed";
+  clearInterval(timer);
+  next = performance.now() + (pause ?? 0);
+  countDown();
+  if (pause) timer = setInterval(countDown, 250);
+}
+
+// The countdown is for the eye only.
+function countDown() {
+  const left = Math.ceil((next - performance.now()) / 1000);
+  write($("countdown"), left > 0 ? `again in ${left} s` : "");
+}
