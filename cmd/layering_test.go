@@ -53,6 +53,7 @@ var mayNot = map[string][]string{
 	"server/hub":          {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
 	"server/presence":     {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub", module + "server/access"},
 	"server/node":         {"github.com/labstack/echo/v4", module + "server"},
+	"server/console":      {"github.com/labstack/echo/v4", module + "transport", module + "broker", module + "server"},
 	"server/limit":        {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
 	"server/access":       {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub", module + "server/limit"},
 	"server/access/token": {"github.com/labstack/echo/v4", module + "transport", module + "broker", module + "server/access"},
