@@ -102,7 +102,7 @@ func (c *chaos) add(name string, listen func(ctx context.Context, v *visitor)) *
 	}
 	i := len(c.checkers)
 	ch := newChecker(fmt.Sprint(name, " ", i), c.load.accepted)
-	ch.topic = channelName(i % chaosChannels)
+	ch.topic, ch.known = channelName(i%chaosChannels), c.load.cursor
 	ch.kept, ch.anything, ch.begun = c.kept, c.anything, c.load.begun
 	if c.rejoin || c.load.remembers { // then text clients come without a cursor in the middle
 		ch.here = map[int]int{}

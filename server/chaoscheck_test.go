@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pregon/pregon/broker"
 )
 
 // A checker is what one client has heard, beside what it must hear. Messages are
@@ -30,10 +32,10 @@ type checker struct {
 	here     map[int]int // by publisher, the newest number heard over this connection; nil where that does not matter
 	anewed   bool        // over this connection the client may hear what it has heard before
 	errs     []string
-	closes   int      // connections that the server ended
-	anything bool     // messages that no publisher has published may come
-	trace    []string // what happened last
-	heard    int      // messages
+	closes   int  // connections that the server ended
+	anything bool // messages that no publisher has published may come
+	heard    int  // messages
+	trace
 
 	heardAt, joinedAt, refusedAt time.Time // the last time
 	refusal                      error
@@ -75,7 +77,7 @@ func (c *checker) hear(text, cursor string) {
 	}
 	c.heard++
 	c.heardAt = time.Now()
-	defer c.note("%s", text)
+	defer c.noteMessage(text, at)
 	c.leaveGap(publisher, n)
 	if s := c.outside[publisher]; s != nil {
 		c.hearStranger(s, publisher, n)
@@ -96,7 +98,7 @@ func (c *checker) hear(text, cursor string) {
 	case c.breaks == c.seen[publisher]:
 		for missing := last + 1; missing < n; missing++ {
 			if c.accepted(publisher, missing) {
-				c.fail("%d of publisher %d is missing between %d and %d, and no gap was told", missing, publisher, last, n)
+				c.fail("%d%s of publisher %d is missing between %d and %d, and no gap was told", missing, c.place(textOf(publisher, missing), broker.Position{}), publisher, last, n)
 			}
 		}
 	}
@@ -112,6 +114,9 @@ func (c *checker) newest() string {
 	defer c.mu.Unlock()
 	return c.latest
 }
+
+// textOf is the message n of a publisher.
+func textOf(publisher, n int) string { return fmt.Sprintf("%d %d", publisher, n) }
 
 // parseSaid takes a message apart.
 func parseSaid(text string) (publisher, n int, err error) {
@@ -156,7 +161,7 @@ func (c *checker) join(cursor string) {
 	defer c.mu.Unlock()
 	c.joins++
 	c.joinedAt = time.Now()
-	c.note("join %.40s at %s", cursor, c.joinedAt.Format(clock))
+	c.note("join %s behind %v at %s", c.node, c.position(cursor), c.joinedAt.Format(clock))
 	c.anewed = c.here != nil && cursor == ""
 	clear(c.here)
 	if cursor == "" {
@@ -190,24 +195,6 @@ func (c *checker) failf(format string, args ...any) {
 // fail says when, for comparison with the logs of nodes and Redis.
 func (c *checker) fail(format string, args ...any) {
 	c.errs = append(c.errs, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...)+c.before())
-}
-
-// note keeps what happened, for the next failure. The caller holds the lock.
-func (c *checker) note(format string, args ...any) {
-	const most = 25
-	if c.trace = append(c.trace, fmt.Sprintf(format, args...)); len(c.trace) > most {
-		c.trace = c.trace[1:]
-	}
-}
-
-// before says what happened since it was said last.
-func (c *checker) before() string {
-	if len(c.trace) == 0 {
-		return ""
-	}
-	before := " (before: " + strings.Join(c.trace, ", ") + ")"
-	c.trace = nil
-	return before
 }
 
 // has reports whether the client has heard all up to the number n of a publisher that

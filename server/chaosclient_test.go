@@ -23,6 +23,14 @@ type visitor struct {
 	away    stay       // for how long it stays away then; nil for a moment
 }
 
+// address is that of the node that the client asks next.
+func (v *visitor) address() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.node = v.chaos.address()
+	return v.node
+}
+
 // path returns the path of the channel behind a route.
 func (v *visitor) path(route string) string { return route + channelName(v.channel) }
 
@@ -73,7 +81,7 @@ func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 	cursor := ""
 	dialer := websocket.Dialer{NetDialContext: v.chaos.dial}
 	for ; ctx.Err() == nil; v.between(ctx) {
-		conn, resp, err := dialer.DialContext(ctx, "ws://"+v.chaos.address()+v.path("/ws/")+"?format="+format+andSince(cursor), nil)
+		conn, resp, err := dialer.DialContext(ctx, "ws://"+v.address()+v.path("/ws/")+"?format="+format+andSince(cursor), nil)
 		if err != nil {
 			v.refused(err)
 			if resp != nil && resp.StatusCode < 500 {
@@ -189,7 +197,7 @@ func (v *visitor) listenSSE(ctx context.Context, s stay) {
 
 // get makes a request of its own connection.
 func (v *visitor) get(ctx context.Context, path, lastID string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.chaos.address()+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.address()+path, nil)
 	if err != nil {
 		return nil, err
 	}

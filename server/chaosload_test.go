@@ -219,12 +219,19 @@ func (l *load) post(p *publisher, n int) error {
 }
 
 // text is the message with number n.
-func (p *publisher) text(n int) string { return fmt.Sprintf("%d %d", p.id, n) }
+func (p *publisher) text(n int) string { return textOf(p.id, n) }
 
 func (l *load) remember(text, cursor string) {
 	if l.remembers {
 		l.cursors.Store(text, cursor)
 	}
+}
+
+// cursor returns that of a message, empty where it is not known.
+func (l *load) cursor(text string) string {
+	cursor, _ := l.cursors.Load(text)
+	known, _ := cursor.(string)
+	return known
 }
 
 // awaitCursor returns the cursor of a message, which its publisher may learn a little
@@ -234,8 +241,8 @@ func (l *load) awaitCursor(ctx context.Context, text string) string {
 		if !l.remembers || text == "" || ctx.Err() != nil {
 			return ""
 		}
-		if cursor, ok := l.cursors.Load(text); ok {
-			return cursor.(string)
+		if cursor := l.cursor(text); cursor != "" {
+			return cursor
 		}
 		pause(ctx, 50*time.Millisecond)
 	}
