@@ -13,7 +13,8 @@ import (
 //   - Where the cursor is of the epoch of the new master, that is once the client has left with
 //     a place of the epoch before. Then what it had heard of the new epoch is in no cursor any
 //     more, and comes again behind what tells of the new epoch. In the stay itself the node has
-//     the cursor, and leaves out what is before it.
+//     the cursor, and leaves out what is before it in its epoch; of epochs between both it knows
+//     nothing.
 //   - Where both are of one epoch, the cursor is of a message that the new master has not got,
 //     and the node's link to the old one may still bring it.
 //
@@ -21,8 +22,10 @@ import (
 type detour struct {
 	place broker.Position // the newest that the client was given
 	left  broker.Position // up to which it had heard when it was taken back
+	from  uint64          // the epoch of the cursor with which it was
 	gone  bool            // it has left the node that took it back
 	told  bool            // and was told of a gap, or that it is not recovered
+	below uint64          // it was told so by that node: what is of earlier epochs may come again
 }
 
 // join notes a new connection, with a place or without.
@@ -35,7 +38,7 @@ func (d *detour) answer(at broker.Position, recovered bool) {
 	switch {
 	case !recovered && at.Compare(d.place) < 0:
 		d.gone = at.Epoch == d.place.Epoch
-		d.told = d.gone
+		d.told, d.from, d.below = d.gone, d.place.Epoch, 0
 		if d.left.Compare(d.place) < 0 {
 			d.left = d.place
 		}
@@ -46,7 +49,13 @@ func (d *detour) answer(at broker.Position, recovered bool) {
 }
 
 // tell notes that the client was told of a gap.
-func (d *detour) tell() { d.told = d.told || d.gone }
+func (d *detour) tell() {
+	if d.gone {
+		d.told = true
+	} else {
+		d.below = d.from
+	}
+}
 
 // hear notes a message, and reports whether it may be one that the client has heard before
 // its detour.
@@ -54,9 +63,9 @@ func (d *detour) hear(at broker.Position) (again bool) {
 	if at.IsZero() {
 		return false
 	}
-	again = d.told && at.Compare(d.left) <= 0 && at.Compare(d.place) > 0
+	again = (d.told || at.Epoch < d.below) && at.Compare(d.left) <= 0 && at.Compare(d.place) > 0
 	if d.place = at; at.Compare(d.left) > 0 {
-		d.left, d.gone, d.told = broker.Position{}, false, false
+		d.left, d.gone, d.told, d.below = broker.Position{}, false, false, 0
 	}
 	return again
 }
@@ -87,6 +96,8 @@ func TestChaosCheckerOfDetours(t *testing.T) {
 	back := comes{now(1), old(4), false}
 	onward := comes{old(5), old(5), true}
 	other := heard{"1 1", old(5)}
+	later := heard{"0 4", cursor{9, 0}}
+	fromLater := comes{later.at, old(4), false}
 	again := []any{heard{"0 2", now(0)}, heard{"0 3", now(1)}, heard{"0 4", now(2)}}
 	for _, c := range []struct {
 		name string
@@ -100,6 +111,9 @@ func TestChaosCheckerOfDetours(t *testing.T) {
 		{"untold", [][]any{{back, other, onward}, again}, 2},
 		{"told before it went on", [][]any{{back, other, gap, onward}, again}, 2},
 		{"in the stay that had the cursor", [][]any{{back, other, gap}, again}, 2},
+		{"of an epoch between, in the stay that had the cursor", [][]any{{later, fromLater, gap}, again[:2], {later}}, 1},
+		{"of an epoch between, untold", [][]any{{later, fromLater}, again[:2]}, 2},
+		{"of an epoch between, onward", [][]any{{later, fromLater, gap}, again[:1], {comes{now(0), now(0), true}}, again[1:2]}, 0},
 		{"without a detour", [][]any{{comes{now(1), now(1), true}, gap}, again}, 2},
 		{"taken back in its epoch", [][]any{{comes{now(1), now(0), false}}, again[1:]}, 0},
 		{"twice in its epoch", [][]any{{comes{now(1), now(0), false}}, again[1:], again[1:]}, 2},
