@@ -153,6 +153,10 @@ var operations = map[string][]attempt{
 		{"good", "", 204}, {"good", "query x=y", 400}, {"good", "reserved", 403}, {"no past", "", 404}, {"faulty", "", 500}, {"no clear", "", 501},
 		{"down", "", 503}, {"uncertain", "", 503},
 	},
+	"GET /presence/{channel}": {
+		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200},
+		{"good", "", 200}, {"good", "query limit=501", 400}, {"good", "reserved", 403},
+	},
 	"GET /ws/{channel}": {
 		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 101},
 		{"good", "", 101}, {"good", "query format=x", 400}, {"good", "reserved", 403}, {"good", "version", 426}, {"good", "hidden", 500}, {"stopping", "", 503},

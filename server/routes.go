@@ -76,6 +76,7 @@ func (s *Server) ownRoutes() []route {
 		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true, false},
 		{"/history/*", http.MethodGet, whereRoom(s.history), true, false},
 		{"/history/*", http.MethodDelete, whereRoom(s.clear), true, false},
+		{"/presence/*", http.MethodGet, whereRoom(s.members), true, false},
 	}
 	if !s.options.NoConsole {
 		routes = append(routes, route{"/", http.MethodGet, whereRoom(s.console), false, false})

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/server/presence"
 	"github.com/pregon/pregon/transport"
@@ -220,13 +221,16 @@ func (p *presents) snapshot() []*present {
 
 // Members implements transport.Client.
 func (c *Client) Members(ctx context.Context, channel string, q transport.MembersQuery) (page transport.Members, err error) {
-	if err := c.enter(ctx, channel); err != nil {
+	if err := c.Check(access.Subscribe, channel); err != nil {
 		return page, err
 	}
-	defer c.leave(channel)
 	engine := c.node.presents.engine.Load()
 	if engine == nil || !c.node.policy.Load().Presence(channel) {
 		return page, fmt.Errorf("node: %w", transport.ErrNoPresence)
 	}
+	if err := c.ask(ctx, "OnSubscribe", c.node.options.OnSubscribe, channel); err != nil {
+		return page, err
+	}
+	defer c.leave(channel)
 	return engine.Members(channel, q), nil
 }

@@ -43,9 +43,9 @@ func policy(t testing.TB, tokens access.Tokens, first ...access.Rule) *access.Po
 			{Name: "rooms", Digest: digest(narrowKey), Publish: []string{"room.*"}, Subscribe: []string{"room.*"}},
 		},
 		Rules: append(first, []access.Rule{
-			{Line: 1, Channels: []string{"open.*"}, Subscribe: access.Anyone, Publish: access.Anyone},
-			{Line: 2, Channels: []string{"room.*"}, Subscribe: access.Grant, Publish: access.Grant},
-			{Line: 3, Channels: []string{"user.{sub}.*"}, Subscribe: access.Token, Publish: access.Token},
+			{Line: 1, Channels: []string{"open.*"}, Subscribe: access.Anyone, Publish: access.Anyone, Presence: true},
+			{Line: 2, Channels: []string{"room.*"}, Subscribe: access.Grant, Publish: access.Grant, Presence: true},
+			{Line: 3, Channels: []string{"user.{sub}.*"}, Subscribe: access.Token, Publish: access.Token, Presence: true},
 		}...),
 	})
 	if err != nil {

@@ -21,6 +21,7 @@ type way struct {
 	action               access.Action
 
 	figures bool // of the server, which are of no channel
+	ruled   bool // only where a rule says so, even for keys
 	opaque  bool // its protocol may refuse in its own way, where no status is seen
 	stays   bool // who is let in stays
 	plain   bool // a page asks so whether its handshake would be let in, which opens nothing
@@ -53,6 +54,7 @@ func ways(t *testing.T, own map[string]transport.Maker) []way {
 			body: `[{"channel":"CHANNEL","data":"hola"}]`, action: access.Publish},
 		way{name: "history", method: "GET", target: "/history/CHANNEL"},
 		way{name: "history, waiting", method: "GET", target: "/history/CHANNEL?wait=1ms"},
+		way{name: "members", method: "GET", target: "/presence/CHANNEL", ruled: true},
 		way{name: "clear", method: "DELETE", target: "/history/CHANNEL", action: access.Clear},
 		way{name: "figures", method: "GET", target: "/metrics", figures: true},
 	)
