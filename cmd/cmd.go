@@ -53,6 +53,7 @@ type commands struct {
 	Serve   serveCommand       `cmd:"" default:"withargs" help:"Run the server (the default command)."`
 	Pub     pubCommand         `cmd:"" help:"Publish a message, or each line of standard input."`
 	Sub     subCommand         `cmd:"" help:"Print the messages of channels as they arrive."`
+	Members membersCommand     `cmd:"" help:"List who is in a channel."`
 	Bench   benchCommand       `cmd:"" help:"Load a server, and report how fast every message reached everybody."`
 	Floor   benchFloorCommand  `cmd:"" name:"bench-floor" hidden:""`
 	Key     keyCommand         `cmd:"" help:"Print a new key, with which your backend publishes."`

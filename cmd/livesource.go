@@ -18,6 +18,7 @@ type liveSource struct {
 	conn     *live.Conn
 	presence bool
 	ref      int
+	waiting  map[int]string // the channels of commands by their refs, until they are answered
 }
 
 // A command is what a client sends on /live.
@@ -42,7 +43,7 @@ func (s *subscription) dialLive(ctx context.Context) (source, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	l := &liveSource{conn: conn, presence: s.Members}
+	l := &liveSource{conn: conn, presence: s.Members, waiting: map[int]string{}}
 	if err := l.welcome(s); err != nil {
 		l.close()
 		return nil, err
@@ -122,10 +123,17 @@ func (l *liveSource) renew(credential string) error {
 func (l *liveSource) send(c command) error {
 	l.ref++
 	c.Ref = l.ref
+	l.waiting[c.Ref] = c.Channel
 	if err := l.conn.Write(c); err != nil {
 		return fmt.Errorf("send a command: %w", err)
 	}
 	return nil
+}
+
+// about implements source.
+func (l *liveSource) about(ref int) (channel string) {
+	defer delete(l.waiting, ref)
+	return l.waiting[ref]
 }
 
 // close implements source.

@@ -90,7 +90,7 @@ func TestREADMEHasTheFlagsOfServe(t *testing.T) {
 // A flag that a README names is one of some command.
 func TestREADMENamesRealFlags(t *testing.T) {
 	known := []string{"--data-binary", "--help"} // the former is curl's
-	for _, command := range []string{"serve", "pub", "sub", "bench", "key", "token", "check", "doctor", "redis-script"} {
+	for _, command := range []string{"serve", "pub", "sub", "members", "bench", "key", "token", "check", "doctor", "redis-script"} {
 		_, help, _ := run(t, "", command, "--help")
 		known = append(known, distinct(flagName, help)...)
 	}

@@ -17,6 +17,8 @@ type source interface {
 	unsubscribe(channel string) error
 	// renew brings a new key or token.
 	renew(credential string) error
+	// about returns the channel of the command that a frame with this ref answers, empty where there is none.
+	about(ref int) (channel string)
 	// close ends it, and a next that waits.
 	close()
 }

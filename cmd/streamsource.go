@@ -109,6 +109,9 @@ func (s *streamSource) unsubscribe(string) error { return errChanged }
 // renew implements source: the server ends the stream, and the next one brings what is in the file then.
 func (s *streamSource) renew(string) error { return nil }
 
+// about implements source: there are no commands.
+func (s *streamSource) about(int) string { return "" }
+
 // close implements source.
 func (s *streamSource) close() {
 	s.end()

@@ -150,7 +150,7 @@ func TestSubChangesChannels(t *testing.T) {
 		for _, step := range []struct{ hears, says string }{
 			{`{"type":"subscribe","ref":1,"channel":"c"}`, `{"type":"subscribed","ref":1,"channel":"c"}`},
 			{`{"type":"unsubscribe","ref":2,"channel":"a"}`, `{"type":"unsubscribed","ref":2,"channel":"a"}`},
-			{`{"type":"subscribe","ref":3,"channel":"__x"}`, `{"type":"error","ref":3,"channel":"__x","status":403,"code":"channel_reserved","detail":"Reserved."}`},
+			{`{"type":"subscribe","ref":3,"channel":"__x"}`, `{"type":"error","ref":3,"status":403,"code":"channel_reserved","detail":"Reserved."}`},
 		} {
 			if got := c.hear(); got != step.hears {
 				t.Errorf("heard %s, want %s", got, step.hears)

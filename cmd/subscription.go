@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,6 +93,7 @@ func (s *subscription) attend(ctx context.Context) error {
 	for {
 		select {
 		case f := <-frames:
+			f.Channel = cmp.Or(f.Channel, src.about(f.Ref)) // a name that is none is not repeated
 			err = s.take(ctx, f)
 		case err = <-ended:
 		case line := <-s.lines:
