@@ -34,7 +34,7 @@ func TestConsole(t *testing.T) {
 		{"members", "?channel=c&channel=other", testMembers},
 		{"history", "?channel=c&channel=none", testHistory},
 		{"publish", "?channel=c", testPublish},
-		{"token", "?channel=c", testToken},
+		{"token", "?channel=c&channel=other", testToken},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t, browser, address+"/"+c.query)) })
 	}
@@ -85,14 +85,14 @@ func text(id, part string) string {
 // Each state of the connection is shown with its reason, and the time until the next attempt
 // counts down without being read aloud.
 func testStates(t *testing.T, tab context.Context) {
-	act(t, tab, "connect", `fake.pregon.emit("state", { state: "live" })`, `document.getElementById("state").textContent === "live"`)
-	act(t, tab, "lose it", `fake.pregon.emit("state", { state: "reconnecting", why: "nobody answers", pause: 60000 })`,
+	act(t, tab, "connect", `fake.pregon.emit("state", { state: "open" })`, `document.getElementById("state").textContent === "connected"`)
+	act(t, tab, "lose it", `fake.pregon.emit("state", { state: "reconnecting", reason: { message: "nobody answers" }, wait: 60 })`,
 		text("state", "reconnecting: nobody answers")+"&&"+text("countdown", "again in 60 s"))
 	browsertest.Do(t, tab, "count down", browsertest.Until(text("countdown", "again in 59 s")))
 	if spoken := browsertest.Evaluate[string](t, tab, `document.querySelector("[role=status]").textContent`); strings.Contains(spoken, "again") {
 		t.Errorf("%q is read aloud each second", spoken)
 	}
-	act(t, tab, "end", `fake.pregon.emit("state", { state: "closed", why: "no longer allowed" })`, text("state", "closed: no longer allowed")+"&& !again.hidden")
+	act(t, tab, "end", `fake.pregon.emit("state", { state: "closed", reason: { message: "no longer allowed" } })`, text("state", "closed: no longer allowed")+"&& !again.hidden")
 	act(t, tab, "connect again", `again.click()`, `fake.connections.length === 2 && fake.connections[0].closed`)
 }
 

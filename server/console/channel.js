@@ -25,6 +25,8 @@ export class Channel {
   members = null; // as the client lists them; null while they are not known
   #heard = 0;
   #last; // cursor
+  #began = false; // to hear over this connection
+  #missed = false; // something, since the state was told
   #presence = true;
 
   constructor(name, { onselect, onremove, onchange }) {
@@ -44,6 +46,8 @@ export class Channel {
 
   // join listens over a connection, behind what was heard over the one before.
   join(pregon) {
+    if (this.#began && !this.#last) this.#miss("the connection was made anew, and there is no history");
+    this.#began = false;
     this.#set("connecting");
     this.members = null;
     this.pregon = pregon;
@@ -55,10 +59,9 @@ export class Channel {
     });
     this.room
       .on("message", m => this.#hear(m))
-      .on("gap", g => log.note(`Messages may be missing on ${this.name}: ${reasons[g.reason] ?? g.reason}.`, true))
+      .on("gap", g => this.#miss(reasons[g.reason] ?? g.reason))
       .on("members", members => { this.members = members; this.changed(); })
-      .on("state", s => this.#follow(s))
-      .on("error", e => this.#refused(e));
+      .on("state", s => this.#follow(s));
   }
 
   #hear(m) {
@@ -69,24 +72,37 @@ export class Channel {
     this.changed();
   }
 
-  #follow({ state, recovered }) {
-    if (recovered) log.note(`Nothing is missing on ${this.name}: what was published meanwhile follows.`);
+  #miss(why) {
+    this.#missed = true;
+    log.note(`Messages may be missing on ${this.name}: ${why}.`, true);
+  }
+
+  // follow goes along with the state of the room. Whether something was missed while the
+  // connection was lost is told together with the state, or else nothing was.
+  #follow({ state, reason }) {
+    if (state === "closed" && reason) return this.#refused(reason);
+    const back = state === "open" && this.state === "reconnecting";
+    this.#missed = false;
+    this.#began ||= state === "open";
+    if (back) queueMicrotask(() => this.#missed || log.note(`Nothing is missing on ${this.name}: what was published meanwhile follows.`));
     this.#set(state);
   }
 
   // refused is told that the server does not let this page listen. Where only its members are
   // not known it goes on without them.
-  #refused(problem) {
-    if (problem.code === "no_presence" && this.#presence) {
+  #refused({ code, status, message }) {
+    if (code === "no_presence" && this.#presence) {
       this.#presence = false;
-      this.room.close();
       this.join(this.pregon);
       return;
     }
-    const why = access.explained({ status: problem.status, detail: problem.message });
+    const why = access.explained({ status, detail: message });
     log.note(`Not listening to ${this.name}: ${why}`, true);
     this.#set("refused", why);
   }
+
+  // isOpen says that the channel can be published to over the connection.
+  get isOpen() { return this.state !== "refused"; }
 
   // publish publishes there, and returns the receipt.
   async publish(data) {
@@ -107,7 +123,7 @@ export class Channel {
   #draw() {
     const [, trouble, tally] = this.row.children;
     this.row.dataset.state = this.state;
-    write(trouble, this.state === "live" ? "" : this.state);
+    write(trouble, this.state === "open" ? "" : this.state);
     write(tally, this.#heard ? this.#heard.toLocaleString("en") : "");
   }
 

@@ -4,15 +4,19 @@ import { $, write } from "./dom.js";
 let next = 0; // when the next attempt is, by performance.now
 let timer;
 
-// show says in which state the connection is and why, and counts down to the next attempt.
-export function show({ state, why, pause }) {
+const words = { open: "connected" };
+
+// show says in which state the connection is and why, and counts down to the next attempt, which
+// is after wait seconds.
+export function show({ state, reason, wait }) {
+  const word = words[state] ?? state;
   $("state").dataset.state = state;
-  write($("state"), why ? `${state}: ${why}` : state); // what is written is read aloud
+  write($("state"), reason ? `${word}: ${reason.message}` : word); // what is written is read aloud
   $("again").hidden = state !== "closed";
   clearInterval(timer);
-  next = performance.now() + (pause ?? 0);
+  next = performance.now() + 1000 * (wait ?? 0);
   countDown();
-  if (pause) timer = setInterval(countDown, 250);
+  if (wait) timer = setInterval(countDown, 250);
 }
 
 // The countdown is for the eye only.

@@ -16,6 +16,7 @@ let pregon;
 function open() {
   pregon?.close();
   pregon = connect(base.href, access.token() ? { token: access.token() } : {});
+  connection.show({ state: "connecting" });
   pregon.on("state", connection.show);
   for (const c of channels.values()) c.join(pregon);
 }
@@ -54,9 +55,9 @@ async function request(path, init = {}) {
   }
 }
 
-// publish publishes over the connection, or with a key by HTTP.
+// publish publishes over the connection; with a key, or where it may not listen, by HTTP.
 async function publish(to, data) {
-  if (!access.hasKey()) return channels.get(to).publish(data);
+  if (!access.hasKey() && channels.get(to).isOpen) return channels.get(to).publish(data);
   const { answer, error } = await request(`publish/${encodeURIComponent(to)}`,
     { method: "POST", headers: { "Content-Type": "text/plain" }, body: data });
   if (error) throw new Error(error);

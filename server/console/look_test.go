@@ -26,8 +26,8 @@ func axe(t *testing.T) string {
 
 // fill has all parts of the page show something.
 const fill = `
-	for (const room of Object.values(fake.rooms)) room.emit("state", { state: "live" });
-	fake.rooms["a//b"].emit("error", { code: "bad_channel", status: 400, message: "The channel name has an empty segment." });
+	for (const room of Object.values(fake.rooms)) room.emit("state", { state: "open" });
+	fake.rooms["a//b"].end({ code: "bad_channel", status: 400, message: "The channel name has an empty segment." });
 	room = fake.rooms["room.1"];
 	room.emit("members", Object.assign([{ sub: "ana", connections: 2, info: { name: "Ana" } }, { sub: "luis" }], { count: 2 }));
 	room.hear("Hello, everybody", { by: { sub: "ana" } });
@@ -36,10 +36,11 @@ const fill = `
 	room.emit("gap", { channel: "room.1", reason: "link-lost" });
 	room.hear("A_long_word_".repeat(20));
 	fake.rooms.c.hear("¡qué bien!");
-	room.emit("state", { state: "live", recovered: true });
+	room.emit("state", { state: "reconnecting" });
+	room.emit("state", { state: "open" });
 	room.hear("the last");
 	for (const button of document.querySelectorAll(".name")) if (button.textContent === "room.1") button.click();
-	fake.pregon.emit("state", { state: "reconnecting", why: "the server cannot be reached", pause: 60000 });
+	fake.pregon.emit("state", { state: "reconnecting", reason: { message: "The server cannot be reached." }, wait: 60 });
 	document.getElementById("access").open = true;
 	target.value = "c"; message.value = "hello"; document.getElementById("publish").requestSubmit();
 	document.querySelector(".name").click(); document.querySelector("#past button").click();`

@@ -52,7 +52,7 @@ setInterval(() => {
 
 // draw draws values from the left to the right, the newest last, as high as the highest.
 function draw(id, values) {
-  const highest = Math.max(...values, 1);
+  const highest = Math.max(...values) || 1;
   const line = values.map((v, i) => `${i + points - values.length} ${(19 - 18 * v / highest).toFixed(2)}`);
   $(id).firstElementChild.setAttribute("d", `M${line.join("L")}h0`); // a single point is seen, too
 }

@@ -29,13 +29,19 @@ func testLog(t *testing.T, tab context.Context) {
 		room.hear("<b>bold</b>", { by: { sub: "ana" } });
 		room.emit("gap", { channel: "c", reason: "link-lost" });
 		room.hear("x".repeat(3000));
-		room.emit("state", { state: "live", recovered: true });
+		room.emit("state", { state: "reconnecting" });
+		room.emit("state", { state: "open" });`, "log.childElementCount === 4")
+	act(t, tab, "go on", `
 		room.hear(new Uint8Array(1));
-		room.emit("gap", { channel: "c", reason: "some-new-reason" });`, "log.childElementCount === 6")
+		room.emit("gap", { channel: "c", reason: "some-new-reason" });
+		room.emit("state", { state: "reconnecting" });
+		room.emit("state", { state: "open" });
+		room.emit("gap", { channel: "c", reason: "not-recovered" });`, "log.childElementCount === 7")
 	check(t, tab, inLog, strings.Join([]string{
 		"<b>bold</b>", "(Messages may be missing on c: the server lost its link to the broker.)",
 		strings.Repeat("x", 2000) + "… (3,000 characters)", "(Nothing is missing on c: what was published meanwhile follows.)",
 		"(1 byte, binary)", "(Messages may be missing on c: some-new-reason.)",
+		"(Messages may be missing on c: the history does not reach back far enough.)",
 	}, " "))
 	check(t, tab, `log.querySelector(".by").textContent`, "by ana")
 	act(t, tab, "clear", "clear = document.getElementById(`clear`); clear.click()", `log.childElementCount === 0 && !empty.hidden`)
@@ -45,15 +51,15 @@ func testLog(t *testing.T, tab context.Context) {
 // others. One without presence is listened to without it.
 func testRefusal(t *testing.T, tab context.Context) {
 	act(t, tab, "refuse", `
-		fake.rooms.good.emit("state", { state: "live" });
-		fake.rooms["a//b"].emit("error", { code: "bad_channel", status: 400, message: "An empty segment." });
+		fake.rooms.good.emit("state", { state: "open" });
+		fake.rooms["a//b"].end({ code: "bad_channel", status: 400, message: "An empty segment." });
 		first = fake.rooms.plain;
-		first.emit("error", { code: "no_presence", status: 403, message: "No presence." });
-		fake.rooms.plain.emit("state", { state: "live" });`,
-		`document.querySelectorAll("#channels [data-state=live]").length === 2`)
+		first.end({ code: "no_presence", status: 403, message: "No presence." });
+		fake.rooms.plain.emit("state", { state: "open" });`,
+		`document.querySelectorAll("#channels [data-state=open]").length === 2`)
 	check(t, tab, `document.querySelector("#channels [data-state=refused]").textContent`, "a//brefused×")
 	check(t, tab, inLog, "(Not listening to a//b: An empty segment.)")
-	check(t, tab, `JSON.stringify([first.options, first.closed, fake.rooms.plain.options, fake.rooms.good.closed])`, `[{"presence":true},true,{},null]`)
+	check(t, tab, `JSON.stringify([first.options, fake.rooms.plain.options, fake.rooms.good.closed])`, `[{"presence":true},{},null]`)
 	browsertest.Do(t, tab, "say that it has none", browsertest.Until(text("unlisted", "the channel has no presence")))
 }
 
@@ -113,8 +119,14 @@ func testPublish(t *testing.T, tab context.Context) {
 // It is in memory alone.
 func testToken(t *testing.T, tab context.Context) {
 	act(t, tab, "give a token", `
+		fake.rooms.c.emit("state", { state: "open" });
 		fake.rooms.c.hear("one", { id: "cursor 1" });
 		credential.value = " eyJ.token.x "; member.value = "ana"; who.requestSubmit();`, "fake.connections.length === 2")
 	check(t, tab, "JSON.stringify([fake.options, fake.rooms.c.options])", `[{"token":"eyJ.token.x"},{"since":"cursor 1","presence":true,"member":{"sub":"ana"}}]`)
-	check(t, tab, "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.search])", `[{},{},"","?channel=c"]`)
+	check(t, tab, inLog, "one")
+	act(t, tab, "and another", `
+		fake.rooms.other.emit("state", { state: "open" });
+		who.requestSubmit();`, "fake.connections.length === 3 && log.childElementCount === 2")
+	check(t, tab, inLog, "one (Messages may be missing on other: the connection was made anew, and there is no history.)")
+	check(t, tab, "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.search])", `[{},{},"","?channel=c&channel=other"]`)
 }

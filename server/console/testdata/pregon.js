@@ -29,6 +29,9 @@ class Room extends Source {
     return { channel: this.name, id: "cursor" };
   }
 
+  // end is as if the server did not let the room be.
+  end(reason) { this.emit("state", { state: "closed", reason }); }
+
   close() { this.closed = true; }
 }
 
