@@ -291,3 +291,40 @@ func FuzzWishes(f *testing.F) {
 		}
 	})
 }
+
+// A client that asks for it is told who is in a channel behind the answer, and one that says who it is
+// is a member, as over other transports.
+func TestPresenceByBody(t *testing.T) {
+	n := start(t, server.Options{})
+	s := n.listenByBody("/sse?format=json", `{"channels":[{"channel":"c","presence":true,"member":{"sub":"ana","info":{"name":"Ana"}}}]}`)
+	if got, want := s.event(), "event: subscribed\ndata: "+`{"type":"subscribed","channel":"c"}`; got != want {
+		t.Fatalf("heard %q, want %q", got, want)
+	}
+	members := "event: members\ndata: " + `{"type":"members","channel":"c","count":1,"members":[{"sub":"ana","info":{"name":"Ana"},"connections":1}]`
+	if got := s.event(); !strings.HasPrefix(got, members) { // of a node that is new the list is not complete
+		t.Fatalf("heard %q, want %q", got, members)
+	}
+	n.listenByBody("/sse?format=json", `{"channels":[{"channel":"c","member":{"sub":"bob"}}]}`).event()
+	told := s.event()
+	for !strings.Contains(told, `"sub":"bob"`) { // the list may be complete first
+		told = s.event()
+	}
+	if !strings.HasPrefix(told, "event: presence\n") && !strings.HasPrefix(told, "event: members\n") {
+		t.Errorf("heard %q", told)
+	}
+}
+
+// Where the server takes tokens, nobody says who it is by itself; and what a rule does not let anybody
+// know, nobody is told. The answer says which channel it is about.
+func TestRefusedPresenceByBody(t *testing.T) {
+	h := handler(t, server.Options{Access: rules(t, true, true)})
+	for _, c := range []struct{ body, code string }{
+		{`{"channels":[{"channel":"news"},{"channel":"wall","member":{"sub":"ana"}}]}`, "bad_member"},
+		{`{"channels":[{"channel":"news"},{"channel":"wall","presence":true}]}`, "no_presence"},
+	} {
+		got, index := answerToWish(t, h, "/sse?format=json", c.body)
+		if got.status != http.StatusForbidden || got.code != c.code || index != 1 {
+			t.Errorf("%s: %d %s, want 403 %s at 1", c.body, got.status, got.body, c.code)
+		}
+	}
+}
