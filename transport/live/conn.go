@@ -22,19 +22,20 @@ const (
 )
 
 // A conn is the connection of a client. While nothing is to be done for it, it has no goroutine but
-// that which reads, and no buffers.
+// that which reads, no buffers and no context: what a request's context has would be kept, too.
 type conn struct {
 	*Transport
 	client  transport.Client
 	session transport.Session
 	socket  *socket.Socket
 	ws      *websocket.Conn
-	ctx     context.Context // ends with the connection
-	cancel  context.CancelFunc
 
 	running sync.WaitGroup // counts the goroutines of commands
 
 	mu         sync.Mutex
+	ctx        context.Context // of the commands in the queue: it ends with the connection; nil where there are none
+	cancel     context.CancelFunc
+	ended      bool // the connection has
 	queue      queue
 	waiting    int                 // bytes of the messages in the queue
 	room       chan struct{}       // closed when there may be room in the queue; nil while nobody waits
@@ -49,8 +50,29 @@ func (c *conn) run() {
 	defer c.readers.Done()
 	c.ws.Serve(c.session.Touch, c.receive)
 	c.session.Leave()
-	c.cancel()
+	c.abort()
 	c.running.Wait()
+}
+
+// abort ends what is being done, but for what is being published.
+func (c *conn) abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.ctx != nil {
+		c.cancel()
+	}
+}
+
+// begin makes the context of the commands, where there is none. The caller holds the lock.
+func (c *conn) begin() {
+	if c.ctx != nil {
+		return
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if c.ended {
+		c.cancel()
+	}
 }
 
 var frames = sync.Pool{New: func() any { return new([freeBytes]byte) }}
@@ -103,6 +125,7 @@ func (c *conn) enqueue(cmd *command) {
 	defer c.mu.Unlock()
 	c.waiting += cmd.size
 	c.hold(cmd, 1)
+	c.begin()
 	c.start(c.queue.add(cmd))
 }
 
@@ -149,9 +172,10 @@ func (c *conn) full() <-chan struct{} {
 
 // start begins what may begin. The caller holds the lock.
 func (c *conn) start(s start) {
+	ctx := c.ctx
 	for _, cmd := range s.others {
 		c.running.Go(func() {
-			c.do(cmd)
+			c.do(ctx, cmd)
 			c.finish(cmd)
 		})
 	}
@@ -172,6 +196,10 @@ func (c *conn) finish(done ...*command) {
 		c.hold(cmd, -1)
 	}
 	c.start(c.queue.done(done...))
+	if len(c.queue.commands) == 0 {
+		c.cancel()
+		c.ctx, c.cancel = nil, nil // nothing is kept for a client that is quiet
+	}
 	if c.room != nil {
 		close(c.room)
 		c.room = nil

@@ -12,20 +12,20 @@ import (
 // commandTime is how long a command may take, beside a subscribe: see transport.JoinTimeout.
 const commandTime = 5 * time.Second
 
-// do does cmd, which is no publish.
-func (c *conn) do(cmd *command) {
+// do does cmd, which is no publish. The context ends with the connection.
+func (c *conn) do(ctx context.Context, cmd *command) {
 	var err error
 	switch cmd.kind {
 	case subscribe:
-		err = c.subscribe(cmd)
+		err = c.subscribe(ctx, cmd)
 	case unsubscribe:
 		c.unsubscribe(cmd)
 	case members:
-		err = c.members(cmd)
+		err = c.members(ctx, cmd)
 	case renew:
-		err = c.renew(cmd)
+		err = c.renew(ctx, cmd)
 	}
-	if err == nil || c.ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil {
 		return // or nobody is there to be told
 	}
 	if !c.refuse(cmd, c.env.Problem(err)) {
@@ -35,7 +35,7 @@ func (c *conn) do(cmd *command) {
 
 // subscribe returns when the broker has confirmed the channel. The answer is the hub's, which may
 // have to read the history first.
-func (c *conn) subscribe(cmd *command) error {
+func (c *conn) subscribe(ctx context.Context, cmd *command) error {
 	if !c.await(cmd) {
 		return transport.ErrSubscribed
 	}
@@ -46,7 +46,7 @@ func (c *conn) subscribe(cmd *command) error {
 		}
 		return subscribed(cmd.ref, s, sub.Since).frame(), true
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, transport.JoinTimeout)
+	ctx, cancel := context.WithTimeout(ctx, transport.JoinTimeout)
 	defer cancel()
 	err := c.session.Subscribe(ctx, sub)[0]
 	if err != nil {
@@ -97,25 +97,25 @@ func (c *conn) unsubscribe(cmd *command) {
 }
 
 // members sends page after page, each when those before were taken.
-func (c *conn) members(cmd *command) error {
+func (c *conn) members(ctx context.Context, cmd *command) error {
 	var q transport.MembersQuery
 	for {
-		ctx, cancel := context.WithTimeout(c.ctx, commandTime)
-		m, err := c.client.Members(ctx, cmd.channel, q)
+		within, cancel := context.WithTimeout(ctx, commandTime)
+		m, err := c.client.Members(within, cmd.channel, q)
 		cancel()
 		if err != nil {
 			return err
 		}
 		c.say(page(c.format, cmd.ref, m))
-		if !m.More || len(m.Members) == 0 || c.socket.AwaitEmpty(c.ctx) != nil {
+		if !m.More || len(m.Members) == 0 || c.socket.AwaitEmpty(ctx) != nil {
 			return nil
 		}
 		q.After = m.Members[len(m.Members)-1].Subject
 	}
 }
 
-func (c *conn) renew(cmd *command) error {
-	ctx, cancel := context.WithTimeout(c.ctx, commandTime)
+func (c *conn) renew(ctx context.Context, cmd *command) error {
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
 	id, err := c.client.Renew(ctx, cmd.token)
 	if err != nil {

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"sync"
@@ -76,8 +75,6 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	}
 	c := &conn{Transport: t, client: wanted.Client, session: session, socket: s, ws: ws,
 		errors: websocket.NewAllowance(errorsPerSecond, errorsBurst)}
-	// What the request's context has would be kept for as long as the connection lives.
-	c.ctx, c.cancel = context.WithCancel(context.Background())
 	s.Uncork()
 	for i := range wanted.Subscriptions {
 		sub := wanted.Subscriptions[i]
