@@ -190,10 +190,11 @@ var operations = map[string][]attempt{
 		{"good", `body {"channels":[{"channel":"a"},{"channel":"a"}]}`, 409}, {"good", "body " + strings.Repeat(" ", 2<<20), 413}, {"good", "type", 415},
 		{"good", "hidden", 500}, {"stopping", "body " + oneWish, 503},
 	},
-	"GET /healthz": {{"good", "", 200}, {"stopping", "", 200}},
-	"GET /readyz":  {{"good", "", 200}, {"stopping", "", 503}},
-	"GET /metrics": {{"protected", "query token=a&token=b", 400}, {"good", "", 401}, {"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200}},
-	"GET /":        {{"good", "", 200}},
+	"GET /asyncapi.json": {{"good", "", 200}},
+	"GET /healthz":       {{"good", "", 200}, {"stopping", "", 200}},
+	"GET /readyz":        {{"good", "", 200}, {"stopping", "", 503}},
+	"GET /metrics":       {{"protected", "query token=a&token=b", 400}, {"good", "", 401}, {"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200}},
+	"GET /":              {{"good", "", 200}},
 }
 
 const (
@@ -209,7 +210,7 @@ var objects = map[string]string{"POST /publish": oneItem, "POST /sse": oneWish}
 // elsewhere are statuses that need a fault, a connection too many, or a proxy in front of an open
 // server, at an address that does nothing else.
 var elsewhere = map[string][]int{
-	"GET /metrics": {429, 500, 503}, "GET /": {403, 429, 500, 503},
+	"GET /asyncapi.json": {403}, "GET /metrics": {429, 500, 503}, "GET /": {403, 429, 500, 503},
 	"GET /history/{channel}": {429}, "DELETE /history/{channel}": {429}, "GET /ws": {429}, "GET /ws/{channel}": {429}, "POST /sse": {429},
 	"GET /live": {403, 429}, "GET /live/{channel}": {403, 429},
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -48,6 +49,11 @@ func (s *Server) table() ([]route, error) {
 		for _, r := range of {
 			r.bare = true
 			routes = append(routes, r)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.transports)) {
+		if d, described := s.transports[name].(transport.Describer); described {
+			return append(routes, route{"/asyncapi.json", http.MethodGet, describe(d), false, false}), nil
 		}
 	}
 	return routes, nil

@@ -87,6 +87,13 @@ type Conversation interface {
 	Refuse(w http.ResponseWriter, r *http.Request, p *Problem) error
 }
 
+// A Describer is a Transport with a description of what is said over it, for tools: an AsyncAPI
+// document in JSON, which the server has at /asyncapi.json. Of several the first by name counts.
+type Describer interface {
+	Transport
+	AsyncAPI() []byte // is not to be changed
+}
+
 // Deps are what a server gives to its Transports for as long as they live. What they may
 // do for a caller comes with each request: see SubscribeRequest.
 type Deps struct {

@@ -1,6 +1,7 @@
 package live
 
 import (
+	_ "embed"
 	"errors"
 	"net/http"
 	"sync"
@@ -25,7 +26,10 @@ type Transport struct {
 	noHijack sync.Once     // logs that connections cannot be taken over
 }
 
-var _ transport.Conversation = (*Transport)(nil)
+var (
+	_ transport.Conversation = (*Transport)(nil)
+	_ transport.Describer    = (*Transport)(nil)
+)
 
 // New returns a Transport.
 func New(env transport.Deps) *Transport {
@@ -36,6 +40,12 @@ func New(env transport.Deps) *Transport {
 
 // DefaultFormat implements transport.Transport.
 func (t *Transport) DefaultFormat() string { return t.format.Name() }
+
+//go:embed asyncapi.json
+var asyncAPI []byte
+
+// AsyncAPI implements transport.Describer.
+func (t *Transport) AsyncAPI() []byte { return asyncAPI }
 
 // Wait implements transport.Transport.
 func (t *Transport) Wait() { t.readers.Wait() }
