@@ -229,7 +229,7 @@ func TestDroppedAndStale(t *testing.T) {
 	})
 }
 
-// After Run has ended nobody waits any more.
+// After Run has ended nobody waits any more, and what failed because of its end is not heard.
 func TestClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -245,6 +245,9 @@ func TestClosed(t *testing.T) {
 		s.Run(ctx)
 		if err := <-waiting; !errors.Is(err, interest.ErrClosed) {
 			t.Error(err)
+		}
+		if s.said.failed != nil {
+			t.Error("failed with", s.said.failed)
 		}
 	})
 }

@@ -214,6 +214,8 @@ func (i *Interest) add(ctx context.Context, feed broker.Feed, wants []*Want, ref
 	case err == nil:
 		i.settle(wants, nil)
 		return nil
+	case ctx.Err() != nil: // Run ends: that is no failure of the broker's
+		return ctx.Err()
 	case retry.ConcernsAll(err) || *refusals == maxRefusals:
 		i.options.Failed(err)
 		i.log.Debug("interest: subscribe failed, trying again", "channels", len(wants), "error", err)
