@@ -32,6 +32,7 @@ type catchup struct {
 	moving  bool            // the message at the answer's position may be on its way still; set ahead of live
 	anew    bool            // nothing is missing behind the cut where an epoch begins; set ahead of level and live
 	heard   broker.Position // the client has heard its epoch up to here, elsewhere; set ahead of level
+	end     broker.Position // what was delivered behind this is kept, or was; set ahead of level and live
 
 	mu   sync.Mutex
 	over bool // the goroutine sends nothing more
@@ -39,8 +40,9 @@ type catchup struct {
 	// The rest is the worker's own.
 	pending []frame
 	bytes   int
-	spilled bool // something came that is not in pending
-	holed   bool // and that is not in the history either
+	spilled bool            // something came that is not in pending
+	holed   bool            // and that is not in the history either
+	dropped broker.Position // the newest that was not kept
 
 	level  bool            // the goroutine is done, and nothing beyond cut has come yet
 	cut    broker.Position // all up to here was sent
@@ -85,6 +87,9 @@ func (c *catchup) keep(frames []frame) {
 func (c *catchup) spill() {
 	for _, f := range c.pending {
 		c.holed = c.holed || f.position.IsZero()
+		if !f.gap && !f.position.IsZero() {
+			c.dropped = f.position
+		}
 	}
 	c.pending, c.bytes, c.spilled = nil, 0, true
 }
@@ -153,7 +158,6 @@ func (w *worker) gapBehind(c *catchup, told frame) {
 		c.told, c.gapped = true, true
 		w.sendGap(c.session, told.bytes)
 	default:
-		c.told = true
 		c.keep([]frame{told})
 	}
 }
@@ -218,14 +222,13 @@ func (w *worker) goLive(c *catchup, answer frame) {
 }
 
 // sendRest sends what of frames was not sent to c before, and makes it a member
-// once something beyond that has come. If that is of another epoch, c is told of a
-// gap: what the epoch of cut ended with may be lost, even if nobody here has heard it.
+// once something beyond that has come. Where something may be missing ahead of it, c is
+// told of a gap.
 func (w *worker) sendRest(c *catchup, frames []frame) {
 	m := c.membership
 	rest, beyond := c.rest(frames)
-	if c.ends(rest) {
-		told := transport.Gap{Channel: c.channel(), Reason: transport.NewEpoch, From: c.cut}
-		w.sendGap(m.session, m.session.Encoding.Gap(told))
+	if to, missing := c.misses(rest); missing {
+		w.sendGap(m.session, m.session.Encoding.Gap(backfill.GapBetween(c.channel(), c.cut, to)))
 		if m.behind != c {
 			return // its encoding cannot express that, and it is to go
 		}
@@ -264,15 +267,28 @@ func (w *worker) sendFrames(m *membership, frames []frame) {
 // heard elsewhere has gone by, to the last of frames.
 func (c *catchup) advance(frames []frame) {
 	for _, f := range frames {
-		if !f.position.IsZero() && !f.gap {
+		switch {
+		case f.gap:
+			c.told = true
+		case !f.position.IsZero():
 			c.cut, c.told = f.position, false
 		}
 	}
 }
 
-// ends reports whether the epoch of what c was sent ends before frames, which c was
-// not told of.
-func (c *catchup) ends(frames []frame) bool {
-	i := slices.IndexFunc(frames, func(f frame) bool { return !f.position.IsZero() })
-	return i >= 0 && !frames[i].gap && !c.told && !c.cut.IsZero() && frames[i].position.Epoch != c.cut.Epoch
+// misses reports whether something may be missing between what c was sent and the first
+// message of frames, which is at to, without c being told of it:
+//   - Where that is of another epoch, what the epoch of cut ended with may be lost, even if
+//     nobody here has heard it.
+//   - Where cut is before what the group was sent ahead of what was kept, the history has not
+//     got that: it is the one of a new master, which has lost it, while the feed still brings
+//     what comes from the old one.
+func (c *catchup) misses(frames []frame) (to broker.Position, missing bool) {
+	i := slices.IndexFunc(frames, func(f frame) bool { return f.gap || !f.position.IsZero() })
+	if i < 0 || frames[i].gap || c.told {
+		return to, false
+	}
+	to = frames[i].position
+	another := !c.cut.IsZero() && to.Epoch != c.cut.Epoch
+	return to, another || c.cut.Compare(c.end) < 0 || c.cut.Compare(c.dropped) < 0
 }

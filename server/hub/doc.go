@@ -149,9 +149,11 @@
 // A client that continues where it was, wants the last messages first, or with
 // [Options.CatchUp] was too slow, is fed from the history by a goroutine of its own
 // until it is level. Its worker meanwhile keeps what comes, and joins both ends by
-// position: no seam, nothing twice. A session knows where it began, so that a client
-// which can remember that goes on from there even if it has heard nothing, and what was asked for
-// ("the last ten") is counted from there, however much later it is read.
+// position: no seam, nothing twice. A history that ends before what was kept begins is that
+// of a new master, which has lost what is between; that is a gap. A session knows where it
+// began, so that a client which can remember that goes on from there even if it has heard
+// nothing, and what was asked for ("the last ten") is counted from there, however much later
+// it is read.
 //
 // # Concurrency
 //

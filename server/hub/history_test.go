@@ -420,6 +420,52 @@ func TestContinueAtALostEnd(t *testing.T) {
 	}
 }
 
+// A client that continues by the history of a new master, while the feed still brings what the
+// old one accepts, is told of what the new one has not got: of what was heard before it came, and
+// of what came while its history was read and was too much to be kept.
+func TestContinueByAnotherHistory(t *testing.T) {
+	for name, meanwhile := range map[string]int{"heard before": 0, "too much meanwhile": 1100} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLedger()
+				slow := &unreadable{ledger: l}
+				h := newHub(t, slow, quiet)
+				defer h.Close()
+				others := join(t, h, &lines{}, false, "c")
+				defer others.leave()
+				first := l.say("c", "0", true)
+				if meanwhile == 0 {
+					l.say("c", "lost", true)
+				}
+				synctest.Wait()
+				slow.down.Store(true)
+				told := joinFrom(t, h, &lines{}, sockets, transport.Start{Since: true, After: first})
+				defer told.leave()
+				untold := joinFrom(t, h, &mute{}, sockets, transport.Start{Since: true, After: first})
+				defer untold.leave()
+				synctest.Wait()
+				for range meanwhile {
+					l.say("c", "lost", true)
+				}
+				synctest.Wait()
+				l.revert("c", 1)
+				slow.down.Store(false)
+				if got, want := told.read(t, 1), "subscribed c true\n"; got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+				time.Sleep(time.Second) // both have read the history
+				l.say("c", "next", true)
+				if got, want := told.read(t, 2), "gap c\nc next\n"; got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+				if got, want := untold.read(t, 1), fmt.Sprintf("end %d\n", transport.CloseGap); got != want {
+					t.Errorf("without words for a gap: got %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
 // Who continues from an epoch that has ended is told, gets what is left of it, and
 // after a gap the next.
 func TestContinueFromAnEndedEpoch(t *testing.T) {

@@ -99,6 +99,14 @@ func (l *ledger) loseEnd(channel string) {
 	clear(l.seq)
 }
 
+// revert drops all but the oldest n messages of a channel, and goes on in its epoch: as the
+// history looks of a new master while the feed still brings what the old one accepts.
+func (l *ledger) revert(channel string, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept[channel] = slices.Clone(l.kept[channel][:n])
+}
+
 func (l *ledger) fail(err error) { l.mu.Lock(); defer l.mu.Unlock(); l.down = err }
 
 // Publish is for the hub's heartbeat.

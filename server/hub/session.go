@@ -180,6 +180,7 @@ func (j joining) end(refused error) error {
 func (j joining) start() {
 	h, c := j.session.hub, j.catchup
 	o := j.begin()
+	c.end = o.at
 	if c.wanted.Start != (transport.Start{}) {
 		h.spawn(func() { h.replay.resume(c, c.wanted.Start, o) })
 		return
