@@ -47,7 +47,7 @@ type delivery struct {
 }
 
 func (b *bus) port() *port {
-	p := &port{bus: b, in: make(chan delivery, 1<<16), done: make(chan struct{})}
+	p := &port{bus: b, in: make(chan delivery, 1<<12), done: make(chan struct{})}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ports = append(b.ports, p)
@@ -146,16 +146,6 @@ func (b *bus) again(pick func(n int) int) {
 	for _, to := range b.ports {
 		to.in <- delivery{data, time.Now().Add(travel)}
 	}
-}
-
-// bytes returns how many messages were published, and how long they are together.
-func (b *bus) sum() (messages, bytes int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, data := range b.said {
-		bytes += len(data)
-	}
-	return len(b.said), bytes
 }
 
 // engine returns an engine on a new port of b.

@@ -42,6 +42,8 @@
 //   - A list is called complete only where that is so as far as this node can know: not in its first
 //     five seconds, not while it does not hear itself on the bus, nor in the 2.5 s after, not where a
 //     node is silent for four seconds or has not answered for two what it was asked for.
+//   - Without faults nobody is said to have left who is connected: observers are told a turn later than
+//     of one that came, so that one that goes from node to node has come before it has left.
 //   - Observers are told all members first and then what changes, and all members again after a hole
 //     and where the list becomes complete, or is not any more.
 //

@@ -1,6 +1,10 @@
 package presence
 
 import (
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/pregon/pregon/transport"
 )
 
@@ -12,16 +16,17 @@ type listing struct {
 	all     []transport.Member // as of when it began
 	next    int                // the first that was not told
 	partial bool               // all may not be all
+	old     bool               // something may have changed since it began
 	again   bool               // what was told is not to be relied on: see watch.restart
 }
 
 // list appends the next pages of the listing that is under way, or begins one.
-func (w *watch) list(all []notice, c *channel) []notice {
+func (w *watch) list(all []notice, c *channel, now time.Time) []notice {
 	if w.listing == nil {
 		if len(w.waiting) == 0 {
 			return all
 		}
-		w.listing = &listing{to: w.waiting, all: membersOf(c.list()), partial: !w.complete}
+		w.listing = &listing{to: w.waiting, all: w.everybody(c), partial: !w.complete}
 		w.waiting = nil
 	}
 	l := w.listing
@@ -30,9 +35,10 @@ func (w *watch) list(all []notice, c *channel) []notice {
 		all, left = l.say(all, &Event{Members: page}), left-size
 		if !page.More {
 			w.listing = nil
-			return w.arrive(all, l, c)
+			return w.arrive(all, l, c, now)
 		}
 	}
+	l.old = true
 	return all
 }
 
@@ -58,14 +64,20 @@ func (l *listing) page(channel string) (page *transport.Members, size int) {
 
 // arrive makes those whom l has told all what the others are who were: it tells what has changed
 // meanwhile.
-func (w *watch) arrive(all []notice, l *listing, c *channel) []notice {
-	p := w.since(l, c)
+func (w *watch) arrive(all []notice, l *listing, c *channel, now time.Time) []notice {
+	var p *transport.Presence
+	if l.old {
+		p = w.since(l, c)
+	}
 	switch {
 	case l.again, p != nil && isLong(p):
 		w.waiting = append(w.waiting, l.to...)
 		return all
 	case p != nil:
 		all = l.say(all, &Event{Presence: p})
+	}
+	if len(c.people) > transport.MaxTold {
+		w.countOnly(now)
 	}
 	if len(w.told) == 0 {
 		w.count = len(c.people)
@@ -84,14 +96,31 @@ func (w *watch) since(l *listing, c *channel) *transport.Presence {
 		}
 		return &transport.Presence{Channel: c.name, Count: len(c.people)}
 	}
-	from := make(map[string]memory, len(l.all))
+	p := &transport.Presence{Channel: c.name}
+	listed := make(map[string]struct{}, len(l.all))
 	for _, m := range l.all {
-		from[m.Subject] = memory{m, true}
+		listed[m.Subject] = struct{}{}
+		add(p, m.Subject, memory{Member: m, there: true}, w.known(c, m.Subject))
 	}
-	for subject := range c.people {
-		if _, known := from[subject]; !known {
-			from[subject] = memory{}
+	for _, m := range w.everybody(c) {
+		if _, is := listed[m.Subject]; !is {
+			add(p, m.Subject, memory{}, memory{Member: m, there: true})
 		}
 	}
-	return c.difference(from)
+	return orNil(p)
+}
+
+// everybody returns all that those who were told everything know of, in the order of their subjects.
+func (w *watch) everybody(c *channel) []transport.Member {
+	all := membersOf(c.list())
+	n := len(all)
+	for subject, m := range w.before {
+		if _, is := c.people[subject]; m.there && !is {
+			all = append(all, m.Member)
+		}
+	}
+	if len(all) > n {
+		slices.SortFunc(all, func(a, b transport.Member) int { return strings.Compare(a.Subject, b.Subject) })
+	}
+	return all
 }

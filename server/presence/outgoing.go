@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pregon/pregon/broker"
 )
 
 // Times and bounds of what a node says.
@@ -204,14 +206,14 @@ func changeOf(k key, v *value) change {
 }
 
 // maxChange is the most that size returns.
-const maxChange = 2*255 + 2*255 + 2*maxInfo + changeFrame
+const maxChange = 2*broker.MaxChannel + 2*maxSubject + maxInfo + changeFrame
 
 // changeFrame is what is around the texts of a change.
 const changeFrame = 80
 
-// size returns how many bytes c has at most as it is written, where half of the texts are escapes.
+// size returns how many bytes c has at most as it is written, where each byte of the names is an escape.
 func (c change) size() int {
-	return 2*(len(c.Channel)+len(c.Subject)+len(c.Info)) + changeFrame
+	return 2*(len(c.Channel)+len(c.Subject)) + len(c.Info) + changeFrame
 }
 
 // nextPart returns the next part of a bucket that was asked for, nil for none now.

@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/pregon/pregon/transport"
@@ -10,7 +9,6 @@ import (
 const (
 	pageBytes   = 64 << 10      // of a page, about
 	listBytes   = 4 * pageBytes // that an observer is sent at most every tellEvery
-	maxNoted    = 2 * transport.MaxTold
 	countedTime = 5 * time.Second
 )
 
@@ -22,7 +20,7 @@ type watch struct {
 	told     map[*observer]struct{} // all, and every change up to the last turn
 	waiting  []*observer            // to be told all
 	listing  *listing               // under way; nil for none
-	before   map[string]memory      // those that have changed since the last turn, as told knows them
+	before   map[string]memory      // those that have changed, as told knows them
 	again    bool                   // told are to be told all again
 	holed    bool                   // likewise, once the bucket is not pending any more
 	complete bool                   // what was told
@@ -30,12 +28,6 @@ type watch struct {
 	counted      bool      // told are told how many there are, and not who
 	count        int       // what they were told
 	countedSince time.Time // since when counted
-}
-
-// A memory is what is remembered of a member: who it was, and whether it was there at all.
-type memory struct {
-	transport.Member
-	there bool
 }
 
 // watched are the channels that are observed.
@@ -99,33 +91,6 @@ func without(observers []*observer, o *observer) []*observer {
 	return observers
 }
 
-// note remembers a member of a channel that is about to change, where that is observed.
-func (e *Engine) note(c *channel, subject string) {
-	w := c.watch
-	if w == nil {
-		return
-	}
-	e.watched.active[c] = struct{}{}
-	_, noted := w.before[subject]
-	switch {
-	case noted, w.counted, w.again, len(w.told) == 0:
-		return
-	case len(w.before) == maxNoted:
-		w.before, w.again = nil, true
-		return
-	case w.before == nil:
-		w.before = map[string]memory{}
-	}
-	w.before[subject] = remember(c.people[subject])
-}
-
-func remember(p *person) memory {
-	if p == nil || p.gone() {
-		return memory{}
-	}
-	return memory{p.member(), true}
-}
-
 // holed notes that a channel has changed in a way that only a look at the whole has shown.
 func (e *Engine) holed(name string) {
 	if c := e.channel(name); c != nil && c.watch != nil {
@@ -167,7 +132,7 @@ func (e *Engine) lookWhole(now time.Time) {
 
 // isQuiet reports whether nothing is to be told before something changes.
 func (w *watch) isQuiet() bool {
-	return w.listing == nil && len(w.waiting) == 0 && !w.holed && !w.counted
+	return w.listing == nil && len(w.waiting) == 0 && len(w.before) == 0 && !w.holed && !w.counted
 }
 
 // newsOf appends what is to be told of c.
@@ -186,14 +151,13 @@ func (e *Engine) newsOf(all []notice, c *channel, now time.Time) []notice {
 	if w.again {
 		w.restart()
 	}
-	return w.list(all, c)
+	return w.list(all, c, now)
 }
 
 // update appends what has changed for those who were told everything before, or has them told
 // everything again.
 func (w *watch) update(all []notice, c *channel, now time.Time) []notice {
 	p := w.changes(c, now)
-	w.count = len(c.people)
 	switch {
 	case p == nil:
 		return all
@@ -206,18 +170,6 @@ func (w *watch) update(all []notice, c *channel, now time.Time) []notice {
 		all = append(all, notice{o, event})
 	}
 	return all
-}
-
-// isLong reports whether p is better told as a list, in pages.
-func isLong(p *transport.Presence) bool {
-	size := 0
-	for _, m := range p.Joined {
-		size += len(m.Subject) + len(m.Info) + changeFrame
-	}
-	for _, subject := range p.Left {
-		size += len(subject)
-	}
-	return size > listBytes
 }
 
 // byNameAgain reports whether there are so few members that changes can be told by name again.
@@ -236,43 +188,4 @@ func (w *watch) restart() {
 	if w.listing != nil {
 		w.listing.again = true
 	}
-}
-
-// changes returns what has changed for those who were told everything before, nil for nothing.
-func (w *watch) changes(c *channel, now time.Time) *transport.Presence {
-	if len(w.told) == 0 {
-		w.before = nil
-		return nil
-	}
-	if !w.counted && len(c.people) > transport.MaxTold && len(w.before) > 0 {
-		w.counted, w.countedSince, w.before = true, now, nil
-	}
-	if w.counted {
-		if w.count == len(c.people) {
-			return nil
-		}
-		return &transport.Presence{Channel: c.name, Count: len(c.people)}
-	}
-	before := w.before
-	w.before = nil
-	return c.difference(before)
-}
-
-// difference returns how those in c differ from what is remembered of them, nil where they do not.
-func (c *channel) difference(from map[string]memory) *transport.Presence {
-	p := &transport.Presence{Channel: c.name}
-	for subject, was := range from {
-		is := remember(c.people[subject])
-		switch {
-		case was.there && !is.there:
-			p.Left = append(p.Left, subject)
-		case is.there && (!was.there || !bytes.Equal(is.Info, was.Info)):
-			is.Connections = 0 // how many there are changes without a word
-			p.Joined = append(p.Joined, is.Member)
-		}
-	}
-	if len(p.Joined) == 0 && len(p.Left) == 0 {
-		return nil
-	}
-	return p
 }
