@@ -54,38 +54,32 @@ func (f clientFlags) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// hint returns what a server said, and the flag that would help where it is one of these.
-func (f clientFlags) hint(a *answered) error {
-	switch {
-	case a.status == http.StatusUnauthorized && f.TokenFile == "":
-		return fmt.Errorf("%w; --token-file brings a key or a token", a)
-	case a.status == http.StatusNotFound && a.code == "":
-		return fmt.Errorf("%w: is --url the address of a pregon?", a)
-	}
-	return a
-}
-
 // A caller makes requests of a server.
 type caller struct {
+	url        address
+	flags      clientFlags
 	client     *http.Client
 	credential string
 	tls        *tls.Config
 }
 
-// caller returns what makes requests as the flags say. The user of it closes its idle
+// caller returns what makes requests of a server as the flags say. The user of it closes its idle
 // connections.
-func (f clientFlags) caller() (*caller, error) {
-	credential, err := f.credential()
-	if err != nil {
-		return nil, err
-	}
+func (f clientFlags) caller(url address) (*caller, error) {
 	pool, err := f.authorities()
 	if err != nil {
 		return nil, err
 	}
 	secure := &tls.Config{RootCAs: pool}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure}
-	return &caller{client: &http.Client{Transport: transport}, credential: credential, tls: secure}, nil
+	c := &caller{url: url, flags: f, client: &http.Client{Transport: transport}, tls: secure}
+	return c, c.refresh()
+}
+
+// refresh reads the key or token again, as it may be a new one.
+func (c *caller) refresh() (err error) {
+	c.credential, err = c.flags.credential()
+	return err
 }
 
 // do makes one request.
@@ -97,3 +91,14 @@ func (c *caller) do(req *http.Request) (*http.Response, error) {
 }
 
 func (c *caller) close() { c.client.CloseIdleConnections() }
+
+// hint returns what a server said, and the flag that would help where it is one of these.
+func (c *caller) hint(a *answered) error {
+	switch {
+	case a.status == http.StatusUnauthorized && c.flags.TokenFile == "":
+		return fmt.Errorf("%w; --token-file brings a key or a token", a)
+	case a.status == http.StatusNotFound && a.code == "":
+		return fmt.Errorf("%w: is --url the address of a pregon?", a)
+	}
+	return a
+}

@@ -11,19 +11,21 @@ import (
 
 // A frame is what a server tells in one JSON object: on /live, or on an event stream in JSON.
 type frame struct {
-	Type      string             `json:"type"`
-	Ref       int                `json:"ref"` // of the command that it answers, zero for none
-	Channel   string             `json:"channel"`
-	ID        string             `json:"id"`
-	Data      string             `json:"data"`
-	Encoding  string             `json:"encoding"`
-	Recovered *bool              `json:"recovered"` // subscribed only
-	Status    int                `json:"status"`    // errors, and channels that the server ends
-	Code      string             `json:"code"`
-	Detail    string             `json:"detail"`
-	Retry     int                `json:"retry"` // seconds
-	Ping      float64            `json:"ping"`  // welcome only, seconds
-	TTL       float64            `json:"ttl"`   // welcome and renewed, seconds
+	Type      string  `json:"type"`
+	Ref       int     `json:"ref"` // of the command that it answers, zero for none
+	Channel   string  `json:"channel"`
+	ID        string  `json:"id"`
+	Data      string  `json:"data"`
+	Encoding  string  `json:"encoding"`
+	Recovered *bool   `json:"recovered"` // subscribed only
+	Repeated  bool    `json:"repeated"`  // published only
+	Status    int     `json:"status"`    // errors, and channels that the server ends
+	Code      string  `json:"code"`
+	Detail    string  `json:"detail"`
+	Retry     int     `json:"retry"` // seconds
+	Ping      float64 `json:"ping"`  // welcome only, seconds
+	TTL       float64 `json:"ttl"`   // welcome and renewed, seconds
+	Limits    struct{ Message int }
 	Count     int                `json:"count"`
 	Members   []transport.Member `json:"members"`
 	More      bool               `json:"more"`

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
+	"net/url"
 
 	"github.com/pregon/pregon/cmd/live"
 )
-
-// renewAt is the part of a token's life after which the next one is due.
-const renewAt = 0.8
 
 // A liveSource is a connection to /live.
 type liveSource struct {
@@ -23,47 +20,53 @@ type liveSource struct {
 
 // A command is what a client sends on /live.
 type command struct {
-	Type     string `json:"type"`
-	Ref      int    `json:"ref"`
-	Channel  string `json:"channel,omitempty"`
-	Since    string `json:"since,omitempty"`
-	Presence bool   `json:"presence,omitempty"`
-	Token    string `json:"token,omitempty"`
+	Type     string  `json:"type"`
+	Ref      int     `json:"ref"`
+	Channel  string  `json:"channel,omitempty"`
+	Since    string  `json:"since,omitempty"`
+	Presence bool    `json:"presence,omitempty"`
+	Token    string  `json:"token,omitempty"`
+	Data     *string `json:"data,omitempty"`
 }
 
-// dialLive connects to /live, and returns once the server has said welcome.
-func (s *subscription) dialLive(ctx context.Context) (source, error) {
-	target := string(s.URL) + "/live?" + s.query().Encode()
-	conn, resp, err := live.Dial(ctx, target, live.Options{Credential: s.client.credential, TLS: s.client.tls})
+// dialLive connects to /live, and returns with what the server says as welcome. Errors are about what is to be
+// done; they are errNotThrough where nothing is wrong but the way.
+func (c *caller) dialLive(ctx context.Context, what string, query url.Values) (*liveSource, frame, error) {
+	target := string(c.url) + "/live"
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	conn, resp, err := live.Dial(ctx, target, live.Options{Credential: c.credential, TLS: c.tls})
 	switch {
 	case resp != nil:
-		return nil, s.notSwitched(answerError(resp))
+		return nil, frame{}, c.notSwitched(what, answerError(resp))
 	case err != nil:
-		return nil, s.notDialled(err)
+		return nil, frame{}, c.notDialled(err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	l := &liveSource{conn: conn, presence: s.Members, waiting: map[int]string{}}
-	if err := l.welcome(s); err != nil {
+	l := &liveSource{conn: conn, waiting: map[int]string{}}
+	welcome, err := c.welcome(what, l)
+	if err != nil {
 		l.close()
-		return nil, err
+		return nil, frame{}, err
 	}
-	return l, nil
+	return l, welcome, nil
 }
 
 // notSwitched is the error where the answer to a handshake is none. What pregon itself says counts;
 // a handshake of which parts are missing is no longer ours.
-func (s *subscription) notSwitched(a *answered) error {
+func (c *caller) notSwitched(what string, a *answered) error {
 	switch a.code {
 	case "", "bad_handshake", "bad_version", "not_found":
 		return fmt.Errorf("%w: %w", errNotThrough, a)
 	}
-	return fmt.Errorf("subscribe: %w", s.Client.hint(a))
+	return fmt.Errorf("%s: %w", what, c.hint(a))
 }
 
 // notDialled is the error where there was no answer.
-func (s *subscription) notDialled(err error) error {
-	why := unreachable(s.URL, err)
+func (c *caller) notDialled(err error) error {
+	why := c.unreachable(err)
 	var dial *net.OpError
 	if errors.Is(why, errRefused) || errors.Is(why, errNoHost) || errors.As(err, &dial) && dial.Op == "dial" {
 		return why
@@ -72,26 +75,25 @@ func (s *subscription) notDialled(err error) error {
 }
 
 // welcome reads the first frame.
-func (l *liveSource) welcome(s *subscription) error {
+func (c *caller) welcome(what string, l *liveSource) (frame, error) {
 	f, err := l.next()
 	closed, isClosed := errors.AsType[*live.Closed](err)
 	switch {
 	case isClosed && closed.Final():
-		return refusal{closed}
+		return f, refusal{closed}
 	case isClosed:
-		return closed
+		return f, closed
 	case err != nil:
-		return fmt.Errorf("%w: %w", errNotThrough, err)
+		return f, fmt.Errorf("%w: %w", errNotThrough, err)
 	case f.answered() != nil:
-		return fmt.Errorf("subscribe: %w", s.Client.hint(f.answered()))
+		return f, fmt.Errorf("%s: %w", what, c.hint(f.answered()))
 	case f.Type != "welcome":
-		return fmt.Errorf("subscribe: %w", refusal{errors.New("the server does not say welcome: is --url the address of a pregon?")})
+		return f, fmt.Errorf("%s: %w", what, refusal{errors.New("the server does not say welcome: is --url the address of a pregon?")})
 	}
 	if f.Ping > 0 {
 		l.conn.Expect(2 * seconds(f.Ping))
 	}
-	s.renewIn(seconds(f.TTL))
-	return nil
+	return f, nil
 }
 
 // next implements source.
@@ -138,12 +140,3 @@ func (l *liveSource) about(ref int) (channel string) {
 
 // close implements source.
 func (l *liveSource) close() { _ = l.conn.Close() } // nothing is left to be lost
-
-// renewIn has the token renewed before its life of ttl ends, zero for one that does not.
-func (s *subscription) renewIn(ttl time.Duration) {
-	if s.Client.TokenFile == "" || ttl <= 0 {
-		s.renewal = nil
-		return
-	}
-	s.renewal = time.After(time.Duration(renewAt * float64(ttl)))
-}

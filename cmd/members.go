@@ -38,7 +38,7 @@ type membersList struct {
 
 // Run prints who is in a channel.
 func (c *membersCommand) Run(ctx context.Context, out *console) error {
-	client, err := c.Client.caller()
+	client, err := c.Client.caller(c.URL)
 	if err != nil {
 		return err
 	}
@@ -93,11 +93,11 @@ func (c *membersCommand) page(ctx context.Context, client *caller, after string)
 	}
 	resp, err := client.do(req)
 	if err != nil {
-		return membersList{}, unreachable(c.URL, err)
+		return membersList{}, client.unreachable(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return membersList{}, c.Client.hint(answerError(resp))
+		return membersList{}, client.hint(answerError(resp))
 	}
 	var page membersList
 	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil || page.Channel != c.Channel {

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +19,9 @@ const maxLine = 16 << 20
 
 // Help is shown by pregon pub --help.
 func (pubCommand) Help() string {
-	return `For each message it prints a receipt: "published", the channel, and with a history the cursor, behind which pregon sub --since goes on; "repeated" instead where --key says that it was there already. Where something fails it says whether the message was published.`
+	return `For each message it prints a receipt: "published", the channel, and with a history the cursor, behind which pregon sub --since goes on; "repeated" instead where --key says that it was there already. Where something fails it says whether the message was published.
+
+Lines of standard input are published in their order, many at a time. After the first that is not accepted no more is sent, and it is told what became of those that were on their way.`
 }
 
 type pubCommand struct {
@@ -43,7 +44,7 @@ func (c *pubCommand) Validate() error {
 // Run publishes, and stops at the first message that was not accepted. Signals
 // are left to end the process: a read of standard input cannot be interrupted.
 func (c *pubCommand) Run(ctx context.Context, out *console) error {
-	client, err := c.Client.caller()
+	client, err := c.Client.caller(c.URL)
 	if err != nil {
 		return err
 	}
@@ -52,17 +53,8 @@ func (c *pubCommand) Run(ctx context.Context, out *console) error {
 	if c.Message != "-" {
 		return c.publish(ctx, client, c.Message, out)
 	}
-	lines := bufio.NewScanner(out.stdin)
-	lines.Buffer(nil, maxLine)
-	for n := 1; lines.Scan(); n++ {
-		if err := c.publish(ctx, client, lines.Text(), out); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read standard input: %w", err)
-	}
-	return nil
+	lines := pipeline{pubCommand: c, client: client, out: out}
+	return lines.run(ctx)
 }
 
 // publish publishes one message and prints its receipt.
@@ -71,6 +63,11 @@ func (c *pubCommand) publish(ctx context.Context, client *caller, text string, o
 	if err != nil {
 		return err
 	}
+	return c.printReceipt(r, out)
+}
+
+// printReceipt prints what the server says of a message that it has taken, unless nobody wants to know.
+func (c *pubCommand) printReceipt(r receipt, out *console) error {
 	if c.Quiet {
 		return nil
 	}
@@ -104,11 +101,11 @@ func (c *pubCommand) post(ctx context.Context, client *caller, text string) (rec
 	case err != nil && sent.Load():
 		return receipt{}, c.unknown(fmt.Errorf("wait for the answer: %w", withoutURL(err)))
 	case err != nil:
-		return receipt{}, fmt.Errorf("publish: %w; nothing was published", unreachable(c.URL, err))
+		return receipt{}, fmt.Errorf("publish: %w; nothing was published", client.unreachable(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return receipt{}, c.refused(answerError(resp))
+		return receipt{}, c.refused(client, answerError(resp))
 	}
 	var r receipt
 	if err := json.NewDecoder(resp.Body).Decode(&r); err != nil || r.Channel != c.Channel {
@@ -135,18 +132,21 @@ func (c *pubCommand) request(ctx context.Context, text string) (*http.Request, e
 }
 
 // refused is the error where the server has not taken a message.
-func (c *pubCommand) refused(a *answered) error {
+func (c *pubCommand) refused(client *caller, a *answered) error {
 	ours := a.code != "" && a.status == http.StatusServiceUnavailable
 	if a.status >= http.StatusInternalServerError && !ours {
 		return c.unknown(a)
 	}
-	return fmt.Errorf("publish: %w; it was not published", c.Client.hint(a))
+	return fmt.Errorf("publish: %w; it was not published", client.hint(a))
 }
+
+// errMaybe is wrapped by the errors of messages that may have been published.
+var errMaybe = errors.New("it may have been published")
 
 // unknown is the error where a message may have been published.
 func (c *pubCommand) unknown(err error) error {
 	if c.Key != "" {
-		return fmt.Errorf("publish: %w; it may have been published: with the same --key it is safe to try again", err)
+		return fmt.Errorf("publish: %w; %w: with the same --key it is safe to try again", err, errMaybe)
 	}
-	return fmt.Errorf("publish: %w; it may have been published", err)
+	return fmt.Errorf("publish: %w; %w", err, errMaybe)
 }

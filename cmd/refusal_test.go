@@ -108,10 +108,15 @@ func TestPubTellsWhatBecameOfTheMessage(t *testing.T) {
 	}
 }
 
-// Of lines of standard input the first that is not taken is named; those ahead of it have their receipts.
+// Where no WebSocket gets through, lines of standard input are published one by one. The first that is not taken is named;
+// those ahead of it have their receipts.
 func TestPubNamesTheLine(t *testing.T) {
 	n := 0
 	url := quietly(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/live" {
+			http.NotFound(w, r)
+			return
+		}
 		if n++; n == 2 {
 			problem(400, "invalid_utf8", "No UTF-8.")(w, r)
 			return

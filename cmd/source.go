@@ -32,14 +32,17 @@ var errNotThrough = errors.New("no WebSocket gets through")
 
 // connect connects to /live, and where that does not get through to an event stream.
 func (s *subscription) connect(ctx context.Context) (source, error) {
-	credential, err := s.Client.credential() // again each time, as it may be a new one
-	if err != nil {
+	if err := s.client.refresh(); err != nil {
 		return nil, refusal{err}
 	}
-	s.client.credential = credential
-	live, err := s.dialLive(ctx)
-	if !errors.Is(err, errNotThrough) || ctx.Err() != nil {
-		return live, err
+	live, welcome, err := s.client.dialLive(ctx, "subscribe", s.query())
+	switch {
+	case err == nil:
+		live.presence = s.Members
+		s.renewIn(seconds(welcome.TTL))
+		return live, nil
+	case !errors.Is(err, errNotThrough) || ctx.Err() != nil:
+		return nil, err
 	}
 	stream, streamErr := s.openStream(ctx)
 	if streamErr == nil && !s.toldStream {

@@ -46,12 +46,12 @@ func (s *subscription) requestStream(ctx context.Context) (io.ReadCloser, error)
 	req.Header.Set("Accept", "text/event-stream")
 	resp, err := s.client.do(req)
 	if err != nil {
-		return nil, unreachable(s.URL, err)
+		return nil, s.client.unreachable(err)
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		err = s.Client.hint(answerError(resp))
+		err = s.client.hint(answerError(resp))
 	case kind != "text/event-stream":
 		err = refusal{errors.New("the answer is no stream of events: is --url the address of a pregon?")}
 	default:

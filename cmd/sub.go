@@ -47,7 +47,7 @@ func (c *subCommand) Run(ctx context.Context, out *console) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
-	client, err := c.Client.caller()
+	client, err := c.Client.caller(c.URL)
 	if err != nil {
 		return err
 	}

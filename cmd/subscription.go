@@ -138,6 +138,18 @@ func (s *subscription) renew(src source) error {
 	return src.renew(credential)
 }
 
+// renewAt is the part of a token's life after which the next one is due.
+const renewAt = 0.8
+
+// renewIn has the token renewed before its life of ttl ends, zero for one that does not.
+func (s *subscription) renewIn(ttl time.Duration) {
+	if s.Client.TokenFile == "" || ttl <= 0 {
+		s.renewal = nil
+		return
+	}
+	s.renewal = time.After(time.Duration(renewAt * float64(ttl)))
+}
+
 // retry subscribes to a channel once more, if it is still wanted.
 func (s *subscription) retry(src source, channel string) error {
 	if !slices.Contains(s.channels, channel) {

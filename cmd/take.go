@@ -68,7 +68,7 @@ func (s *subscription) lost(f frame) error {
 	asked := s.asked[f.Channel]
 	s.drop(f.Channel)
 	if len(s.channels) == 0 && !asked {
-		return refusal{fmt.Errorf("%s: %w", f.Channel, s.Client.hint(f.answered()))}
+		return refusal{fmt.Errorf("%s: %w", f.Channel, s.client.hint(f.answered()))}
 	}
 	s.tellRefusal(f.Channel, f.answered(), "")
 	return nil
@@ -81,7 +81,7 @@ func (s *subscription) refused(ctx context.Context, f frame) error {
 	case a == nil:
 		return nil
 	case f.Channel == "" && f.Ref == 0: // the close that follows says whether to come back
-		return fmt.Errorf("subscribe: %w", s.Client.hint(a))
+		return fmt.Errorf("subscribe: %w", s.client.hint(a))
 	case f.Channel == "":
 		s.tellRefusal("renew the token", a, "")
 		return nil
@@ -90,7 +90,7 @@ func (s *subscription) refused(ctx context.Context, f frame) error {
 		s.later(ctx, f.Channel, max(a.retry, time.Second))
 		return nil
 	case slices.Contains(s.Channels, f.Channel) && !s.asked[f.Channel]:
-		return fmt.Errorf("subscribe: %s: %w", f.Channel, s.Client.hint(a)) // as one request for all of them would be
+		return fmt.Errorf("subscribe: %s: %w", f.Channel, s.client.hint(a)) // as one request for all of them would be
 	}
 	return s.lost(f)
 }
@@ -107,5 +107,5 @@ func (s *subscription) later(ctx context.Context, channel string, wait time.Dura
 
 // tellRefusal tells a person what was refused, and why.
 func (s *subscription) tellRefusal(what string, a *answered, rest string) {
-	fmt.Fprintf(s.out.stderr, "pregon: %s%s\n", shown(s.out.stderr, what+": "+s.Client.hint(a).Error()), rest)
+	fmt.Fprintf(s.out.stderr, "pregon: %s%s\n", shown(s.out.stderr, what+": "+s.client.hint(a).Error()), rest)
 }

@@ -13,9 +13,9 @@ import (
 // errNoHost means that the host of a URL has no address.
 var errNoHost = errors.New("there is no such host")
 
-// unreachable returns why a server could not be asked, for a person who can do something about it. It
+// unreachable returns why the server could not be asked, for a person who can do something about it. It
 // is errRefused where that will be so the next time.
-func unreachable(target address, err error) error {
+func (c *caller) unreachable(err error) error {
 	err = withoutURL(err)
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
@@ -37,7 +37,7 @@ func unreachable(target address, err error) error {
 			err = refusal{of}
 		}
 	}
-	return fmt.Errorf("connect to %s: %w", withoutUserinfo(string(target)), err)
+	return fmt.Errorf("connect to %s: %w", withoutUserinfo(string(c.url)), err)
 }
 
 // withoutURL returns what a request has failed with, without the URL that net/http puts ahead of it.

@@ -3,6 +3,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -122,12 +123,14 @@ func closed(err error) error {
 
 // Write sends a value as JSON.
 func (c *Conn) Write(v any) error {
-	frame, err := json.Marshal(v)
-	if err != nil {
+	var frame bytes.Buffer
+	text := json.NewEncoder(&frame)
+	text.SetEscapeHTML(false) // which makes six bytes of one
+	if err := text.Encode(v); err != nil {
 		return err
 	}
 	_ = c.ws.SetWriteDeadline(time.Now().Add(writeTime)) // fails only where the write does
-	return c.ws.WriteMessage(websocket.TextMessage, frame)
+	return c.ws.WriteMessage(websocket.TextMessage, bytes.TrimSuffix(frame.Bytes(), []byte("\n")))
 }
 
 // Close says goodbye and ends the connection, and with it a Read.
