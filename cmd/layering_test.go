@@ -42,6 +42,7 @@ var reached = []rule{
 	{module + "transport/sse", []string{"transport/sse", "cmd/pregon"}},
 	{module + "transport/transporttest", []string{"transport/transporttest"}},
 	{module + "server", []string{"server", "transport/transporttest", "cmd"}},
+	{module + "client", []string{"client", "server", "cmd"}},
 	{module + "cmd", []string{"cmd"}},
 }
 

@@ -195,6 +195,8 @@ var operations = map[string][]attempt{
 	"GET /readyz":        {{"good", "", 200}, {"stopping", "", 503}},
 	"GET /metrics":       {{"protected", "query token=a&token=b", 400}, {"good", "", 401}, {"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200}},
 	"GET /":              {{"good", "", 200}},
+	"GET /pregon.js":     {{"good", "", 200}, {"good", "known", 304}},
+	"GET /pregon.d.ts":   {{"good", "", 200}, {"good", "known", 304}},
 }
 
 const (
@@ -211,6 +213,7 @@ var objects = map[string]string{"POST /publish": oneItem, "POST /sse": oneWish}
 // server, at an address that does nothing else.
 var elsewhere = map[string][]int{
 	"GET /asyncapi.json": {403}, "GET /metrics": {429, 500, 503}, "GET /": {403, 429, 500, 503},
+	"GET /pregon.js": {403, 429, 500, 503}, "GET /pregon.d.ts": {403, 429, 500, 503},
 	"GET /history/{channel}": {429}, "DELETE /history/{channel}": {429}, "GET /ws": {429}, "GET /ws/{channel}": {429}, "POST /sse": {429},
 	"GET /live": {403, 429}, "GET /live/{channel}": {403, 429},
 }
@@ -329,6 +332,8 @@ func (a attempt) request(operation string) *http.Request {
 	switch {
 	case kind == "plain":
 		r.Header = http.Header{}
+	case kind == "known":
+		r.Header.Set("If-None-Match", "*")
 	case kind == "type":
 		r.Header.Set("Content-Type", "image/png")
 	case objects[operation] != "":

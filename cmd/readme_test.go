@@ -19,7 +19,7 @@ import (
 
 // readmes are the documents that these tests hold to the code.
 var readmes = []string{
-	"README.md", "CONTRIBUTING.md", "server/README.md", "transport/README.md", "broker/README.md", "cmd/bench/README.md",
+	"README.md", "CONTRIBUTING.md", "server/README.md", "transport/README.md", "broker/README.md", "cmd/bench/README.md", "client/README.md",
 }
 
 // read returns a file of the repository.

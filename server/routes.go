@@ -82,6 +82,8 @@ func (s *Server) ownRoutes() []route {
 		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true, false},
 		{"/history/*", http.MethodGet, whereRoom(s.history), true, false},
 		{"/history/*", http.MethodDelete, whereRoom(s.clear), true, false},
+		{"/pregon.js", http.MethodGet, whereRoom(clientModule.serve), false, false},
+		{"/pregon.d.ts", http.MethodGet, whereRoom(clientTypes.serve), false, false},
 		{"/presence/*", http.MethodGet, whereRoom(s.members), true, false},
 	}
 	if !s.options.NoConsole {
