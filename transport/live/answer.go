@@ -116,7 +116,7 @@ func ended(channel string, reason transport.CloseReason) object {
 func (t *Transport) welcome(c transport.Client) object {
 	id := c.Identity()
 	o := answer("welcome", nil, "").text("session", c.Session()).text("sub", id.Subject).expiry(id.Expires)
-	o = o.whole("ping", int((t.env.PingInterval+time.Second/2)/time.Second))
+	o = o.whole("ping", max(1, int(t.env.PingInterval.Round(time.Second)/time.Second)))
 	o = append(o.name("limits"), `{"message":`...)
 	o = strconv.AppendInt(o, t.env.MaxMessage, 10)
 	if t.env.MaxChannels > 0 {
