@@ -29,7 +29,7 @@ type catchup struct {
 	// What has a goroutine of its own uses the following:
 	answer  chan bool       // the worker's to level: true where there is nothing more to be read
 	outside uint64          // how many messages the channel had beside its history when it was marked last; the goroutine's own
-	moving  bool            // the message at the answer's position may be on its way still; set ahead of live
+	moving  bool            // see origin; set ahead of live
 	anew    bool            // nothing is missing behind the cut where an epoch begins; set ahead of level and live
 	heard   broker.Position // the client has heard its epoch up to here, elsewhere; set ahead of level
 	end     broker.Position // what was delivered behind this is kept, or was; set ahead of level and live
@@ -211,7 +211,7 @@ func (w *worker) goLive(c *catchup, answer frame) {
 		m.session.hub.spawn(func() { m.session.hub.replay.streamHistory(c, from) })
 		return
 	}
-	if c.moving { // it is no member before that message has gone by
+	if c.moving { // it is no member before something beyond that has come
 		w.sendFrom(c, answer.position)
 		return
 	}

@@ -466,6 +466,31 @@ func TestContinueByAnotherHistory(t *testing.T) {
 	}
 }
 
+// A client that comes where others were just told a gap is told of the next epoch: what the old
+// master has accepted since it came may be lost.
+func TestComeBehindAGap(t *testing.T) {
+	withHistory(t, quiet, func(t *testing.T, l *ledger, h *hub.Hub) {
+		others := join(t, h, &lines{}, false, "c")
+		defer others.leave()
+		l.say("c", "0", true)
+		l.say("c", "lost", true)
+		others.read(t, 2)
+		l.revert("c", 1)
+		l.feed.Gap(broker.LinkLost, "c")
+		others.read(t, 1)
+		told := join(t, h, &lines{}, false, "c")
+		defer told.leave()
+		l.begin()
+		l.say("c", "next", true)
+		if got, want := told.read(t, 2), "gap c\nc next\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got, want := others.read(t, 1), "c next\n"; got != want {
+			t.Errorf("one who was told: got %q, want %q", got, want)
+		}
+	})
+}
+
 // Who continues from an epoch that has ended is told, gets what is left of it, and
 // after a gap the next.
 func TestContinueFromAnEndedEpoch(t *testing.T) {

@@ -13,7 +13,7 @@ type origin struct {
 	at   broker.Position // of a message, or just before one; zero for a channel without
 	anew bool            // nothing is missing before the first message of an epoch: see backfill.Misses
 
-	moving bool // the message there may reach the session's worker still
+	moving bool // the message there may reach the session's worker still, or what comes next be of another epoch
 }
 
 // cursor returns the position that a client is given for o.

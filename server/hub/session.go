@@ -156,7 +156,8 @@ func (h *Hub) begin(c *catchup) (confirmed func() origin) {
 		return func() origin { return origin{} }
 	}
 	if end := k.Enter(join); end.Known {
-		return func() origin { return origin{at: end.At, anew: end.Anew, moving: end.Moving} }
+		first := end.Anew && end.At.IsZero() // or others were told that something is missing, and c was not
+		return func() origin { return origin{at: end.At, anew: first, moving: end.Moving || end.Anew} }
 	}
 	return func() origin { return origin{at: k.Start(), anew: k.Start().IsZero()} }
 }
