@@ -21,6 +21,9 @@ func (s *Server) converse(name string, t transport.Conversation) handler {
 		if err == nil {
 			err = nothingAllowed(client)
 		}
+		if err == nil && r.Header.Get("Upgrade") == "" { // a page asks plainly what a handshake would be told in there
+			err = client.Check(access.Subscribe, names(wanted.Subscriptions)...)
+		}
 		if p := s.refusedCaller(r, err); p != nil {
 			return t.Refuse(w, r, p)
 		}

@@ -43,6 +43,11 @@ func (s *site) listen(t *testing.T, w way, channel string, e extra) *listener {
 	if !w.polls {
 		l.answered(t)
 	}
+	for w.talks {
+		if _, payload := l.frame(t); strings.Contains(string(payload), `"type":"subscribed"`) {
+			break
+		}
+	}
 	return l
 }
 
@@ -56,7 +61,8 @@ func (l *listener) answered(t *testing.T) int {
 	return l.resp.StatusCode
 }
 
-// end returns how a stay ends: with the code of a WebSocket's close, the status of a poll's answer, or "cut" for a
+// end returns how a stay ends: with the code of a WebSocket's close, "unsubscribed" where a conversation goes on without
+// the channel, the status of a poll's answer, or "cut" for a
 // stream, which has no other way to say so. What is heard before is passed over.
 func (l *listener) end(t *testing.T) string {
 	t.Helper()
@@ -71,24 +77,23 @@ func (l *listener) end(t *testing.T) string {
 	}
 	for {
 		opcode, payload := l.frame(t)
+		if strings.Contains(string(payload), `"type":"unsubscribed"`) {
+			return "unsubscribed"
+		}
 		if opcode == 8 && len(payload) >= 2 {
 			return fmt.Sprint(binary.BigEndian.Uint16(payload))
 		}
 	}
 }
 
-// frame returns the next frame of a WebSocket (RFC 6455, section 5.2), which is a short one.
+// frame returns the next frame of a WebSocket.
 func (l *listener) frame(t *testing.T) (opcode byte, payload []byte) {
 	t.Helper()
-	var head [2]byte
-	if _, err := io.ReadFull(l.in, head[:]); err != nil {
+	opcode, payload, err := readFrame(l.in)
+	if err != nil {
 		t.Fatal("a WebSocket was cut:", err)
 	}
-	payload = make([]byte, head[1])
-	if _, err := io.ReadFull(l.in, payload); err != nil {
-		t.Fatal("a WebSocket was cut:", err)
-	}
-	return head[0] & 0xf, payload
+	return opcode, payload
 }
 
 // next returns the number of the next message, which is told alike by all protocols: somewhere in what is heard.
@@ -117,7 +122,7 @@ func (l *listener) next() (number int, err error) {
 func (v *visitor) publish(channel string, number int) {
 	v.t.Helper()
 	w := way{method: "POST", target: "/publish/CHANNEL", header: []string{"Content-Type: text/plain"}, body: fmt.Sprintf("message %d;", number)}
-	if got := v.ask(w.request(channel, inHeader.bring(appKey))); got.status != http.StatusOK {
+	if got := v.ask(w, channel, inHeader.bring(appKey)); got.status != http.StatusOK {
 		v.t.Fatal("publish:", got)
 	}
 }
@@ -140,6 +145,8 @@ func (l *listener) endsWith(t *testing.T, w way, code, status string) {
 	switch {
 	case w.polls:
 		want = status
+	case w.talks && code == "4100": // it keeps its other channels
+		want = "unsubscribed"
 	case l.resp.StatusCode != http.StatusSwitchingProtocols:
 		want = "cut"
 	}
@@ -186,7 +193,7 @@ func TestReloadEndsStays(t *testing.T) {
 	}
 	publisher := s.visitor(t)
 	for s.server.Stats().Waiting == 0 {
-		publisher.ask(way{method: "GET", target: "/healthz"}.request("", extra{})) // time passes
+		publisher.ask(way{method: "GET", target: "/healthz"}, "", extra{}) // time passes
 	}
 	if err := s.reload(policy(t, v, access.Rule{Channels: []string{"room.*"}})); err != nil {
 		t.Fatal(err)

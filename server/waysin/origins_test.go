@@ -180,7 +180,7 @@ func (p page) from(o origin, brings, kind string, e extra, status int, code stri
 	p.t.Helper()
 	e = extra{lines: []string{"Origin: " + o.sent}}.and(e)
 	got, _ := p.answered(p.way, e, kind, status, code, o.sent+" with "+brings)
-	if got.status != http.StatusSwitchingProtocols { // which no page sees
+	if got.status != http.StatusSwitchingProtocols && !got.told { // which no page sees
 		p.shown(o, got)
 	}
 }
@@ -206,7 +206,7 @@ func (p page) preflight(o origin) {
 	p.t.Helper()
 	asks := p.way
 	asks.method, asks.header, asks.body = http.MethodOptions, []string{"Access-Control-Request-Method: " + p.way.method}, ""
-	got := p.ask(asks.request(p.site.channel("open"), extra{lines: []string{"Origin: " + o.sent, "Access-Control-Request-Headers: authorization"}}))
+	got := p.ask(asks, p.site.channel("open"), extra{lines: []string{"Origin: " + o.sent, "Access-Control-Request-Headers: authorization"}})
 	p.shown(o, got)
 	methods, headers := got.header.Get("Access-Control-Allow-Methods"), got.header.Get("Access-Control-Allow-Headers")
 	if o.may == refused {

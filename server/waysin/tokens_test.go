@@ -65,7 +65,7 @@ func (v *visitor) refused(w way, c carrier, b tokentest.Bad) {
 		}
 	}
 	channel := v.site.channel(kind)
-	got := v.ask(w.request(channel, c.bring(b.Raw)))
+	got := v.ask(w, channel, c.bring(b.Raw))
 	challenge := got.header.Get("WWW-Authenticate")
 	switch {
 	case len(v.site.hooks.of(channel)) > 0:
@@ -73,6 +73,7 @@ func (v *visitor) refused(w way, c carrier, b tokentest.Bad) {
 	case len(b.Raw) > 8<<10 && got.tooLong(), w.opaque && got.status == http.StatusSwitchingProtocols:
 	case got.status != http.StatusUnauthorized, got.code != "unauthorized":
 		v.t.Errorf("%s: %d %s", b.Name, got.status, got.body)
+	case got.told:
 	case strings.Contains(challenge, "invalid_token") != (c.name != inCookie.name), !strings.HasPrefix(challenge, "Bearer "):
 		v.t.Errorf("%s: the challenge is %q", b.Name, challenge)
 	}
@@ -187,7 +188,7 @@ func (v *visitor) treatedAsOwed(w way, c caller, by carrier, kind string) {
 func (v *visitor) answered(w way, e extra, kind string, status int, code, name string) (answer, []call) {
 	v.t.Helper()
 	channel := v.site.channel(kind)
-	got := v.ask(w.request(channel, e))
+	got := v.ask(w, channel, e)
 	calls := v.site.hooks.of(channel)
 	refusal := got.status == http.StatusUnauthorized || got.status == http.StatusForbidden || got.status == http.StatusBadRequest && got.code != "bad_handshake"
 	switch {

@@ -2,6 +2,7 @@ package waysin_test
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"net"
@@ -38,6 +39,8 @@ type answer struct {
 	code   string // of a problem
 	header http.Header
 	body   string // none of an answer that goes on
+
+	told bool // in the words of a protocol, behind a header that lets anybody in
 }
 
 // has reports whether a text is in what the visitor can see.
@@ -61,9 +64,10 @@ func (v *visitor) send(request string) {
 	_, _ = io.WriteString(v.conn, request) // what was not taken has been answered all the same
 }
 
-// ask returns the answer to a request.
-func (v *visitor) ask(request string) answer {
+// ask returns the answer to a request for a channel.
+func (v *visitor) ask(w way, channel string, e extra) answer {
 	v.t.Helper()
+	request := w.request(channel, e)
 	v.send(request)
 	resp, err := http.ReadResponse(v.in, nil)
 	if err != nil {
@@ -72,7 +76,10 @@ func (v *visitor) ask(request string) answer {
 	defer resp.Body.Close()
 	a := answerOf(resp.StatusCode, resp.Header, "")
 	if a.goesOn() {
-		v.leave()
+		defer v.leave()
+		if w.talks {
+			return v.told(a)
+		}
 		return a
 	}
 	body, err := io.ReadAll(resp.Body)
@@ -85,12 +92,52 @@ func (v *visitor) ask(request string) answer {
 	return answerOf(resp.StatusCode, resp.Header, string(body))
 }
 
+// told returns what a conversation that has begun with a says of the channel: that it is subscribed,
+// or why not, as if that had been the answer.
+func (v *visitor) told(a answer) answer {
+	v.t.Helper()
+	for {
+		_, payload, err := readFrame(v.in)
+		var frame struct {
+			Type, Code string
+			Status     int
+		}
+		if err != nil || json.Unmarshal(payload, &frame) != nil {
+			v.t.Fatalf("a conversation ended with %q: %v", payload, err)
+		}
+		switch frame.Type {
+		case "subscribed":
+			return a
+		case "error":
+			return answer{frame.Status, frame.Code, a.header, string(payload), true}
+		}
+	}
+}
+
+// readFrame returns the next frame of a WebSocket (RFC 6455, section 5.2) of less than 64 KiB.
+func readFrame(in *bufio.Reader) (opcode byte, payload []byte, err error) {
+	var head [4]byte
+	if _, err := io.ReadFull(in, head[:2]); err != nil {
+		return 0, nil, err
+	}
+	size := int(head[1])
+	if size == 126 {
+		if _, err := io.ReadFull(in, head[2:]); err != nil {
+			return 0, nil, err
+		}
+		size = int(binary.BigEndian.Uint16(head[2:]))
+	}
+	payload = make([]byte, size)
+	_, err = io.ReadFull(in, payload)
+	return head[0] & 0xf, payload, err
+}
+
 func answerOf(status int, h http.Header, body string) answer {
 	var problem struct{ Code string }
 	if h.Get("Content-Type") == "application/problem+json" {
 		_ = json.Unmarshal([]byte(body), &problem) // without it the code is not what a test wants
 	}
-	return answer{status, problem.Code, h, body}
+	return answer{status, problem.Code, h, body, false}
 }
 
 // goesOn reports whether messages follow.

@@ -26,6 +26,7 @@ type way struct {
 	stays   bool // who is let in stays
 	plain   bool // a page asks so whether its handshake would be let in, which opens nothing
 	polls   bool // it is not answered before there is news
+	talks   bool // who is let in is told in the protocol's own words which channels it may have
 	own     bool // a transport's own, which asks for itself what the caller may
 }
 
@@ -38,8 +39,9 @@ func ways(t *testing.T, own map[string]transport.Maker) []way {
 	}
 	var all []way
 	for name, maker := range makers {
-		all = append(all, listening(name)...)
 		made := makeOf(t, maker)
+		_, talks := made.(transport.Conversation)
+		all = append(all, listening(name, talks)...)
 		all = append(all, routesOf(name, made)...)
 		if _, takes := made.(transport.Poster); takes {
 			all = append(all, way{name: name + " by body", method: "POST", target: "/" + name, header: []string{"Content-Type: application/json"},
@@ -63,13 +65,13 @@ func ways(t *testing.T, own map[string]transport.Maker) []way {
 // listening returns the ways to listen by a transport: as a page asks whether it would be let in, and
 // by a request that is a WebSocket's handshake and asks for an event stream, too, so that it opens
 // whatever the protocol is.
-func listening(name string) []way {
+func listening(name string, talks bool) []way {
 	handshake := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Accept: text/event-stream"}
 	return []way{
 		{name: name + ", asked plainly", method: "GET", target: "/" + name + "/CHANNEL", plain: true},
-		{name: name, method: "GET", target: "/" + name + "/CHANNEL", header: handshake, opaque: true, stays: true},
-		{name: name + " of many", method: "GET", target: "/" + name + "?channel=CHANNEL", header: handshake, opaque: true, stays: true},
+		{name: name, method: "GET", target: "/" + name + "/CHANNEL", header: handshake, opaque: true, stays: true, talks: talks},
+		{name: name + " of many", method: "GET", target: "/" + name + "?channel=CHANNEL", header: handshake, opaque: true, stays: true, talks: talks},
 	}
 }
 
