@@ -42,6 +42,7 @@ Examples:
   pregon sub noticias                           print what arrives
   pregon pub noticias "Hola mundo"              publish a message
   tail -f log | pregon pub log -                publish each line
+  pregon members noticias                       list who is there
   pregon bench --subscribers 1000               load a server and report
   pregon key                                    print a key, for --publish-key of the server
   pregon doctor --broker redis://localhost      report likely problems of a Redis

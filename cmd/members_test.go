@@ -1,11 +1,15 @@
 package cmd_test
 
 import (
+	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	pregon "github.com/pregon/pregon/cmd"
 )
 
 // The members of a channel are printed as a table or one JSON object, all pages together, and what is
@@ -57,5 +61,35 @@ func TestMembersInDoubt(t *testing.T) {
 				t.Errorf("exit %d, %q", code, stderr)
 			}
 		})
+	}
+}
+
+// Members of a running server are those who listen with a subject: sub tells them to itself, and
+// members lists them.
+func TestMembersOfAServer(t *testing.T) {
+	secret := written(t, "secret", tokenSecret)
+	url := serve(t, "--broker", "memory://", "--jwt-key", secret)
+	_, minted, _ := run(t, "", "token", "--jwt-key", secret, "--sub", "ana", "--subscribe", "chat", "--info", `{"name":"Ana"}`)
+	flags := []string{"--url", url, "--token-file", written(t, "token", minted)}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- pregon.Run(ctx, append([]string{"sub", "chat", "--members"}, flags...), nil, io.Discard, w)
+		_ = w.Close()
+	}()
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		if strings.Contains(lines.Text(), "ana") {
+			break
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	code, stdout, stderr := run(t, "", append([]string{"members", "chat"}, flags...)...)
+	if code != 0 || !strings.HasSuffix(stdout, "\nana      1            {\"name\":\"Ana\"}\n") {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("sub exited with %d", code)
 	}
 }

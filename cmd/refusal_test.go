@@ -1,6 +1,8 @@
 package cmd_test
 
 import (
+	"crypto/tls"
+	"encoding/pem"
 	"io"
 	"log"
 	"net/http"
@@ -44,22 +46,39 @@ func quietly(t *testing.T, secure bool, h http.HandlerFunc) string {
 	return s.URL
 }
 
+// authorityOf returns a file with the certificate of a server.
+func authorityOf(t *testing.T, url string) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), &tls.Config{InsecureSkipVerify: true}) // to learn what it has
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return written(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: conn.ConnectionState().PeerCertificates[0].Raw})))
+}
+
 // Where asking again would be answered in the same way, sub says why and ends with 1, instead of trying
 // for ever.
 func TestSubGivesUpWithTheReason(t *testing.T) {
 	plain, secure := quietly(t, false, page(200)), quietly(t, true, page(200))
-	for name, c := range map[string]struct{ url, says string }{
-		"reserved":      {quietly(t, false, problem(403, "channel_reserved", "Reserved.")), "subscribe: the server answered 403 Forbidden: Reserved"},
-		"no credential": {quietly(t, false, problem(401, "unauthorized", "Who is there?")), "subscribe: the server answered 401 Unauthorized: Who is there?; --token-file brings a key or a token"},
-		"bad query":     {quietly(t, false, problem(400, "bad_cursor", "No cursor.")), "subscribe: the server answered 400 Bad Request: No cursor"},
-		"wrong path":    {quietly(t, false, page(404)), "subscribe: the server answered 404 Not Found: is --url the address of a pregon?"},
-		"other server":  {plain, "subscribe: the answer is no stream of events: is --url the address of a pregon?"},
-		"self-signed":   {secure, "connect to URL: its certificate is signed by none that is trusted here; if it is right, give the file with its authority's by --ca"},
-		"no TLS there":  {"https" + strings.TrimPrefix(plain, "http"), "connect to URL: it does not speak https there; write http://"},
-		"only TLS":      {"http" + strings.TrimPrefix(secure, "https"), "subscribe: the server answered 400 Bad Request"},
+	other := strings.Replace(secure, "127.0.0.1", "localhost", 1)
+	for name, c := range map[string]struct {
+		url, says string
+		flags     []string
+	}{
+		"reserved":      {quietly(t, false, problem(403, "channel_reserved", "Reserved.")), "subscribe: the server answered 403 Forbidden: Reserved", nil},
+		"no credential": {quietly(t, false, problem(401, "unauthorized", "Who is there?")), "subscribe: the server answered 401 Unauthorized: Who is there?; --token-file brings a key or a token", nil},
+		"bad query":     {quietly(t, false, problem(400, "bad_cursor", "No cursor.")), "subscribe: the server answered 400 Bad Request: No cursor", nil},
+		"wrong path":    {quietly(t, false, page(404)), "subscribe: the server answered 404 Not Found: is --url the address of a pregon?", nil},
+		"other server":  {plain, "subscribe: the answer is no stream of events: is --url the address of a pregon?", nil},
+		"self-signed":   {secure, "connect to URL: its certificate is signed by none that is trusted here; if it is right, give the file with its authority's by --ca", nil},
+		"no TLS there":  {"https" + strings.TrimPrefix(plain, "http"), "connect to URL: it does not speak https there; write http://", nil},
+		"other host":    {other, "connect to URL: its certificate is another host's: certificate is valid for example.com, *.example.com, not localhost", []string{"--ca", authorityOf(t, secure)}},
+		"no such host":  {"http://a..b", "connect to URL: there is no such host", nil},
+		"only TLS":      {"http" + strings.TrimPrefix(secure, "https"), "subscribe: the server answered 400 Bad Request", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, _, stderr := run(t, "", "sub", "chat", "--url", c.url)
+			code, _, stderr := run(t, "", append([]string{"sub", "chat", "--url", c.url}, c.flags...)...)
 			want := "pregon: " + strings.ReplaceAll(c.says, "URL", c.url)
 			if code != 1 || strings.TrimSpace(stderr) != want {
 				t.Errorf("exit %d, %q; want %q", code, stderr, want)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // errNoHost means that the host of a URL has no address.
@@ -25,7 +26,7 @@ func (c *caller) unreachable(err error) error {
 	case errors.As(err, &unknown):
 		err = refusal{errors.New("its certificate is signed by none that is trusted here; if it is right, give the file with its authority's by --ca")}
 	case errors.As(err, &name):
-		err = refusal{fmt.Errorf("its certificate is another host's: %w", name)}
+		err = refusal{fmt.Errorf("its certificate is another host's: %s", strings.TrimPrefix(name.Error(), "x509: "))}
 	case errors.As(err, &alert):
 		err = refusal{alert}
 	case errors.Is(err, http.ErrSchemeMismatch):
