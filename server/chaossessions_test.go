@@ -256,6 +256,7 @@ func (ch *changer) subscription(channel string, opened chan<- struct{}) transpor
 
 // leave ends a stay.
 func (ch *changer) leave(channel string) {
-	ch.session.Unsubscribe(channel, said{What: "shut", Channel: channel, Stay: ch.stays[channel], Owed: ch.owed[channel]}.line())
+	shut := said{What: "shut", Channel: channel, Stay: ch.stays[channel], Owed: ch.owed[channel]}
+	ch.session.Unsubscribe(channel, shut.line)
 	delete(ch.owed, channel)
 }

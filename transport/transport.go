@@ -191,9 +191,11 @@ type Session interface {
 	Subscribe(ctx context.Context, channels ...Subscription) []error
 
 	// Unsubscribe removes a channel. What was published before and has reached this node
-	// is still sent, then last, which may be empty, and nothing of the channel behind
-	// it. A channel that is not subscribed has only last sent.
-	Unsubscribe(channel string, last []byte)
+	// is still sent, then what last returns, and nothing of the channel behind it. Of a
+	// channel that is not subscribed only that is sent. last may be nil. It is called once
+	// nothing more of the stay will be sent: so it knows whether Subscription.Answer was called.
+	// It must not block.
+	Unsubscribe(channel string, last func() []byte)
 
 	// Say sends a frame of the protocol's own, behind the messages that this node has
 	// received before. It is never dropped to make room: a client that reads too slowly

@@ -28,6 +28,7 @@ type catchup struct {
 
 	// What has a goroutine of its own uses the following:
 	answer  chan bool       // the worker's to level: true where there is nothing more to be read
+	from    origin          // where the channel ended when the broker had confirmed it; set ahead of replayed
 	outside uint64          // how many messages the channel had beside its history when it was marked last; the goroutine's own
 	moving  bool            // see origin; set ahead of live
 	anew    bool            // nothing is missing behind the cut where an epoch begins; set ahead of level and live

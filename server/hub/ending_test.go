@@ -196,7 +196,7 @@ func TestTell(t *testing.T) {
 			synctest.Wait()
 		}
 		c.reads(t, "subscribed live\nwelcome live\nsubscribed from false\nwelcome from false\nsubscribed from true\nwelcome from true\n")
-		c.session.Unsubscribe("live", []byte("bye\n"))
+		c.session.Unsubscribe("live", word("bye\n"))
 		by.tells["live"](func(transport.Encoding) []byte { return []byte("too late\n") })
 		by.ban("from true")
 		h.Review()
@@ -247,7 +247,7 @@ func TestStaysAmongReviews(t *testing.T) {
 	subscribers.Go(func() {
 		for n := range 2000 {
 			if c.session.Subscribe(t.Context(), answered("c"))[0] == nil && n%3 == 0 {
-				c.session.Unsubscribe("c", []byte("ended c by itself\n"))
+				c.session.Unsubscribe("c", word("ended c by itself\n"))
 			}
 		}
 		close(stop)

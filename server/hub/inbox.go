@@ -25,7 +25,8 @@ const (
 	detach               // session has left
 	joined               // the membership of catchup is here: keep what comes for it
 	live                 // the broker has confirmed the channel of catchup: send frame, and let it hear
-	parted               // membership has left: send frame behind its last message
+	replayed             // the broker has confirmed the channel of catchup: feed it from the history
+	parted               // membership has left: send its last word behind its last message
 	say                  // send frame to session
 	endOne               // end session for reason
 	endAll               // end every session, rate of them a second

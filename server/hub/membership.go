@@ -20,6 +20,8 @@ type membership struct {
 
 	answered atomic.Bool // its client knows that it has begun
 
+	last func() []byte // what to send behind the last message; nil for nothing. It is set ahead of the entry parted
+
 	// Guarded by the hub's lock:
 	ended bool         // the stay is over
 	end   func(Ending) // what Caller.Begin has returned

@@ -122,7 +122,7 @@ func (m *model) change(t *rapid.T) {
 		return
 	}
 	l.channels = slices.Delete(l.channels, i, i+1)
-	l.session.Unsubscribe(name, fmt.Appendf(nil, "close %s\n", name))
+	l.session.Unsubscribe(name, word("close "+name+"\n"))
 }
 
 func (m *model) publish(t *rapid.T) {

@@ -183,7 +183,8 @@ func (j joining) start() {
 	o := j.begin()
 	c.end = o.at
 	if c.wanted.Start != (transport.Start{}) {
-		h.spawn(func() { h.replay.resume(c, c.wanted.Start, o) })
+		c.from = o
+		c.session.worker.post(entry{kind: replayed, catchup: c})
 		return
 	}
 	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Position: h.replay.cursor(o)})
@@ -196,22 +197,23 @@ func (j joining) start() {
 }
 
 // Unsubscribe implements transport.Session.
-func (s *session) Unsubscribe(channel string, last []byte) {
+func (s *session) Unsubscribe(channel string, last func() []byte) {
 	h := s.hub
 	h.mu.RLock()
 	m := s.stays.of(channel)
 	h.mu.RUnlock()
-	if m == nil || !s.part(m, Unsubscribed, last) {
-		s.Say(last)
+	if (m == nil || !s.part(m, Unsubscribed, last)) && last != nil {
+		s.Say(last())
 	}
 }
 
 // part ends the stay m of s, with a last word, and reports whether it was there.
-func (s *session) part(m *membership, how Ending, last []byte) bool {
+func (s *session) part(m *membership, how Ending, last func() []byte) bool {
 	if !s.hub.part(m) {
 		return false
 	}
-	s.worker.post(entry{kind: parted, membership: m, frame: frame{bytes: last}})
+	m.last = last
+	s.worker.post(entry{kind: parted, membership: m})
 	m.over(how)
 	return true
 }

@@ -39,7 +39,7 @@ func TestSubscribedOnce(t *testing.T) {
 			}
 			c.session.Unsubscribe("c", nil)
 		}
-		c.session.Unsubscribe("never", []byte("last\n"))
+		c.session.Unsubscribe("never", word("last\n"))
 		c.session.Say([]byte("said\n"))
 		if got := c.read(t, 2); got != "last\nsaid\n" {
 			t.Errorf("got %q", got)
@@ -48,7 +48,7 @@ func TestSubscribedOnce(t *testing.T) {
 		if err := subscribe(); !errors.Is(err, transport.ErrLeft) {
 			t.Errorf("after leaving: %v", err)
 		}
-		c.session.Unsubscribe("c", []byte("after leaving\n"))
+		c.session.Unsubscribe("c", word("after leaving\n"))
 	})
 }
 
@@ -193,7 +193,7 @@ func TestUnsubscribeWhileCatchingUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait() // some pages wait for the client now
-		session.Unsubscribe("c", []byte("unsubscribed\n"))
+		session.Unsubscribe("c", word("unsubscribed\n"))
 		if err := session.Subscribe(t.Context(), transport.Subscription{Channel: "c", Answer: answer})[0]; err != nil {
 			t.Fatal(err)
 		}

@@ -129,13 +129,17 @@ func (w *worker) do(e *entry) {
 	case live:
 		w.flush(e.catchup.group)
 		w.goLive(e.catchup, e.frame)
+	case replayed:
+		w.replay(e.catchup)
 	case level:
 		w.flush(e.catchup.group)
 		w.catchUp(e.catchup, e.frame.position)
 	case parted:
 		w.flush(e.membership.group)
 		w.part(e.membership)
-		w.say(e.membership.session, e.frame.bytes)
+		if last := e.membership.last; last != nil {
+			w.say(e.membership.session, last())
+		}
 	case answered:
 		if m := e.membership; m.linked && !m.session.ending {
 			w.reviewOne(m)
@@ -381,6 +385,14 @@ func (w *worker) join(c *catchup) {
 	}
 	m.link()
 	m.lag(c)
+}
+
+// replay has c fed from the history. That it is done here keeps it behind the last word of
+// the stay in the channel that the session had before.
+func (w *worker) replay(c *catchup) {
+	if h := c.session.hub; !c.stopped() {
+		h.spawn(func() { h.replay.resume(c, c.wanted.Start, c.from) })
+	}
 }
 
 // part forgets m.

@@ -42,4 +42,5 @@ type command struct {
 
 	size        int // of its data in bytes, while it waits
 	begun, done bool
+	answered    bool // of a subscribe, guarded by the lock of the connection
 }

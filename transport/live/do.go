@@ -41,9 +41,7 @@ func (c *conn) subscribe(ctx context.Context, cmd *command) error {
 	}
 	sub := *cmd.subscription
 	sub.Answer = func(s transport.Subscribed) (frame []byte, ok bool) {
-		if !c.answered(cmd) {
-			return nil, true
-		}
+		c.answered(cmd)
 		return subscribed(cmd.ref, s, sub.Since).frame(), true
 	}
 	ctx, cancel := context.WithTimeout(ctx, transport.JoinTimeout)
@@ -70,30 +68,47 @@ func (c *conn) await(cmd *command) bool {
 	return true
 }
 
-// answered notes that cmd is answered, and reports whether it was to be.
-func (c *conn) answered(cmd *command) bool {
+// answered notes that cmd is answered.
+func (c *conn) answered(cmd *command) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.unanswered[cmd.channel] != cmd {
-		return false
+	cmd.answered = true
+	if c.unanswered[cmd.channel] == cmd {
+		c.forget(cmd.channel)
 	}
-	if delete(c.unanswered, cmd.channel); len(c.unanswered) == 0 {
-		c.unanswered = nil // nothing is kept for a client that is quiet
-	}
-	return true
 }
 
-// unsubscribe answers a subscribe that was not answered yet, too: it never will be.
+// forget returns the subscribe of a channel that was not answered yet, nil for none, and does not
+// keep it. The caller holds the lock.
+func (c *conn) forget(channel string) *command {
+	cmd := c.unanswered[channel]
+	if delete(c.unanswered, channel); len(c.unanswered) == 0 {
+		c.unanswered = nil // nothing is kept for a client that is quiet
+	}
+	return cmd
+}
+
+// unsubscribe answers a subscribe that was not answered before the stay was over, too: it never
+// will be.
 func (c *conn) unsubscribe(cmd *command) {
 	c.mu.Lock()
-	begun := c.unanswered[cmd.channel]
+	begun := c.forget(cmd.channel)
 	c.mu.Unlock()
-	var last []byte
-	if begun != nil && c.answered(begun) {
-		last = failed(begun.ref, begun.channel, &transport.Problem{Status: http.StatusConflict, Code: "unsubscribed",
-			Detail: "The channel was unsubscribed before it was known where the client begins."}).frame()
+	c.session.Unsubscribe(cmd.channel, func() []byte {
+		return answer("unsubscribed", cmd.ref, cmd.channel).appendFrame(c.overtaken(begun))
+	})
+}
+
+// overtaken returns the answer to a subscribe that was not answered before its stay was over, and
+// otherwise nothing.
+func (c *conn) overtaken(begun *command) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if begun == nil || begun.answered {
+		return nil
 	}
-	c.session.Unsubscribe(cmd.channel, answer("unsubscribed", cmd.ref, cmd.channel).appendFrame(last))
+	return failed(begun.ref, begun.channel, &transport.Problem{Status: http.StatusConflict, Code: "unsubscribed",
+		Detail: "The channel was unsubscribed before it was known where the client begins."}).frame()
 }
 
 // members sends page after page, each when those before were taken.

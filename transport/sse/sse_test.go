@@ -52,11 +52,11 @@ func (s stay) Subscribe(_ context.Context, subs ...transport.Subscription) []err
 	}
 	return make([]error, len(subs))
 }
-func (stay) Unsubscribe(string, []byte) {}
-func (stay) Say([]byte)                 {}
-func (stay) Renewed([]byte)             {}
-func (stay) Touch()                     {}
-func (stay) Leave()                     {}
+func (stay) Unsubscribe(string, func() []byte) {}
+func (stay) Say([]byte)                        {}
+func (stay) Renewed([]byte)                    {}
+func (stay) Touch()                            {}
+func (stay) Leave()                            {}
 
 var began = broker.Position{Epoch: 7, Seq: 3}
 

@@ -175,7 +175,7 @@ func (s *stay) Subscribe(ctx context.Context, channels ...transport.Subscription
 }
 
 // Unsubscribe implements transport.Session.
-func (s *stay) Unsubscribe(channel string, last []byte) {
+func (s *stay) Unsubscribe(channel string, last func() []byte) {
 	s.door.enter("Unsubscribe", channel)
 	s.Session.Unsubscribe(channel, last)
 }
