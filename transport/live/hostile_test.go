@@ -112,7 +112,9 @@ func TestTooManyErrors(t *testing.T) {
 	n := start(t, server.Options{Broker: memory.New()})
 	c := n.dial("")
 	const wrong = `{"type":"none"}`
+	sent := make(chan struct{})
 	go func() {
+		defer close(sent)
 		for range 1000 {
 			c.Send(wrong)
 		}
@@ -120,6 +122,7 @@ func TestTooManyErrors(t *testing.T) {
 	for range 1000 {
 		expect(t, c, `{"type":"error","status":400,"code":"unknown_type"`)
 	}
+	<-sent
 	go func() {
 		for c.WriteMessage(websocket.TextMessage, []byte(wrong)) == nil {
 		}

@@ -113,6 +113,9 @@ func TestEachMessageIsEncodedOnce(t *testing.T) {
 
 // An idle connection with one channel costs at most a KiB more than one of /ws.
 func TestIdleConnections(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector has memory of its own")
+	}
 	const many = 400
 	n := start(t, server.Options{Broker: memory.New()})
 	cost := func(path string) int {
