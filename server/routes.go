@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/console"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -87,7 +88,17 @@ func (s *Server) ownRoutes() []route {
 		{"/presence/*", http.MethodGet, whereRoom(s.members), true, false},
 	}
 	if !s.options.NoConsole {
-		routes = append(routes, route{"/", http.MethodGet, whereRoom(s.console), false, false})
+		routes = append(routes, consoleRoutes()...)
+	}
+	return routes
+}
+
+// consoleRoutes are those of the page at /, the page itself and what it is made of.
+func consoleRoutes() []route {
+	var routes []route
+	for _, f := range console.Files() {
+		serve := func(w http.ResponseWriter, r *http.Request) error { f.ServeHTTP(w, r); return nil }
+		routes = append(routes, route{f.Path, http.MethodGet, whereRoom(serve), false, false})
 	}
 	return routes
 }
