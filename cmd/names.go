@@ -15,10 +15,10 @@ var otherNames = map[string][]string{
 	"redis": {"broker"}, "redis-url": {"broker"}, "nats": {"broker"},
 	"cors": {"allow-origin"}, "origin": {"allow-origin"}, "origins": {"allow-origin"},
 	"verbose": {"log-level"}, "debug": {"log-level"}, "quiet": {"log-level"}, "log": {"log-level"},
-	"cert": {"tls-cert", "ca"}, "key": {"tls-key", "token-file"}, "secret": {"jwt-key"}, "cacert": {"ca"}, "insecure": {"ca"}, "k": {"ca"},
+	"cert": {"tls-cert", "ca"}, "key": {"publish-key", "token-file"}, "secret": {"jwt-key"}, "cacert": {"ca"}, "insecure": {"ca"}, "k": {"ca"},
 	"token": {"token-file"}, "auth": {"token-file"}, "bearer": {"token-file"}, "header": {"token-file"},
 	"server": {"url"}, "host": {"url"}, "u": {"url"}, "f": {"format", "config"}, "c": {"config"}, "n": {"last"}, "history": {"last"},
-	"run": {"serve"}, "start": {"serve"}, "server-start": {"serve"},
+	"run": {"serve"}, "start": {"serve"},
 	"publish": {"pub"}, "send": {"pub"}, "subscribe": {"sub"}, "tail": {"sub"}, "listen": {"sub"},
 	"jwt": {"token"}, "keygen": {"key"}, "benchmark": {"bench"}, "load": {"bench"}, "validate": {"check"}, "lint": {"check"},
 }

@@ -81,20 +81,8 @@ func (c *serveCommand) check(kctx *kong.Context) error {
 			return fmt.Errorf("--%s: must be at least %v", name, minTime)
 		}
 	}
-	for _, origin := range c.AllowOrigin {
-		if server.CheckOrigin(origin) != nil {
-			return fmt.Errorf("--allow-origin: %q is none of https://host[:port], https://*.host[:port], null and *", origin)
-		}
-	}
-	for _, host := range c.Host {
-		if server.CheckHost(host) != nil {
-			return fmt.Errorf("--host: %q is not a host name without a port, in its ASCII form", host)
-		}
-	}
-	for _, network := range c.TrustProxy {
-		if _, err := config.ParseNetwork(network); err != nil {
-			return fmt.Errorf("--trust-proxy: %w", err)
-		}
+	if err := c.checkNames(); err != nil {
+		return err
 	}
 	switch {
 	case c.MaxMessage < minMessage:
@@ -115,6 +103,26 @@ func (c *serveCommand) check(kctx *kong.Context) error {
 		return err
 	}
 	return c.Keep.check()
+}
+
+// checkNames says what is wrong with the origins, hosts and networks that are named.
+func (c *serveCommand) checkNames() error {
+	for _, origin := range c.AllowOrigin {
+		if server.CheckOrigin(origin) != nil {
+			return fmt.Errorf("--allow-origin: %q is none of https://host[:port], https://*.host[:port], null and *", origin)
+		}
+	}
+	for _, host := range c.Host {
+		if server.CheckHost(host) != nil {
+			return fmt.Errorf("--host: %q is not a host name without a port, in its ASCII form", host)
+		}
+	}
+	for _, network := range c.TrustProxy {
+		if _, err := config.ParseNetwork(network); err != nil {
+			return fmt.Errorf("--trust-proxy: %w", err)
+		}
+	}
+	return nil
 }
 
 // Run serves until ctx ends or the process is told to stop. A second signal ends
