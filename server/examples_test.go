@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/pregon/pregon/internal/browsertest"
 	"github.com/pregon/pregon/server"
 )
 
@@ -43,28 +44,51 @@ func examplePage(t *testing.T, name, addr string) string {
 }
 
 // reads waits for an element with this text in it.
-func reads(selector, text string) chromedp.Action[chromedp.Void] {
-	return chromedp.Poll[chromedp.Void]("[...document.querySelectorAll(`"+selector+"`)].some(e => e.textContent.includes(`"+text+"`))",
-		chromedp.WithPollingTimeout(patience))
+func reads(selector, text string) browsertest.Action {
+	return browsertest.Until("[...document.querySelectorAll(`" + selector + "`)].some(e => e.textContent.includes(`" + text + "`))")
 }
 
 // Two tabs chat by a file that was opened from disk, and see each other come and go.
 func TestBrowserExampleChat(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Options{Broker: keepingBroker(), AllowOrigins: []string{"null"}})
-	ana := browser(t)
-	do(t, ana, "open", chromedp.Navigate(examplePage(t, "chat.html", n.addr)+"?name=Ana"), reads("#here", "Ana"))
-	say := func(text string) chromedp.Action[chromedp.Void] {
+	ana := browsertest.Start(t)
+	browsertest.Do(t, ana, "open", chromedp.Navigate(examplePage(t, "chat.html", n.addr)+"?name=Ana"), reads("#here", "Ana"))
+	say := func(text string) browsertest.Action {
 		return chromedp.Steps(chromedp.SendKeys(chromedp.CSS("input"), text), chromedp.Click(chromedp.CSS("button")))
 	}
-	do(t, ana, "speak", say("¡Hola <b>mundo</b>!"), reads("#log li", "Ana: ¡Hola <b>mundo</b>!"))
+	browsertest.Do(t, ana, "speak", say("¡Hola <b>mundo</b>!"), reads("#log li", "Ana: ¡Hola <b>mundo</b>!"))
 	luis, close := chromedp.NewContext(ana)
-	do(t, luis, "open another tab", chromedp.Navigate(examplePage(t, "chat.html", n.addr)+"?name=Luis"),
+	browsertest.Do(t, luis, "open another tab", chromedp.Navigate(examplePage(t, "chat.html", n.addr)+"?name=Luis"),
 		reads("#log li", "Ana: ¡Hola <b>mundo</b>!"), reads("#here", "Ana, Luis"))
-	do(t, luis, "answer", say("¿Qué tal?"))
-	do(t, ana, "hear it", reads("#log li", "Luis: ¿Qué tal?"), reads("#here", "Ana, Luis"))
+	browsertest.Do(t, luis, "answer", say("¿Qué tal?"))
+	browsertest.Do(t, ana, "hear it", reads("#log li", "Luis: ¿Qué tal?"), reads("#here", "Ana, Luis"))
 	close()
-	do(t, ana, "see the other go", chromedp.Poll[chromedp.Void]("!document.querySelector('#here').textContent.includes('Luis')", chromedp.WithPollingTimeout(patience)))
+	browsertest.Do(t, ana, "see the other go", browsertest.Until("!document.querySelector('#here').textContent.includes('Luis')"))
+}
+
+// The ten lines of the README are a chat of two tabs.
+func TestBrowserChatInTenLines(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```html\n")
+	html, _, _ := strings.Cut(rest, "```")
+	if n := strings.Count(html, "\n"); n != 10 {
+		t.Errorf("there are %d lines", n)
+	}
+	n := start(t, server.Options{Broker: keepingBroker(), AllowOrigins: []string{"null"}})
+	path := filepath.Join(t.TempDir(), "chat.html")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(html, exampleAddress, "http://"+n.addr)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one := browsertest.Start(t)
+	browsertest.Do(t, one, "open", chromedp.Navigate("file://"+path), chromedp.SendKeys(chromedp.CSS("input"), "¡Hola!\r"), reads("li", "¡Hola!"))
+	two := browsertest.Tab(t, one)
+	browsertest.Do(t, two, "open another", chromedp.Navigate("file://"+path), reads("li", "¡Hola!"), chromedp.SendKeys(chromedp.CSS("input"), "¿Qué tal?\r"))
+	browsertest.Do(t, one, "hear it", reads("li", "¿Qué tal?"))
 }
 
 // A table that htmx shows: a page begins with the newest rows, and gets the next ones.
@@ -82,11 +106,11 @@ func TestBrowserExampleTable(t *testing.T) {
 		html = strings.ReplaceAll(html, "https://unpkg.com/"+name, "/npm/"+file)
 	}
 	runBackend(t, n.addr, "1")
-	tab := browser(t)
-	do(t, tab, "begin with the newest", chromedp.Navigate(pages.URL), reads("tr td", "Limón"))
+	tab := browsertest.Start(t)
+	browsertest.Do(t, tab, "begin with the newest", chromedp.Navigate(pages.URL), reads("tr td", "Limón"))
 	n.publish("prices", "<tr><td>Chirimoya<td>5.00</tr>")
-	do(t, tab, "see the next", reads("tr td", "Chirimoya"))
-	if rows := evaluate[int](t, tab, "document.querySelectorAll('#rows tr').length"); rows != 1 {
+	browsertest.Do(t, tab, "see the next", reads("tr td", "Chirimoya"))
+	if rows := browsertest.Evaluate[int](t, tab, "document.querySelectorAll('#rows tr').length"); rows != 1 {
 		t.Errorf("there are %d rows", rows)
 	}
 }
@@ -140,6 +164,6 @@ func TestBrowserExampleEmbed(t *testing.T) {
 	if !lines.Scan() {
 		t.Fatal("the program has not said where it is")
 	}
-	tab := browser(t)
-	do(t, tab, "see the time", chromedp.Navigate(lines.Text()), reads("#now", ":"))
+	tab := browsertest.Start(t)
+	browsertest.Do(t, tab, "see the time", chromedp.Navigate(lines.Text()), reads("#now", ":"))
 }
