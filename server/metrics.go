@@ -37,6 +37,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 		{"pregon_channels", "gauge", "Channels that are heard from the broker.", uint64(now.Channels)},
 		{"pregon_presence_members", "gauge", "Members of channels, on all nodes together, as this one knows them.", uint64(now.Members)},
 		{"pregon_presence_nodes", "gauge", "Nodes that tell each other who is in a channel, this one included; 0 where no channel has presence.", uint64(now.Nodes)},
+		{"pregon_presence_nodes_different", "gauge", "Of these, nodes with other keys or rules than this one.", uint64(now.DifferentNodes)},
 		{"pregon_messages_heard_total", "counter", "Messages from the broker.", now.Heard},
 		{"pregon_messages_unkept_total", "counter", "Of these, messages of other programs that are in no history.", now.Unkept},
 		{"pregon_messages_rejected_total", "counter", "Messages that claim a place in a history and cannot prove it.", now.Rejected},

@@ -6,8 +6,9 @@ type Stats struct {
 	Waiting     int // requests that wait for news
 	Channels    int // that are heard from the broker, the server's own included
 
-	Members int // of channels, on all nodes together: one of two channels counts twice
-	Nodes   int // that tell each other of members, this one included; 0 where no channel has presence
+	Members        int // of channels, on all nodes together: one of two channels counts twice
+	Nodes          int // that tell each other of members, this one included; 0 where no channel has presence
+	DifferentNodes int // of these, nodes with other keys or rules than this one
 
 	// Since the Server began:
 	Heard        uint64 // messages from the broker
@@ -30,9 +31,9 @@ type Stats struct {
 func (s *Server) Stats() Stats {
 	now := s.hub.Stats()
 	publications, listeners := s.node.Limited()
-	members, nodes := s.node.Present()
+	present := s.node.Present()
 	return Stats{
-		Members: members, Nodes: nodes,
+		Members: present.Members, Nodes: present.Nodes, DifferentNodes: present.Differently,
 		Connections: now.Sessions, Waiting: int(s.polls.Load()), Channels: now.Channels,
 		Heard: now.Heard, Unkept: now.Outside, Rejected: now.Rejected, Gaps: now.Gaps, Filled: now.Filled,
 		CaughtUp: now.CaughtUp, Disconnected: now.Disconnected + s.sockets.Stalled(), Dropped: now.Dropped,

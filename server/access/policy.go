@@ -1,6 +1,8 @@
 package access
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -24,12 +26,13 @@ type Policy struct {
 	tokens Tokens
 	rules  []*rule
 	table  table
+	hash   string
 
 	callers callers // by tokens, which it remembers
 }
 
 // Open returns the Policy that lets everybody do everything, and knows no credential.
-func Open() *Policy { return &Policy{open: true} }
+func Open() *Policy { return &Policy{open: true, hash: "open"} }
 
 // New returns the Policy of a configuration. The error matches ErrKey or ErrRule.
 func New(c Config) (*Policy, error) {
@@ -53,7 +56,24 @@ func New(c Config) (*Policy, error) {
 		p.rules = append(p.rules, compiled)
 	}
 	p.table = newTable(p.rules)
+	p.hash = hash(c.Keys, rules)
 	return p, nil
+}
+
+// Hash returns what stands for the keys and rules of p: nodes that go by the same have the same one. No
+// key can be found out by it.
+func (p *Policy) Hash() string { return p.hash }
+
+func hash(keys []Key, rules []Rule) string {
+	h := sha256.New()
+	for _, k := range keys {
+		fmt.Fprintf(h, "%q %x %q %q %v %v\n", k.Name, k.Digest, k.Subscribe, k.Publish, k.Rate, k.Admin)
+	}
+	for _, r := range rules {
+		r.Line = 0
+		fmt.Fprintf(h, "%q\n", fmt.Sprint(r))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // IsOpen reports whether everybody may do everything.

@@ -69,3 +69,31 @@ func TestExpiredHearOn(t *testing.T) {
 		t.Error(p.Decide(c, access.Subscribe, "a"), p.Review(c, "a"), p.Review(c, "b"))
 	}
 }
+
+// Policies of the same keys and rules have the same hash, wherever these stand, and others do not.
+func TestPoliciesAreCompared(t *testing.T) {
+	t.Parallel()
+	hash := func(key access.Key, rule access.Rule) string {
+		p, err := access.New(access.Config{Keys: []access.Key{key}, Rules: []access.Rule{rule}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Hash()
+	}
+	key, rule := access.Key{Name: "app", Digest: [32]byte{1}}, access.Rule{Line: 1, Channels: []string{"a"}}
+	same := hash(key, rule)
+	if hash(key, access.Rule{Line: 2, Channels: []string{"a"}}) != same {
+		t.Error("the line counts")
+	}
+	for what, other := range map[string]string{
+		"a key":     hash(access.Key{Name: "app", Digest: [32]byte{2}}, rule),
+		"a pattern": hash(key, access.Rule{Channels: []string{"b"}}),
+		"a right":   hash(key, access.Rule{Channels: []string{"a"}, Publish: access.Anyone}),
+		"presence":  hash(key, access.Rule{Channels: []string{"a"}, Presence: true}),
+		"nothing":   access.Open().Hash(),
+	} {
+		if other == same {
+			t.Errorf("%s does not count", what)
+		}
+	}
+}

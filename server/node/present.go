@@ -44,7 +44,9 @@ func (n *Node) startPresence() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.engine.Load() == nil && !p.closed && n.policy.Load().HasPresence() {
-		p.engine.Store(presence.New(presence.Options{Bus: n.hub.Bus("presence"), Logger: n.options.Logger}))
+		p.engine.Store(presence.New(presence.Options{
+			Bus: n.hub.Bus("presence"), Logger: n.options.Logger, Config: func() string { return n.policy.Load().Hash() },
+		}))
 	}
 }
 
@@ -59,15 +61,12 @@ func (n *Node) Close() {
 	}
 }
 
-// Present returns how many members channels have, on all nodes together, and how many nodes there are;
-// zero where no channel has presence.
-func (n *Node) Present() (members, nodes int) {
-	e := n.presents.engine.Load()
-	if e == nil {
-		return 0, 0
+// Present returns the figures of presence, zero where no channel has it.
+func (n *Node) Present() presence.Stats {
+	if e := n.presents.engine.Load(); e != nil {
+		return e.Stats()
 	}
-	s := e.Stats()
-	return s.Members, s.Nodes
+	return presence.Stats{}
 }
 
 // mayBeSeen returns why a subscription's wishes for presence cannot be had.

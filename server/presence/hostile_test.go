@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -26,8 +27,11 @@ func TestRepetitionsChangeNothing(t *testing.T) {
 		time.Sleep(time.Second)
 		check := func(what, want string) {
 			t.Helper()
-			for i := range len(b.said) {
-				ports[0].hear(b.said[i])
+			b.mu.Lock()
+			said := slices.Clone(b.said)
+			b.mu.Unlock()
+			for _, data := range said {
+				ports[0].hear(data)
 				synctest.Wait()
 				wants(t, what, is(e[0], "room"), want)
 			}

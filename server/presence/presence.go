@@ -29,7 +29,7 @@ type Options struct {
 	Logger *slog.Logger // where to log; default slog.Default()
 
 	// Config stands for this node's configuration, in at most 64 bytes. The log has it where that of
-	// another node differs. Empty stands for none, which differs from no other.
+	// another node differs. Empty, as without it, stands for none, which differs from no other.
 	Config func() string
 }
 
@@ -69,7 +69,8 @@ type node struct {
 	heard   time.Time        // when that came
 	gone    time.Time        // when it is forgotten, as it has said that it stops; zero for never
 	differs [buckets]differs // where it has something else than is known here
-	config  string
+
+	differently bool // it has another configuration
 }
 
 // New returns an Engine that is one node on a bus. The caller closes it.

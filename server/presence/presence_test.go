@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,6 +236,33 @@ func TestPages(t *testing.T) {
 			if len(m.Members) != c.n || m.More != c.more || m.Count != 1200 || c.n > 0 && m.Members[0].Subject != c.first {
 				t.Errorf("%+v: %d of %d, more %v", c.query, len(m.Members), m.Count, m.More)
 			}
+		}
+	})
+}
+
+// A node that goes by another configuration is logged once, and counted while it does.
+func TestConfigurationsAreCompared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, said := &bus{}, &strings.Builder{}
+		var config atomic.Pointer[string]
+		one, two := "one", "two"
+		config.Store(&one)
+		logger := slog.New(slog.NewTextHandler(said, nil))
+		e := presence.New(presence.Options{Bus: b.port(), Logger: logger, Config: func() string { return "one" }})
+		other := presence.New(presence.Options{Bus: b.port(), Logger: quiet, Config: func() string { return *config.Load() }})
+		without, _ := b.engine()
+		defer closeAll([]*presence.Engine{e, other, without})
+		differing := func() int { time.Sleep(10 * time.Second); return e.Stats().Differently }
+		if n := differing(); n != 0 || said.Len() > 0 {
+			t.Errorf("%d differ: %s", n, said)
+		}
+		config.Store(&two)
+		if n := differing(); n != 1 || strings.Count(said.String(), "configuration") != 1 {
+			t.Errorf("%d differ: %s", n, said)
+		}
+		config.Store(&one)
+		if n := differing(); n != 0 {
+			t.Errorf("%d differ", n)
 		}
 	})
 }

@@ -40,13 +40,10 @@ func (e *Engine) compare(n *node, b *beat, now time.Time) {
 
 // compareConfig says it where two nodes go by different configurations.
 func (e *Engine) compareConfig(n *node, config string) {
-	own := e.options.Config()
-	if config == n.config || config == "" || own == "" {
-		return
-	}
-	n.config = config
-	if config != own {
-		e.log.Warn("presence: another node has another configuration", "node", n.id)
+	before := n.differently
+	n.differently = config != "" && config != e.options.Config()
+	if n.differently && !before {
+		e.log.Warn("presence: another node has another configuration, which decides differently who may what", "node", n.id)
 	}
 }
 

@@ -70,17 +70,3 @@ func (c *counts) take(now time.Time) uint64 {
 	c.logged, c.loggedAt = c.rejected, now
 	return n
 }
-
-// Stats are an Engine's figures at one moment.
-type Stats struct {
-	Nodes    int    // that are known, this one included
-	Members  int    // of channels, on all nodes together: a member of two channels counts twice
-	Rejected uint64 // messages that no node of this version has sent, since the Engine began
-}
-
-// Stats returns the Engine's figures.
-func (e *Engine) Stats() Stats {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return Stats{Nodes: len(e.others) + 1, Members: e.present, Rejected: e.counts.rejected}
-}
