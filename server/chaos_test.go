@@ -19,7 +19,7 @@ var (
 	chaosClients = flag.Int("chaos.clients", 0, "how many clients a chaos test has")
 	chaosRate    = flag.Int("chaos.rate", 0, "how many messages a second a chaos test offers")
 	chaosHostile = flag.Int("chaos.hostile", 0, "how many random messages a hostile program sends, and a tenth as many that are well aimed")
-	chaosTime    = flag.Duration("chaos.time", 0, "for how long the clients of ChaosResume come and go, and those of ChaosUpgrade have one old node left")
+	chaosTime    = flag.Duration("chaos.time", 0, "for how long the clients of ChaosResume and ChaosLiveStays come and go, and those of ChaosUpgrade have one old node left")
 )
 
 // longForm returns what a flag says, or else the short form.

@@ -16,7 +16,7 @@ import (
 
 // A said is a line that a session that changes is sent.
 type said struct {
-	What     string // "open", "message", "gap", "shut", "wrong", "ping", "end" or "bye"
+	What     string // "open", "resume", "message", "gap", "shut", "wrong", "ping", "end" or "bye"
 	Channel  string `json:",omitempty"`
 	Text     string `json:",omitempty"`
 	At, Prev broker.Position
@@ -96,6 +96,7 @@ func (h *attendance) hear(s said) {
 	case s.What == "open" && !in.open && s.Stay > in.stay:
 		h.stays++
 		*in = stayIn{open: true, stay: s.Stay, at: s.At, first: numbers{}, last: numbers{}}
+	case s.What == "resume" && in.open && s.Stay == in.stay && s.At == in.at: // after it was cut off
 	case s.What == "message" && in.open:
 		h.messages++
 		h.message(in, s)
@@ -185,6 +186,9 @@ func TestChaosCheckerOfStays(t *testing.T) {
 	shut := func(stay, owed int) said {
 		return said{What: "shut", Channel: "c0", Stay: stay, Owed: numbers{0: owed, 1: owed}}
 	}
+	resume := func(stay int, seq uint64) said {
+		return said{What: "resume", Channel: "c0", Stay: stay, At: at(seq)}
+	}
 	before := said{What: "open", Channel: "c0", Stay: 1, At: broker.Position{Epoch: 6, Seq: math.MaxUint64}}
 	for _, c := range []struct {
 		name  string
@@ -195,6 +199,9 @@ func TestChaosCheckerOfStays(t *testing.T) {
 		{"from the beginning", []said{before, say(0, "0 0"), say(1, "0 1"), shut(1, 0)}, 0},
 		{"two stays", []said{open(1, 3), say(4, "0 8"), shut(1, 7), open(2, 9), say(10, "0 14"), shut(2, 13)}, 0},
 		{"again, as it asked for it", []said{open(1, 3), say(4, "0 8"), shut(1, 7), open(2, 3), say(4, "0 8"), shut(2, 8)}, 0},
+		{"cut off", []said{open(1, 3), say(4, "0 8"), resume(1, 4), say(5, "0 9"), shut(1, 7)}, 0},
+		{"cut off, and comes back too early", []said{open(1, 3), say(4, "0 8"), resume(1, 3), say(5, "0 9"), shut(1, 7)}, 1},
+		{"cut off, and comes back too late", []said{open(1, 3), say(4, "0 8"), resume(1, 5), say(6, "0 10"), shut(1, 7)}, 3},
 		{"nothing", []said{open(1, 3), shut(1, 7)}, 0},
 		{"ended before it began", []said{shut(1, 7), open(2, 3), shut(2, 7)}, 0},
 		{"earlier than owed", []said{open(1, 3), say(4, "0 8"), shut(1, 12)}, 0},
