@@ -77,8 +77,7 @@ func (c *conn) begin() {
 
 var frames = sync.Pool{New: func() any { return new([freeBytes]byte) }}
 
-// receive does what the client asks for in a message, or has it wait, and returns when there is
-// room for the next one.
+// receive reads a message, and does what it asks for: see command.
 func (c *conn) receive(ws *websocket.Conn, m websocket.Message) error {
 	if c.socket.Ended() {
 		return discard(ws, m) // it could not be answered
@@ -90,9 +89,8 @@ func (c *conn) receive(ws *websocket.Conn, m websocket.Message) error {
 	defer frames.Put(buf)
 	held := 0 // of the budget
 	defer func() { c.budget.give(held) }()
-	text, whole, err := m.ReadAll(buf[:0], func(more int) bool {
-		ok := c.budget.take(more)
-		if ok {
+	text, whole, err := m.ReadAll(buf[:0], func(more int) (ok bool) {
+		if ok = c.budget.take(more); ok {
 			held += more
 		}
 		return ok
@@ -104,6 +102,11 @@ func (c *conn) receive(ws *websocket.Conn, m websocket.Message) error {
 		c.refuse(&command{ref: refOf(text)}, busy())
 		return nil
 	}
+	return c.command(ws, text)
+}
+
+// command does what text asks for, or has it wait, and returns when there is room for the next one.
+func (c *conn) command(ws *websocket.Conn, text []byte) error {
 	cmd, err := c.parser.parse(text)
 	switch {
 	case err == errNoObject:
