@@ -93,12 +93,14 @@ func (s *Server) ownRoutes() []route {
 	return routes
 }
 
-// consoleRoutes are those of the page at /, the page itself and what it is made of.
+// consoleRoutes are those of the page, and of what it is made of.
 func consoleRoutes() []route {
-	var routes []route
-	for _, f := range console.Files() {
-		serve := func(w http.ResponseWriter, r *http.Request) error { f.ServeHTTP(w, r); return nil }
-		routes = append(routes, route{f.Path, http.MethodGet, whereRoom(serve), false, false})
+	serving := func(f *console.File) handler {
+		return whereRoom(func(w http.ResponseWriter, r *http.Request) error { f.ServeHTTP(w, r); return nil })
+	}
+	routes := []route{{"/", http.MethodGet, serving(console.Page()), false, false}}
+	for _, f := range console.Parts() {
+		routes = append(routes, route{f.Path, http.MethodGet, serving(f), false, false})
 	}
 	return routes
 }

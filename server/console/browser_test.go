@@ -44,11 +44,8 @@ func TestConsole(t *testing.T) {
 func serve(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	for _, f := range console.Files() {
-		if f.Path == "/" {
-			mux.Handle("GET /{$}", f)
-			continue
-		}
+	mux.Handle("GET /{$}", console.Page())
+	for _, f := range console.Parts() {
 		mux.Handle("GET "+f.Path, f)
 	}
 	mux.HandleFunc("GET /pregon.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/pregon.js") })

@@ -35,17 +35,28 @@ type File struct {
 
 var kinds = map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
-// Files returns all parts of the page. The one at / is the page itself.
-func Files() []*File {
+const page = "index.html"
+
+// Page returns the page itself, which is at /.
+func Page() *File {
+	f := newFile(page)
+	f.Path, f.policy = "/", policyOf(f.content)
+	return f
+}
+
+// Parts returns what the page is made of.
+func Parts() []*File {
 	entries, err := files.ReadDir(".")
 	if err != nil {
 		panic(err) // they are embedded
 	}
-	all := make([]*File, 0, len(entries))
+	var parts []*File
 	for _, e := range entries {
-		all = append(all, newFile(e.Name()))
+		if e.Name() != page {
+			parts = append(parts, newFile(e.Name()))
+		}
 	}
-	return all
+	return parts
 }
 
 func newFile(name string) *File {
@@ -54,15 +65,11 @@ func newFile(name string) *File {
 		panic(err) // it is embedded
 	}
 	sum := sha256.Sum256(content)
-	f := &File{
+	return &File{
 		Path: "/console/" + name, name: name, content: content,
 		kind: kinds[path.Ext(name)] + "; charset=utf-8",
 		tag:  `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
 	}
-	if name == "index.html" {
-		f.Path, f.policy = "/", policyOf(content)
-	}
-	return f
 }
 
 // policyOf returns the Content-Security-Policy of a page that has one script of its own in it.

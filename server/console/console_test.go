@@ -10,6 +10,9 @@ import (
 	"github.com/pregon/pregon/server/console"
 )
 
+// all is every part of the page, and the page.
+func all() []*console.File { return append(console.Parts(), console.Page()) }
+
 // file returns the answer with a part of the page.
 func file(t *testing.T, path string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
@@ -18,7 +21,7 @@ func file(t *testing.T, path string, headers ...string) *httptest.ResponseRecord
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	for _, f := range console.Files() {
+	for _, f := range all() {
 		if f.Path == path {
 			f.ServeHTTP(w, r)
 			return w
@@ -31,7 +34,7 @@ func file(t *testing.T, path string, headers ...string) *httptest.ResponseRecord
 // All that the page and its modules name is there, by a relative address.
 func TestEveryPartIsThere(t *testing.T) {
 	named := regexp.MustCompile(`(?:href|src)="([^":]+)"|from "([^"]+)"`)
-	for _, f := range console.Files() {
+	for _, f := range all() {
 		if strings.HasSuffix(f.Path, ".css") {
 			continue
 		}
@@ -65,7 +68,7 @@ func TestPolicy(t *testing.T) {
 // Data never becomes HTML.
 func TestNothingIsReadAsHTML(t *testing.T) {
 	html := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(|Function\(|setHTML|localStorage|sessionStorage|cookie`)
-	for _, f := range console.Files() {
+	for _, f := range all() {
 		if found := html.FindString(file(t, f.Path).Body.String()); found != "" {
 			t.Errorf("%s uses %s", f.Path, found)
 		}
@@ -74,7 +77,7 @@ func TestNothingIsReadAsHTML(t *testing.T) {
 
 // A browser keeps the page, and is told that it has not changed.
 func TestUnchanged(t *testing.T) {
-	for _, f := range console.Files() {
+	for _, f := range all() {
 		first := file(t, f.Path)
 		h := first.Header()
 		if h.Get("Cache-Control") != "no-cache" || h.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(h.Get("Content-Type"), "charset=utf-8") {
