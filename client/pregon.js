@@ -28,17 +28,17 @@ export class PregonError extends Error {
 
 const problem = (code, message, more) => new PregonError(code, message, more)
 const lost = () => problem("connection_lost", "The connection was lost.")
-const offline = () => problem("offline", "There is no connection; nothing was sent.")
+const offline = () => problem("offline", "Nothing was sent: there is no connection.")
 const closed = () => problem("closed", "It was closed.")
-const unreachable = cause => problem("unreachable", "The server cannot be reached.", { cause })
-const unknown = cause => problem("outcome_unknown", "It is not known whether this was published.", { cause })
-const told = ({ code, detail, status, retry, channel, index }) => problem(code, detail, { status, retry, channel, index })
+const unreachable = cause => problem("unreachable", "The server does not answer.", { cause })
+const unknown = cause => problem("outcome_unknown", "This may have been published, or not.", { cause })
+const told = ({ type, ref, code, detail, ...more }) => problem(code, detail, more)
 
 // refusal is what an answer over HTTP says that is no success: with the code http where it is not the server's own.
 async function refusal(answer) {
-  const status = answer.status
+  const { status, headers } = answer
   const said = await answer.json().catch(() => {})
-  return told({ code: "http", detail: `The answer has the HTTP status ${status}.`, ...said, status, retry: +answer.headers.get("Retry-After") || undefined })
+  return told({ code: "http", detail: "The HTTP status is " + status, ...said, status, retry: +headers.get("Retry-After") || undefined })
 }
 
 const toBase64 = bytes => btoa(Array.from(bytes, b => String.fromCharCode(b)).join(""))
@@ -46,10 +46,8 @@ const toBase64URL = bytes => toBase64(bytes).replace(/\+/g, "-").replace(/\//g, 
 const fromBase64 = text => Uint8Array.from(atob(text), c => c.charCodeAt(0))
 
 // bytesOf returns the bytes of a value that is some.
-function bytesOf(value) {
-  if (value instanceof ArrayBuffer) return new Uint8Array(value)
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-}
+const bytesOf = value => ArrayBuffer.isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  : value instanceof ArrayBuffer && new Uint8Array(value)
 
 // An Emitter has listeners. Where one throws, that is reported as the page's own fault and stops nothing here.
 class Emitter {
@@ -62,15 +60,13 @@ class Emitter {
   on(event, listener, { signal } = {}) {
     const all = this._listeners[event]
     if (!all) throw new TypeError(`There is no event "${event}".`)
-    if (signal?.aborted) return this
-    const entry = [listener]
-    all.add(entry)
-    signal?.addEventListener("abort", () => all.delete(entry))
+    if (!signal?.aborted) all.add(listener)
+    signal?.addEventListener("abort", () => all.delete(listener))
     return this
   }
 
   _emit(event, what) {
-    for (const [listener] of [...this._listeners[event]]) {
+    for (const listener of [...this._listeners[event]]) {
       try {
         listener(what)
       } catch (error) {
@@ -148,8 +144,8 @@ class Room extends Emitter {
   async publish(value, { key } = {}) {
     if (this._left) throw closed()
     const bytes = bytesOf(value)
-    const command = { channel: this.channel, data: value, key }
-    if (bytes) Object.assign(command, { data: toBase64(bytes), encoding: "base64" })
+    const command = { channel: this.channel, data: bytes ? toBase64(bytes) : JSON.parse(JSON.stringify(value)), key }
+    if (bytes) command.encoding = "base64"
     // Where there is a history, a key makes it safe to publish again.
     if (this._begun && this.id) command.key ??= toBase64URL(crypto.getRandomValues(new Uint8Array(16)))
     return new Promise((resolve, reject) => this._client._publish(command, resolve, reject))
@@ -286,7 +282,7 @@ class Link {
   }
 
   silent() {
-    this.end(problem("silent", "The server was silent for too long."))
+    this.end(problem("silent", "The server was silent."))
   }
 
   end(error, code) {
@@ -300,10 +296,11 @@ class Link {
 
   request(path, body, signal) {
     const { token, client } = this
-    const headers = token ? { Authorization: "Bearer " + token } : {}
+    const headers = {}
+    if (token) headers.Authorization = "Bearer " + token
     if (body) headers["Content-Type"] = "application/json"
     return fetch(client._at(path), {
-      method: body ? "POST" : "GET", body: JSON.stringify(body), headers, cache: "no-store",
+      method: body ? "POST" : "GET", body: JSON.stringify(body), headers,
       credentials: client._options.credentials, signal: signal || (this._abort = new AbortController()).signal,
     })
   }
@@ -325,11 +322,11 @@ class Socket extends Link {
 
   // closed: why a handshake has failed only a plain request can see.
   async closed(code, reason) {
-    let error = this.error || problem(reason || "connection_lost", `The connection was closed with code ${code}.`)
+    let error = this.error || problem(reason || "connection_lost", "The connection was closed: " + code)
     if (!this.began && !this.error && !this._over) {
       const answer = await this.request("live").catch(() => {})
       error = !answer ? unreachable() : answer.status !== 400 ? await refusal(answer)
-        : problem("no_websocket", "The server is there, but a WebSocket to it does not open.")
+        : problem("no_websocket", "The server answers, but no WebSocket opens.")
     }
     this.end(error, code)
   }
@@ -375,7 +372,7 @@ class Socket extends Link {
     const job = this._jobs.get(ref)
     this._jobs.delete(ref)
     if (type === "welcome") {
-      this.opened(frame.ping, frame)
+      this.opened(frame.ping || PING, frame)
       this.renewIn(frame.ttl * 800)
     } else if (type === "error") {
       if (job) job.reject(told(frame))
@@ -512,13 +509,13 @@ class Client extends Emitter {
   constructor(url, options) {
     super("state")
     const base = this._base = new URL(url, globalThis.location?.href)
-    if (!/^(http|ws)s?:$/.test(base.protocol)) throw new TypeError("The address of the server begins with https:// or http://.")
+    if (!/^(http|ws)s?:$/.test(base.protocol)) throw new TypeError("The address begins with https:// or http://.")
     base.protocol = base.protocol.replace("ws", "http")
     base.pathname = base.pathname.replace(/\/?$/, "/")
     this._options = { WebSocket: globalThis.WebSocket, ...options }
     this._renews = typeof this._options.token === "function"
     if (!this._options.WebSocket) {
-      this.reason = problem("no_websocket", "There is no WebSocket here, so streams are read by fetch. In Node 20 give connect the option WebSocket, from the package ws.")
+      this.reason = problem("no_websocket", "There is no WebSocket here. In Node 20 give connect that of the package ws.")
     }
     this._watch()
     this._try()
@@ -549,7 +546,7 @@ class Client extends Emitter {
     try {
       return this._renews ? await token() : token
     } catch (cause) {
-      throw problem("no_token", "The function that gives the token has failed.", { cause })
+      throw problem("no_token", "The function token has failed.", { cause })
     }
   }
 
@@ -597,7 +594,7 @@ class Client extends Emitter {
     if (this._isFinal(error, code)) return this._close(error)
     if (Date.now() - link.began > STEADY) this._tries = 0
     for (const room of this._rooms.values()) room._lost()
-    this._waiting = this._waiting.filter(job => job.sent && job.command.key || job.reject(job.sent ? unknown() : offline()))
+    this._waiting = this._waiting.filter(job => job.sent && job.command.key || this._fail(job, offline()))
     const isOff = globalThis.navigator?.onLine === false
     const wait = isOff ? undefined : this._wait(link, error, code)
     this._be("reconnecting", error, wait)
@@ -626,7 +623,7 @@ class Client extends Emitter {
     clearTimeout(this._timer)
     this._life.abort()
     this._link?.end()
-    for (const job of this._waiting.splice(0)) job.reject(job.sent ? unknown() : closed())
+    for (const job of this._waiting.splice(0)) this._fail(job, closed())
     for (const room of this._rooms.values()) room._end(reason)
     this._rooms.clear()
     this._be("closed", reason)
@@ -634,7 +631,7 @@ class Client extends Emitter {
 
   // _publish: what has a key is published again where it is not known whether it was, or the server cannot do it now.
   _publish(command, resolve, reject) {
-    if (this._publishing === UNANSWERED) return reject(problem("too_fast", "Too many publications are under way.", { status: 429 }))
+    if (this._publishing === UNANSWERED) return reject(problem("too_fast", "Too many publications are not answered.", { status: 429 }))
     let tries = 0
     this._publishing++
     const job = {
@@ -657,12 +654,16 @@ class Client extends Emitter {
   }
 
   _send(job) {
-    if (this.state === "closed") job.reject(job.sent ? unknown() : closed())
+    if (this.state === "closed") this._fail(job, closed())
     else if (this.state === "open") {
       job.sent = true
       this._link.publish(job)
     } else if (job.sent || this.state === "connecting") this._waiting.push(job)
-    else job.reject(offline())
+    else this._fail(job, offline())
+  }
+
+  _fail(job, error) {
+    job.reject(job.sent ? unknown() : error)
   }
 }
 
