@@ -138,7 +138,7 @@ func TestREADMEHasTheStatusesOfProblems(t *testing.T) {
 }
 
 var (
-	exampleRoute = regexp.MustCompile(`localhost:8000(/[a-z]*)`)
+	exampleRoute = regexp.MustCompile(`localhost:8000(/[a-z]*(?:\.[a-z]+)*)`)
 	quotedRoute  = regexp.MustCompile("`(?:GET |POST )?(/[a-z]+)(?:[/?{][^`]*)?`")
 )
 
