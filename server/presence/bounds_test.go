@@ -180,6 +180,7 @@ func TestEventsAreEncodedOnce(t *testing.T) {
 		time.Sleep(time.Second)
 		join(t, e[0], "room", "ann")
 		time.Sleep(time.Second)
+		synctest.Wait()
 		different := map[*byte]bool{}
 		for _, at := range encoded {
 			different[at] = true

@@ -46,6 +46,13 @@ type delivery struct {
 	at   time.Time
 }
 
+// losing has the messages lost for which lose says so, nil for none.
+func (b *bus) losing(lose func() bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lose = lose
+}
+
 func (b *bus) port() *port {
 	p := &port{bus: b, in: make(chan delivery, 1<<12), done: make(chan struct{})}
 	b.mu.Lock()

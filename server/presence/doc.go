@@ -66,7 +66,7 @@
 // At most 100 nodes: with n nodes there are n/2 beats a second of 0.8 KiB, which each reads. One
 // more is not heard, the log says so, and the lists are not called complete. A node publishes at most
 // 10 times a second up to 320 KiB in messages of up to 64 KiB, however many come and go: of 10,000
-// that join at once, with an info of 50 bytes, 1.7 MB are published in 28 messages within a second.
+// that join at once, with an info of 50 bytes, 1.1 MB are published in some 25 messages within a second.
 // Members of other nodes are known up to 1,048,576; beyond them lists are not complete. What came and
 // was not read yet is bounded by 16 MiB and 4,096 messages; what is beyond counts as lost.
 //

@@ -186,9 +186,7 @@ func (m *model) fault(i int) {
 		p.set(func(p *port) { p.deaf = deaf })
 	case 3:
 		lose := m.IntN(3)
-		m.bus.mu.Lock()
-		m.bus.lose = func() bool { return rand.IntN(3) < lose }
-		m.bus.mu.Unlock()
+		m.bus.losing(func() bool { return rand.IntN(3) < lose })
 	case 4:
 		m.bus.again(m.IntN)
 	case 5:
@@ -214,9 +212,7 @@ func (m *model) kill(i int) {
 
 // heal ends all faults but deaths.
 func (m *model) heal() {
-	m.bus.mu.Lock()
-	m.bus.lose = nil
-	m.bus.mu.Unlock()
+	m.bus.losing(nil)
 	for i, p := range m.ports {
 		if m.goOn[i] != nil {
 			m.goOn[i]()

@@ -192,6 +192,26 @@ func TestOwnLinkIsDown(t *testing.T) {
 	})
 }
 
+// What was lost on the way is found out by the next beat, and told as a whole list.
+func TestHolesAreToldAsLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e, _ := settled(t, 2)
+		defer closeAll(e)
+		v, _ := watch(e[1], "room")
+		other, _ := watch(e[1], "other")
+		time.Sleep(time.Second)
+		v.take()
+		other.take()
+		b.losing(func() bool { return true })
+		join(t, e[0], "room", "ann")
+		time.Sleep(200 * time.Millisecond)
+		b.losing(nil)
+		time.Sleep(5 * time.Second)
+		wants(t, "told", v.take(), "members 1 of 1, more false, complete true")
+		wants(t, "told of another channel", other.take(), "")
+	})
+}
+
 // Who cannot be a member is none, and the error does not say who it was.
 func TestBadMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,6 +18,7 @@ const (
 	maxNodes   = 100       // this one included
 	maxMessage = 256 << 10 // bytes of a message that is read; those that are written have a quarter of it
 	maxID      = 64        // bytes of a node's name
+	maxCount   = 1 << 24   // connections of a member to one node
 )
 
 // A message is what one node tells all others. It has one of Beat, Changes, Ask and Part.
@@ -95,10 +96,20 @@ func parse(data []byte) (message, error) {
 	if m.Version != version {
 		return m, fmt.Errorf("%w: it is of another version", errMessage)
 	}
-	if m.From == "" || len(m.From) > maxID || m.Sequence == 0 || !m.isOne() || !m.isSound() {
+	if !isID(m.From) || m.Sequence == 0 || !m.isOne() || !m.isSound() {
 		return m, errMessage
 	}
 	return m, nil
+}
+
+// isID reports whether a node can be called so. The log may have it then.
+func isID(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxID
 }
 
 // isOne reports whether m says one thing.
@@ -131,7 +142,7 @@ func (m message) isSound() bool {
 }
 
 func (c change) isSound() bool {
-	return broker.CheckChannel(c.Channel) == nil && isSubject(c.Subject) && c.Connections >= 0 &&
+	return broker.CheckChannel(c.Channel) == nil && isSubject(c.Subject) && c.Connections >= 0 && c.Connections <= maxCount &&
 		(len(c.Info) == 0 || isInfo(c.Info))
 }
 
