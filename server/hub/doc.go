@@ -92,6 +92,10 @@
 // and go say so and do not wait; what waits is a Subscribe, until the broker has
 // confirmed its channels.
 //
+// # Buses
+//
+// Nodes talk to each other on a [Bus], a channel that goes the way of all others, and no client can name.
+//
 // # Gaps, with a history and without
 //
 // Where the broker keeps a history, package [backfill] follows the positions of each

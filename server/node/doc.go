@@ -3,7 +3,8 @@
 // route of the server, from a Transport, or from a program that embeds the server.
 //
 //	routes, Transports ─▶ Client ─┬▶ hub     Join, Watch, Mark
-//	                              └▶ broker  Publish, History, Newest, Clear
+//	                              ├▶ broker  Publish, History, Newest, Clear
+//	                              └▶ presence  Members
 //
 // So this is the place to refuse, to apply a rule of a channel, and to count what callers
 // do. Each way asks the same things in the same order, so that none lets in whom another
@@ -28,6 +29,14 @@
 // are its own, and those of backends are theirs: no client can silence their messages by
 // guessing a key. Callers without a subject share theirs.
 //
+// # Who is there
+//
+// Where some channel has presence, a Node runs a [presence.Engine] on a bus of the hub's. A stay in such a
+// channel makes a caller with a subject a member, or one that has named itself, which it may only
+// where no one can be known otherwise; and an observer, if it has asked for that. A reload
+// that gives or takes presence counts for the stays that there are. A caller without a subject that asks for
+// nothing costs nothing.
+//
 // # Expiry
 //
 // A credential that has expired lets its caller do nothing new. Its sessions hear on, and are
@@ -50,7 +59,7 @@
 //
 // # Cost
 //
-// A Client adds no goroutine, no lock and no queue. A decision allocates nothing, and none is
+// But for presence a Client adds no goroutine, no lock and no queue. A decision allocates nothing, and none is
 // made of what is delivered: who may hear a channel is decided when it is subscribed. One
 // message is handed to the broker directly and costs the slice of its Result; only more than
 // one take the way of batches. What a session of a stranger's keeps of all this is nothing; any
