@@ -32,7 +32,7 @@ func TestConsole(t *testing.T) {
 		{"refusal", "?channel=good&channel=a//b&channel=plain", testRefusal},
 		{"channels", "?channel=a&channel=b&channel=c", testChannels},
 		{"members", "?channel=c&channel=other", testMembers},
-		{"history", "?channel=c&channel=none", testHistory},
+		{"history", "?channel=none&channel=c", testHistory},
 		{"publish", "?channel=c", testPublish},
 		{"token", "?channel=c&channel=other", testToken},
 	} {
@@ -84,8 +84,8 @@ func text(id, part string) string {
 func testStates(t *testing.T, tab context.Context) {
 	act(t, tab, "connect", `fake.pregon.emit("state", { state: "open" })`, `document.getElementById("state").textContent === "connected"`)
 	act(t, tab, "lose it", `fake.pregon.emit("state", { state: "reconnecting", reason: { message: "nobody answers" }, wait: 60 })`,
-		text("state", "reconnecting: nobody answers")+"&&"+text("countdown", "again in 60 s"))
-	browsertest.Do(t, tab, "count down", browsertest.Until(text("countdown", "again in 59 s")))
+		text("state", "reconnecting: nobody answers")+"&&"+text("countdown", "again in "))
+	browsertest.Do(t, tab, "count down", browsertest.Until("parseInt(countdown.textContent.match(/\\d+/)) < 60"))
 	if spoken := browsertest.Evaluate[string](t, tab, `document.querySelector("[role=status]").textContent`); strings.Contains(spoken, "again") {
 		t.Errorf("%q is read aloud each second", spoken)
 	}

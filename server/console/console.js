@@ -78,4 +78,5 @@ details.start(request);
 composer.start(publish);
 const asked = new URLSearchParams(location.search).getAll("channel");
 for (const channel of asked.length ? asked : ["noticias"]) listen(channel);
+details.choose(channels.values().next().value);
 open();

@@ -59,6 +59,7 @@ func TestConsoleLook(t *testing.T) {
 			browsertest.Do(t, tab, name, chromedp.EmulateViewport(width, 800),
 				chromedp.Evaluate[chromedp.Void]("document.documentElement.style.colorScheme = `"+scheme+"`"),
 				browsertest.Until(fmt.Sprintf("innerWidth === %d", width)))
+			browsertest.Do(t, tab, "go to the top", chromedp.Evaluate[chromedp.Void]("scrollTo(0, 0)"))
 			browsertest.Screenshot(t, tab, name)
 			if wide := browsertest.Evaluate[int64](t, tab, "document.documentElement.scrollWidth"); wide > width {
 				t.Errorf("%s: the page is %d pixels wide", name, wide)
