@@ -29,7 +29,7 @@ const (
 )
 
 // everything is all that a Client can do with a channel.
-var everything = []string{"clear", "history", "mark", "newest", "publish", "subscribe", "subscribe later", "watch"}
+var everything = []string{"clear", "history", "mark", "members", "newest", "publish", "subscribe", "subscribe later", "watch"}
 
 // A burglar is a Transport that tries everything for its callers, with a channel that they have not asked for.
 type burglar struct {
@@ -101,16 +101,22 @@ func (b burglar) attempts(ctx context.Context, c transport.Client, channel strin
 	if try("watch", err); err == nil {
 		stop()
 	}
-	try("subscribe", b.subscribe(ctx, c, channel))
-	try("subscribe later", b.subscribe(ctx, c, "open.2", channel))
+	_, err = c.Members(ctx, channel, transport.MembersQuery{})
+	try("members", err)
+	try("subscribe", b.subscribe(ctx, c, transport.Subscription{Channel: channel}))
+	try("subscribe later", b.subscribe(ctx, c, transport.Subscription{Channel: "open.2"}, transport.Subscription{Channel: channel}))
+	try("subscribe as somebody", b.subscribe(ctx, c, transport.Subscription{Channel: channel, Member: &transport.Member{Subject: "somebody"}}))
+	if _, err := c.Renew(ctx, roomKey); err == nil {
+		succeeded = append(succeeded, "renew with a key")
+	}
 	try("publish", c.Publish(ctx, broker.Message{Channel: channel, Data: []byte("x")})[0].Err)
 	try("clear", c.Clear(ctx, channel))
 	slices.Sort(succeeded)
 	return succeeded
 }
 
-// subscribe returns how the last of channels is subscribed, one after the other.
-func (b burglar) subscribe(ctx context.Context, c transport.Client, channels ...string) error {
+// subscribe returns how the last of subs is subscribed, one after the other.
+func (b burglar) subscribe(ctx context.Context, c transport.Client, subs ...transport.Subscription) error {
 	s := b.deps.Sockets.New()
 	defer s.Close()
 	session, err := c.Join(ctx, transport.Subscriber{Socket: s, Encoding: silent{}, Control: silent{}})
@@ -118,8 +124,8 @@ func (b burglar) subscribe(ctx context.Context, c transport.Client, channels ...
 		return err
 	}
 	defer session.Leave()
-	for _, channel := range channels {
-		err = session.Subscribe(ctx, transport.Subscription{Channel: channel})[0]
+	for _, sub := range subs {
+		err = session.Subscribe(ctx, sub)[0]
 	}
 	return err
 }
@@ -146,8 +152,8 @@ func rules(t *testing.T) *access.Policy {
 	p, err := access.New(access.Config{
 		Tokens: v, Keys: []access.Key{{Name: "rooms", Digest: digest, Publish: []string{"room.*"}, Subscribe: []string{"room.*", "open.*"}}},
 		Rules: []access.Rule{
-			{Channels: []string{"open.*"}, Subscribe: access.Anyone, Publish: access.Anyone},
-			{Channels: []string{"room.*"}, Subscribe: access.Grant, Publish: access.Grant},
+			{Channels: []string{"open.*"}, Subscribe: access.Anyone, Publish: access.Anyone, Presence: true},
+			{Channels: []string{"room.*"}, Subscribe: access.Grant, Publish: access.Grant, Presence: true},
 		},
 	})
 	if err != nil {
