@@ -5,6 +5,7 @@ import { shown } from "./log.js";
 const maxMembers = 200; // that are shown
 
 let channel;
+let listed; // the members that are shown
 let ask; // asks the server for a history
 
 // start tells how to ask the server.
@@ -27,21 +28,20 @@ export function show(c) {
   if (c !== channel) return;
   write($("chosen"), c?.name ?? "No channel");
   write($("why"), c?.why ?? "");
-  showMembers(c?.members, c?.hasPresence ?? true);
+  write($("present"), c?.members ? c.members.count.toLocaleString("en") : "");
+  write($("unlisted"), c ? unlisted(c) : "");
+  if (c?.members === listed) return; // this is called with each message, too
+  listed = c?.members;
+  $("members").replaceChildren(...(listed ?? []).slice(0, maxMembers).map(memberRow));
 }
 
-function showMembers(members, hasPresence) {
-  const known = members ?? [];
-  write($("present"), members ? String(members.count) : "");
-  $("members").replaceChildren(...known.slice(0, maxMembers).map(memberRow));
-  write($("unlisted"), unlisted(members, hasPresence, Math.min(known.length, maxMembers)));
-}
-
-function unlisted(members, hasPresence, listed) {
+// unlisted says what the list does not have.
+function unlisted({ members, hasPresence }) {
   if (!hasPresence) return "Who is here is not told: the channel has no presence.";
   if (!members) return "Not known yet.";
   if (members.complete === false) return "The list may not be complete yet.";
-  if (members.count > listed) return `${listed ? "and " : ""}${(members.count - listed).toLocaleString("en")} more`;
+  const rows = Math.min(members.length, maxMembers);
+  if (members.count > rows) return `${rows ? "and " : ""}${(members.count - rows).toLocaleString("en")} more`;
   return members.count ? "" : "Nobody who says a name.";
 }
 

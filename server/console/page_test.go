@@ -80,12 +80,15 @@ func testMembers(t *testing.T, tab context.Context) {
 	for _, c := range []struct{ members, want string }{
 		{`Object.assign([{ sub: "ana", connections: 2, info: { age: 7 } }, { sub: "<luis>" }], { count: 2 })`, `ana2 connections{"age":7}, <luis>2`},
 		{`Object.assign([{ sub: "ana" }], { count: 1, complete: false })`, "ana1The list may not be complete yet."},
-		{`Object.assign([], { count: 5000 })`, "50005,000 more"},
+		{`Object.assign([], { count: 5000 })`, "5,0005,000 more"},
 		{`Object.assign([], { count: 0 })`, "0Nobody who says a name."},
 	} {
 		act(t, tab, "hear", `fake.rooms.c.emit("members", `+c.members+`); fake.rooms.other.emit("members", Object.assign([], { count: 9 }))`,
 			"("+listed+") === `"+c.want+"`")
 	}
+	act(t, tab, "tell apart", `fake.rooms.c.emit("members", Object.assign([{ sub: "ana" }], { count: 1 }));`, "members.children.length === 1")
+	act(t, tab, "hear", "row = members.firstElementChild; fake.rooms.c.hear(`a message`)", "log.childElementCount === 1")
+	check(t, tab, "String(row.isConnected)", "true") // the list is not written again with each message
 }
 
 // What was published before is shown where it is asked for, and why there is nothing.
