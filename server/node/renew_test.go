@@ -61,7 +61,7 @@ func TestMessagesNameTheirSession(t *testing.T) {
 	t.Parallel()
 	n := ruled(t, withHistory(), node.Options{})
 	ana, stranger := n.Client(user("ana"), netip.Addr{}), n.Client(access.Stranger, netip.Addr{})
-	if ana.Session() != ana.Session() || ana.Session() == stranger.Session() {
+	if first := ana.Session(); first != ana.Session() || first == stranger.Session() {
 		t.Error("the name of a connection changes, or is another's")
 	}
 	for _, c := range []struct {
