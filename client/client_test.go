@@ -85,7 +85,7 @@ func TestClientIsSmall(t *testing.T) {
 func TestClientHasTypes(t *testing.T) {
 	t.Parallel()
 	run(t, ".", "node", installed(t, "typescript/bin/tsc"), "--noEmit", "--strict", "--target", "es2022", "--module", "nodenext",
-		"--lib", "es2023,dom,dom.asynciterable,esnext.disposable", "--types", "", filepath.Join("test", "usage.ts"))
+		"--lib", "es2023,dom,dom.asynciterable,esnext.disposable", "--types", "", filepath.Join("testdata", "usage.ts"))
 }
 
 // What is published has the module, its types, its page and the license.

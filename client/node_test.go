@@ -15,6 +15,7 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/server/access"
 	_ "github.com/pregon/pregon/transport/live"
 	_ "github.com/pregon/pregon/transport/sse"
 )
@@ -25,11 +26,12 @@ type cluster struct {
 	bus    *memory.Bus
 	stable string // address
 	addr   string // of the one that is killed
+	access *access.Policy
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t *testing.T, policy *access.Policy) *cluster {
 	t.Helper()
-	c := &cluster{t: t, bus: memory.NewBusWithHistory(broker.Retention{MaxMessages: 100_000, MaxAge: time.Hour})}
+	c := &cluster{t: t, access: policy, bus: memory.NewBusWithHistory(broker.Retention{MaxMessages: 100_000, MaxAge: time.Hour})}
 	s := c.server()
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(func() { web.CloseClientConnections(); _ = s.Close(); web.Close() })
@@ -40,7 +42,7 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) server() *server.Server {
 	c.t.Helper()
 	b := c.bus.Broker()
-	s, err := server.New(context.Background(), server.Options{Broker: b, Logger: slog.New(slog.DiscardHandler), AllowOrigins: []string{"*"}})
+	s, err := server.New(context.Background(), server.Options{Broker: b, Logger: slog.New(slog.DiscardHandler), Access: c.access, AllowOrigins: []string{"*"}})
 	if err != nil {
 		c.t.Fatal(err)
 	}

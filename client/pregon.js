@@ -27,7 +27,7 @@ export class PregonError extends Error {
 }
 
 const problem = (code, message, more) => new PregonError(code, message, more)
-const lost = () => problem("connection_lost", "The connection was lost.")
+const lost = cause => problem("connection_lost", "The connection was lost.", { cause })
 const offline = () => problem("offline", "Nothing was sent: there is no connection.")
 const closed = () => problem("closed", "It was closed.")
 const unreachable = cause => problem("unreachable", "The server does not answer.", { cause })
@@ -456,7 +456,7 @@ class Stream extends Link {
   // failed: a channel that is refused does not keep the others from being heard.
   failed(error, rooms) {
     const refused = !error.retry && rooms[error.code === "too_many_channels" ? rooms.length - 1 : error.index]
-    if (!refused) return this.end(error instanceof PregonError ? error : unreachable(error))
+    if (!refused) return this.end(error instanceof PregonError ? error : this.began ? lost(error) : unreachable(error))
     refused._refused(error)
     if (!this._changing && !this._over) this.read()
   }
@@ -515,7 +515,7 @@ class Client extends Emitter {
     this._options = { WebSocket: globalThis.WebSocket, ...options }
     this._renews = typeof this._options.token === "function"
     if (!this._options.WebSocket) {
-      this.reason = problem("no_websocket", "There is no WebSocket here. In Node 20 give connect that of the package ws.")
+      this.reason = this._why = problem("no_websocket", "There is no WebSocket here. In Node 20 give connect that of the package ws.")
     }
     this._watch()
     this._try()
@@ -583,8 +583,7 @@ class Client extends Emitter {
       job.sent = true
       link.publish(job)
     }
-    // Over a stream the reason is why there is no WebSocket.
-    this._be("open", this._streams ? this.reason : undefined)
+    this._be("open", this._streams ? this._why : undefined)
   }
 
   _ended(link, error, code) {
@@ -601,9 +600,10 @@ class Client extends Emitter {
   }
 
   // _wait has the client try again, in the time that it returns, in s: back-off with full jitter. The server may ask for more.
-  _wait(link, { retry = 0 }, code) {
+  _wait(link, error, code) {
     if (!link.began) this._misses++
-    const asked = 1000 * (code === 4010 ? LIMITED_WAIT : retry)
+    if (!link.began && !this._streams) this._why = error
+    const asked = 1000 * (code === 4010 ? LIMITED_WAIT : error.retry || 0)
     const wait = asked + Math.random() * Math.max(asked, Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this._tries++))
     this._asked = asked > 0
     this._timer = setTimeout(() => this._try(), wait)

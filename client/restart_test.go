@@ -32,7 +32,7 @@ func restarts() int {
 	return 20
 }
 
-// What test/load.js has heard.
+// What testdata/load.js has heard.
 type heard struct {
 	News, Own []string
 	Published int
@@ -97,11 +97,11 @@ func TestClientOutlivesItsServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			installed(t, "ws/package.json")
-			c := newCluster(t)
+			c := newCluster(t, nil)
 			kill := c.start()
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			command := exec.CommandContext(ctx, "node", filepath.Join("test", "load.node.js"), "http://"+c.addr, transport)
+			command := exec.CommandContext(ctx, "node", filepath.Join("testdata", "load.node.js"), "http://"+c.addr, transport)
 			var problems strings.Builder
 			command.Stderr = &problems
 			out, err := command.StdoutPipe()
@@ -135,7 +135,7 @@ func TestClientOutlivesItsServer(t *testing.T) {
 func TestBrowserOutlivesItsServer(t *testing.T) {
 	t.Parallel()
 	tab := browsertest.Start(t)
-	c := newCluster(t)
+	c := newCluster(t, nil)
 	kill := c.start()
 	pages := http.NewServeMux()
 	pages.Handle("/files/", http.StripPrefix("/files/", http.FileServer(http.Dir("."))))
@@ -143,7 +143,7 @@ func TestBrowserOutlivesItsServer(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprintf(w, `<!doctype html><title>load</title><script type="module">
 			import { connect } from "%s/pregon.js"
-			import { listen } from "/files/test/load.js"
+			import { listen } from "/files/testdata/load.js"
 			listen(connect, "http://%s", {}, () => window.ready = true).then(heard => window.heard = heard, error => window.heard = String(error))
 		</script>`, c.stable, c.addr)
 	})

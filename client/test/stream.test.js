@@ -152,9 +152,14 @@ for (const [status, token, state] of [[401, undefined, "closed"], [401, "t", "cl
   })
 }
 
-test("the absence of WebSocket is named", t => {
-  const s = start(t, { WebSocket: undefined })
+test("the absence of WebSocket is named, also when the stream was lost", async t => {
+  const { s } = await streaming(t, ["a"])
   assert.match(s.pregon.reason.message, /WebSocket.*package ws/)
+  s.request.end()
+  await pass(1)
+  s.request.open()
+  await settle()
+  assert.deepEqual(s.states.map(([state, code]) => [state, code]), [["open", "no_websocket"], ["reconnecting", "connection_lost"], ["open", "no_websocket"]])
 })
 
 test("without channels it looks whether the server is there, and publishes", async t => {
