@@ -90,14 +90,29 @@ func startProcess(t *testing.T, cmd *exec.Cmd) *process {
 // 0.
 func (p *process) terminate() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
-	}
+	p.signal(syscall.SIGTERM)
 	<-p.rest
 	p.over = true
 	if err := p.cmd.Wait(); err != nil {
 		p.t.Error("a node that was asked to end:", err)
 	}
+}
+
+// signal sends the process a signal.
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// kill ends the process as a crash does.
+func (p *process) kill() {
+	p.t.Helper()
+	p.signal(syscall.SIGKILL)
+	<-p.rest
+	p.over = true
+	_ = p.cmd.Wait() // which says that it was killed
 }
 
 // A fleet is the nodes of a chaos, each in a process of its own.

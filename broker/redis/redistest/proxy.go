@@ -16,6 +16,7 @@ type Proxy struct {
 	mu     sync.Mutex
 	ended  bool
 	silent bool
+	mute   bool
 	pairs  map[*pair]struct{}
 }
 
@@ -23,6 +24,7 @@ type Proxy struct {
 type pair struct {
 	client, target net.Conn
 	silent         bool // guarded by Proxy.mu; for good
+	mute           bool // the client only; likewise
 }
 
 // StartProxy starts a Proxy to target, a "host:port", on a free loopback port.
@@ -56,11 +58,22 @@ func (p *Proxy) Silence() {
 	}
 }
 
-// Restore ends Silence for new connections. Those that went silent stay so.
+// Mute is Silence in one direction: what clients send is swallowed, and what the target sends they
+// still hear.
+func (p *Proxy) Mute() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = true
+	for c := range p.pairs {
+		c.mute = true
+	}
+}
+
+// Restore ends Silence and Mute for new connections. Those that went silent stay so.
 func (p *Proxy) Restore() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.silent = false
+	p.silent, p.mute = false, false
 }
 
 // Cut closes all connections. New ones are forwarded as before.
@@ -103,7 +116,7 @@ func (p *Proxy) forward(c *pair) {
 		c.close()
 		return
 	}
-	c.silent = p.silent
+	c.silent, c.mute = p.silent, p.mute
 	p.pairs[c] = struct{}{}
 	var directions sync.WaitGroup
 	directions.Go(func() { p.pump(c, c.target, c.client) })
@@ -124,7 +137,7 @@ func (p *Proxy) pump(c *pair, dst, src net.Conn) {
 	for {
 		n, err := src.Read(buf)
 		p.mu.Lock()
-		silent := c.silent
+		silent := c.silent || c.mute && src == c.client
 		p.mu.Unlock()
 		if silent {
 			if err != nil {
