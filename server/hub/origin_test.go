@@ -120,6 +120,34 @@ func TestSubscribedIsBehindAllThatFollows(t *testing.T) {
 	})
 }
 
+// The place ahead of the first message that is replayed is one to go on from, also where that is
+// the first of the channel, or of an epoch: a client that is cut off in the middle of its replay
+// misses nothing.
+func TestComeBackToTheBeginning(t *testing.T) {
+	withHistory(t, quiet, func(t *testing.T, l *ledger, h *hub.Hub) {
+		for i := range 3 {
+			l.say("c", strconv.Itoa(i), true)
+		}
+		for _, last := range []int{1, 2, 3, 100} {
+			at := make(chan broker.Position, 1)
+			began := converse(t, h, nil)
+			began.session.Subscribe(t.Context(), transport.Subscription{Channel: "c", Start: transport.Start{Last: last},
+				Answer: func(s transport.Subscribed) ([]byte, bool) { at <- s.Position; return nil, true }})
+			place := <-at
+			began.leave()
+			back := joinAt(t, h, &placed{}, sockets, "c", transport.Start{Since: true, After: place})
+			want := fmt.Sprint("subscribed true ", place, "\n")
+			for i := max(0, 3-last); i < 3; i++ {
+				want += fmt.Sprint("c ", i, "\n")
+			}
+			if got := back.read(t, strings.Count(want, "\n")); got != want {
+				t.Errorf("the last %d: got %q, want %q", last, got, want)
+			}
+			back.leave()
+		}
+	})
+}
+
 // A client that falls behind in a channel of which it had heard nothing catches up as
 // any other, in each of its channels.
 func TestCatchUpOfSeveralChannels(t *testing.T) {

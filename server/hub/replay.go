@@ -150,14 +150,14 @@ func (r *replay) judge(t *topic, after broker.Position) (v verdict, err error) {
 	if err != nil {
 		return v, err
 	}
-	v.there = page.Complete
+	v.there = !backfill.Misses(after, false, page) // it may be the place ahead of a first message
 	switch {
 	case after.Compare(newest[0]) <= 0:
 		v.heard = after
 	case after.Epoch == newest[0].Epoch:
 		v.heard = newest[0]
 	}
-	v.recovered = v.there && newest[0].Epoch == after.Epoch && after.Compare(mark) > 0
+	v.recovered = v.there && newest[0].Epoch == backfill.EpochBehind(after) && after.Compare(mark) > 0
 	return v, nil
 }
 

@@ -47,6 +47,10 @@ func Ahead(p broker.Position) broker.Position {
 	return broker.Position{Epoch: p.Epoch, Seq: p.Seq - 1}
 }
 
+// EpochBehind returns the epoch of the message next to p, in which p is a place: that which begins
+// there where p is ahead of its first message.
+func EpochBehind(p broker.Position) uint64 { return Behind(p).Epoch }
+
 // oldest is a position before all others.
 var oldest = broker.Position{Epoch: 1}
 
