@@ -70,7 +70,7 @@ func TestFoundConsoleSaysThatNobodyAnswers(t *testing.T) {
 	tab := browsertest.Start(t)
 	browsertest.Do(t, tab, "open", chromedp.Navigate("http://"+n.addr+"/"), listens(1))
 	n.stop()
-	browsertest.Do(t, tab, "notice the end", explains("#connection", "reach"))
+	browsertest.Do(t, tab, "notice the end", explains("#connection", "does not answer"))
 	startAt(t, n.addr, server.Options{})
 	browsertest.Do(t, tab, "come back", listens(1))
 }

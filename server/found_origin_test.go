@@ -53,10 +53,11 @@ func ask(h http.Handler, method, target string, headers ...string) *http.Respons
 // that pages use, those of all transports included.
 func TestFoundPreflightOnEveryRoute(t *testing.T) {
 	h := handler(t, server.Options{AllowOrigins: []string{"https://app.example"}})
-	routes := map[string]string{"/publish": "POST", "/publish/chat": "POST", "/history/chat": "GET, DELETE"}
+	routes := map[string]string{"/publish": "POST", "/publish/chat": "POST", "/history/chat": "GET, DELETE", "/presence/chat": "GET"}
 	for _, name := range transport.Names() {
 		routes["/"+name], routes["/"+name+"/chat"] = "GET", "GET"
 	}
+	routes["/sse"] = "GET, POST" // with a body that names channels
 	for path, method := range routes {
 		resp := ask(h, "OPTIONS", path, "Origin", "https://app.example",
 			"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "last-event-id")
