@@ -101,6 +101,31 @@ func TestProxy(t *testing.T) {
 	listen(t, again)
 }
 
+// While a Proxy is mute the target hears nothing, and clients hear it; nothing is closed.
+func TestMute(t *testing.T) {
+	s := redistest.Start(t)
+	p := redistest.StartProxy(t, s.Addr())
+	old := dial(t, p.Addr())
+	if _, err := io.WriteString(old, "SUBSCRIBE c\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	hear(t, old, "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n")
+
+	p.Mute()
+	s.MustDo("PUBLISH", "c", "x")
+	hear(t, old, "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n")
+	during := dial(t, p.Addr())
+	ask(t, during)
+	if !quiet(t, during) {
+		t.Error("the target answers what a mute client has asked")
+	}
+
+	p.Restore()
+	fresh := dial(t, p.Addr())
+	ask(t, fresh)
+	listen(t, fresh)
+}
+
 // Without redis-server on PATH a test is skipped, but fails where CI is set, and
 // either says how to get one.
 func TestMissing(t *testing.T) {
@@ -150,6 +175,16 @@ func ask(t *testing.T, c net.Conn) {
 	t.Helper()
 	if _, err := io.WriteString(c, "PING\r\n"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// hear fails the test unless the target says what is wanted next.
+func hear(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(c, got); err != nil || string(got) != want {
+		t.Fatalf("heard %q, %v, want %q", got[:n], err, want)
 	}
 }
 
