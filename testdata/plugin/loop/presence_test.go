@@ -38,7 +38,7 @@ func TestPresence(t *testing.T) {
 func node(t *testing.T, backend *loop.Backend) *server.Server {
 	t.Helper()
 	b := backend.Open()
-	s, err := server.New(context.Background(), server.Options{Broker: b, Logger: slog.New(slog.DiscardHandler), DrainTime: 10 * time.Millisecond})
+	s, err := server.New(context.Background(), server.Options{Broker: b, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,10 +46,15 @@ func TestPresenceAmongNodesThatAreReplaced(t *testing.T) {
 			}
 		}
 		over := rng.IntN(len(nodes))
+		stays = slices.DeleteFunc(stays, func(s stay) bool {
+			if s.node == over { // or the node waits for it as long as it drains
+				s.leave()
+			}
+			return s.node == over
+		})
 		if err := nodes[over].Close(); err != nil {
 			t.Fatal(err)
 		}
-		stays = slices.DeleteFunc(stays, func(s stay) bool { return s.node == over })
 		nodes[over] = node(t, backend)
 	}
 	there := map[string]map[string]int{}
@@ -63,6 +68,9 @@ func TestPresenceAmongNodesThatAreReplaced(t *testing.T) {
 		for room, want := range there {
 			lists(t, s, room, want)
 		}
+	}
+	for _, s := range stays {
+		s.leave()
 	}
 }
 
