@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/pregon/pregon/client"
-	"github.com/pregon/pregon/internal/browsertest"
+	"github.com/pregon/pregon/client/browsertest"
 )
 
 const patience = 2 * time.Minute

@@ -21,7 +21,7 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/broker/redis/redistest"
-	"github.com/pregon/pregon/internal/browsertest"
+	"github.com/pregon/pregon/client/browsertest"
 	"github.com/pregon/pregon/server"
 )
 

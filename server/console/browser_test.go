@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"go.uber.org/goleak"
 
-	"github.com/pregon/pregon/internal/browsertest"
+	"github.com/pregon/pregon/client/browsertest"
 	"github.com/pregon/pregon/server/console"
 )
 

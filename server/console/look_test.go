@@ -9,7 +9,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/pregon/pregon/internal/browsertest"
+	"github.com/pregon/pregon/client/browsertest"
 )
 
 // axe returns the script of axe-core, from npm.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/pregon/pregon/internal/browsertest"
+	"github.com/pregon/pregon/client/browsertest"
 )
 
 // inLog is the texts in the log, remarks in parentheses.
