@@ -83,9 +83,19 @@ func (c *Client) buckets(to []limit.Bucket, rule *access.Rule) []limit.Bucket {
 	return to
 }
 
-// chargeAll is charge for messages that are published together: those of one rule pass
+// chargeEach is charge for messages of which each passes or not by itself. It leaves out those
+// with a result.
+func (c *Client) chargeEach(rules []*access.Rule, results []broker.Result) {
+	for i, rule := range rules {
+		if results[i].Err == nil {
+			results[i].Err = c.charge(rule, 1)
+		}
+	}
+}
+
+// chargeTogether is charge for messages that are published together: those of one rule pass
 // together, or none of them does. It leaves out those with a result.
-func (c *Client) chargeAll(rules []*access.Rule, results []broker.Result) {
+func (c *Client) chargeTogether(rules []*access.Rule, results []broker.Result) {
 	counts := map[*access.Rule]int{}
 	for i, rule := range rules {
 		if results[i].Err == nil {

@@ -21,7 +21,7 @@ func (c *Client) Publish(ctx context.Context, ms ...broker.Message) []broker.Res
 		results[0].Err = err
 		return results
 	}
-	taken, from := c.admitAll(ctx, ms, results)
+	taken, from := c.admitAll(ctx, ms, results, c.chargeEach)
 	c.publish(ctx, taken, from, results)
 	return results
 }
@@ -31,7 +31,7 @@ func (c *Client) Publish(ctx context.Context, ms ...broker.Message) []broker.Res
 // between.
 func (c *Client) PublishAllOrNone(ctx context.Context, ms ...broker.Message) []broker.Result {
 	results := make([]broker.Result, len(ms))
-	taken, from := c.admitAll(ctx, ms, results)
+	taken, from := c.admitAll(ctx, ms, results, c.chargeTogether)
 	if len(taken) == len(ms) {
 		c.publish(ctx, taken, from, results)
 		return results
@@ -48,15 +48,15 @@ var ErrHeldBack = fmt.Errorf("node: not published, as another message was refuse
 
 // admitAll returns those of ms that may be published, as they are to be, and their indexes.
 // The results of the others get the reason. Each question is asked of all before the next
-// is, and hooks are the last.
-func (c *Client) admitAll(ctx context.Context, ms []broker.Message, results []broker.Result) (taken []broker.Message, from []int) {
+// is, and hooks are the last. Charge counts those that nothing is wrong with.
+func (c *Client) admitAll(ctx context.Context, ms []broker.Message, results []broker.Result, charge func([]*access.Rule, []broker.Result)) (taken []broker.Message, from []int) {
 	rules := make([]*access.Rule, len(ms))
 	for i, m := range ms {
 		if rules[i], results[i].Err = c.decide(access.Publish, m.Channel); results[i].Err == nil {
 			results[i].Err = c.node.unfit(m, rules[i])
 		}
 	}
-	c.chargeAll(rules, results)
+	charge(rules, results)
 	taken, from = make([]broker.Message, 0, len(ms)), make([]int, 0, len(ms))
 	for i, m := range ms {
 		if results[i].Err != nil {
