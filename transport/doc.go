@@ -56,6 +56,6 @@
 // server may leave some out and add its own.
 //
 // A [Router] has more addresses below its name, and other methods. What can be set for a
-// Transport are its [Settings], by its name: for one called live, the environment's
-// PREGON_LIVE_MAX_LINES is max-lines.
+// Transport are its [Settings], by its name: for one called lines, the environment's
+// PREGON_LINES_MAX_LINES is max-lines.
 package transport

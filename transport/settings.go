@@ -10,7 +10,7 @@ import (
 
 // Settings are what was set for one Transport: each is a text under a name in lower case
 // with hyphens, such as max-lines. The program pregon takes them from the environment,
-// where that of a Transport live is PREGON_LIVE_MAX_LINES; an embedder gives them to
+// where that of a Transport lines is PREGON_LINES_MAX_LINES; an embedder gives them to
 // server.New.
 //
 // The Maker asks for all that it knows. What it has not asked for when it returns is
