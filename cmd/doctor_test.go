@@ -20,7 +20,7 @@ func TestDoctor(t *testing.T) {
 		code        int
 		says        []string
 	}{
-		{"durable", always, []string{"--history", "5m"}, 0, []string{"ok    persistence", "ok    publish", "Every acknowledged message"}},
+		{"durable", always, []string{"--history", "5m"}, 0, []string{"ok    persistence", "publish       Heard through the own subscription", "Every acknowledged message"}},
 		{"everysec", "--appendonly yes", []string{"--history", "5m"}, 0, []string{"warn  persistence", "appendfsync always", "clients are told"}},
 		{"no persistence", "", []string{"--history", "5m"}, 0, []string{"warn  persistence"}},
 		{"no history", "", nil, 0, []string{"ok    persistence", "With --history"}},
@@ -81,7 +81,7 @@ func TestDoctorACL(t *testing.T) {
 		}
 		redis.MustDo(append([]string{"ACL", "SETUSER"}, strings.Fields(strings.Replace(line, "PASSWORD", "s3cret", 1))...)...)
 		code, stdout, stderr = run(t, "", "doctor", "--broker", url, "--history", history)
-		if code != 0 || !strings.Contains(stdout, "ok    publish") {
+		if code != 0 || !strings.Contains(stdout, "publish       Heard through the own subscription") {
 			t.Errorf("history %s, with what the line gives: exit %d\n%s%s", history, code, stdout, stderr)
 		}
 		redis.MustDo("ACL", "SETUSER", "pregon", "-publish", "-evalsha")

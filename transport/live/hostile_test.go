@@ -123,13 +123,16 @@ func TestTooManyErrors(t *testing.T) {
 		expect(t, c, `{"type":"error","status":400,"code":"unknown_type"`)
 	}
 	<-sent
+	refused := make(chan struct{})
 	go func() {
+		defer close(refused)
 		for c.WriteMessage(websocket.TextMessage, []byte(wrong)) == nil {
 		}
 	}()
 	if _, code, reason := c.Closed(); code != websocket.ClosePolicyViolation || reason != "too many commands that fail" {
 		t.Errorf("closed with %d %s", code, reason)
 	}
+	<-refused
 
 	c = n.dial("")
 	const many = 5000
