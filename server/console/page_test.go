@@ -124,7 +124,7 @@ func testToken(t *testing.T, tab context.Context) {
 	act(t, tab, "give a token", `
 		fake.rooms.c.emit("state", { state: "open" });
 		fake.rooms.c.hear("one", { id: "cursor 1" });
-		credential.value = " eyJ.token.x "; member.value = "ana"; who.requestSubmit();`, "fake.connections.length === 2")
+		credential.value = " eyJ.token.x "; member.value = "ana"; who.requestSubmit();`, "fake.connections.length === 2 && log.childElementCount === 1")
 	check(t, tab, "JSON.stringify([fake.options, fake.rooms.c.options])", `[{"token":"eyJ.token.x"},{"since":"cursor 1","presence":true,"member":{"sub":"ana"}}]`)
 	check(t, tab, inLog, "one")
 	act(t, tab, "and another", `
