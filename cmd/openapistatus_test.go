@@ -173,7 +173,7 @@ var operations = map[string][]attempt{
 	},
 	"GET /live": {
 		{"protected", "plain", 401}, {"protected", "", 101}, {"protected", "token", 101}, {"protected", "key", 101},
-		{"good", "", 101}, {"good", "query channel=", 400}, {"good", "version", 426}, {"good", "hidden", 500}, {"stopping", "", 503},
+		{"good", "", 101}, {"good", "query channel=__a", 101}, {"good", "query channel=", 400}, {"good", "version", 426}, {"good", "hidden", 500}, {"stopping", "", 503},
 	},
 	"GET /sse/{channel}": {
 		{"protected", "", 401}, {"protected", "token", 403}, {"protected", "key", 200},

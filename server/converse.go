@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/pregon/pregon/server/access"
@@ -13,13 +14,13 @@ import (
 // server.
 func (s *Server) converse(name string, t transport.Conversation) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		wanted, err := s.wantedOf(r, name, t)
-		if err != nil {
-			return err
+		wanted, unheard := s.wantedOf(r, name, t)
+		if unheard != nil && s.refusedCaller(r, unheard) == nil {
+			return unheard // its form is wrong
 		}
 		client, err := s.clientOf(r)
 		if err == nil {
-			err = nothingAllowed(client)
+			err = cmp.Or(nothingAllowed(client), unheard)
 		}
 		if err == nil && r.Header.Get("Upgrade") == "" { // a page asks plainly what a handshake would be told in there
 			err = client.Check(access.Subscribe, names(wanted.Subscriptions)...)
