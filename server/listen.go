@@ -171,7 +171,7 @@ func parametersOf(t transport.Transport) []string {
 func checkParameters(query url.Values, known []string) error {
 	for name := range query {
 		if !slices.Contains(known, name) {
-			return badRequest("bad_query", "The query has a parameter that is not known here: there are "+strings.Join(known, ", ")+".")
+			return badRequest("bad_query", "The query has a parameter that is not known here. Known: "+strings.Join(known, ", ")+".")
 		}
 	}
 	return nil

@@ -373,6 +373,59 @@ func TestEpochLateOnOldMaster(t *testing.T) {
 	}
 }
 
+// A node whose subscription stayed with a master that was replaced, and heard of an epoch there
+// that the master of its publications does not know, begins a newer one when the subscription
+// moves: otherwise all that follows would be taken for what was heard before.
+func TestEpochHeardOnOldMaster(t *testing.T) {
+	before, after := redistest.Start(t, "--repl-diskless-sync-delay", "0"), redistest.Start(t)
+	host, port, _ := strings.Cut(before.Addr(), ":")
+	var nodes []*redis.Broker
+	var watch []*sentinel
+	users := []string{"listener", "other"}
+	for _, user := range users {
+		for _, s := range []*redistest.Server{before, after} {
+			s.MustDo("ACL", "SETUSER", user, "on", ">secret", "~*", "&*", "+@all")
+		}
+		w := startSentinel(t, before.Addr())
+		o := keeping(w.Addr())
+		o.Username, o.Password = user, "secret"
+		o.Master, o.Heartbeat = "main", time.Minute // a link notices nothing by itself
+		nodes, watch = append(nodes, newBroker(t, o)), append(watch, w)
+	}
+	after.MustDo("REPLICAOF", host, port)
+	listener := nodes[0]
+	f := newFeed(t, listener, "chat")
+	first := keep(t, listener, "chat", "first")
+	hear(t, f, "chat", "first")
+	eventuallyTrue(t, "the replica does not get the stream", func() bool { return after.MustDo("EXISTS", "__pregon:h:chat") == "1" })
+	after.MustDo("REPLICAOF", "NO", "ONE")
+
+	move := func(n int, from, to *redistest.Server, text string, than broker.Position) (p broker.Position) {
+		watch[n].name(to.Addr())
+		eventuallyTrue(t, text+": the node does not move", func() bool {
+			from.MustDo("CLIENT", "KILL", "USER", users[n], "TYPE", "normal")
+			p = attempt(t, nodes[n], text)
+			return p.Epoch > than.Epoch
+		})
+		return p
+	}
+	moved := move(0, before, after, "moved", first)
+	move(1, before, after, "moved too", first)
+	lost := move(1, after, before, "lost", moved)
+	for heard := false; !heard; {
+		m, err := f.Next()
+		heard = err == nil && m.Position == lost
+	}
+	if p := keep(t, listener, "chat", "behind"); p.Epoch >= lost.Epoch {
+		t.Fatalf("the publications of the node have moved: %v", p)
+	}
+	before.MustDo("CLIENT", "KILL", "TYPE", "pubsub")
+	hearGap(t, f, "chat")
+	if p := keep(t, listener, "chat", "found"); p.Epoch <= lost.Epoch {
+		t.Errorf("after %v was heard comes %v, want a new epoch", lost, p)
+	}
+}
+
 // attempt publishes once. Connections may be ended meanwhile: then the position is
 // zero.
 func attempt(t *testing.T, b broker.Broker, text string) broker.Position {

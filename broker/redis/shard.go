@@ -31,7 +31,7 @@ type shard struct {
 	pipeline *pipeline.Pipeline
 	history  *stream.Server // nil where none is kept
 
-	dials atomic.Int64 // for client's pool
+	dials atomic.Int64 // for client's pool, and for feeds
 
 	mu      sync.Mutex
 	feeds   map[*link.Feed]struct{}
@@ -90,7 +90,7 @@ func (s *shard) feed() (*link.Feed, error) {
 		return nil, broker.ErrClosed
 	}
 	o := link.Options{
-		Settings: s.opts.settings(), Connect: s.master.Connect, Prefix: s.opts.Prefix,
+		Settings: s.opts.settings(), Connect: s.connectFeed, Prefix: s.opts.Prefix,
 		Heartbeat: s.opts.Heartbeat, Logger: s.opts.logger(),
 		Reject: s.reject, Closed: s.forget,
 	}
@@ -100,6 +100,17 @@ func (s *shard) feed() (*link.Feed, error) {
 	f := link.New(o)
 	s.feeds[f] = struct{}{}
 	return f, nil
+}
+
+// connectFeed makes a connection for a Feed. It counts as one for the pool: a server that the Feed
+// was on before may have numbered messages that the pool's server does not know, and is to be told
+// of with the next publication. The Feed is the witness.
+func (s *shard) connectFeed(ctx context.Context) (*wire.Conn, error) {
+	c, err := s.master.Connect(ctx)
+	if err == nil {
+		s.dials.Add(1)
+	}
+	return c, err
 }
 
 func (s *shard) forget(f *link.Feed) {

@@ -19,8 +19,8 @@ type Options struct {
 	Prefix    string           // of every name on Redis
 	Retention broker.Retention // of every channel, until Retain
 
-	// Dials returns how often Client has made a connection. A new one may be to another
-	// server, or to another life of it.
+	// Dials returns how often Client has made a connection, or a Feed has. A new one may be to
+	// another server, or to another life of it.
 	Dials func() int64
 
 	// Heard returns the witnesses of what this node has heard.
