@@ -119,8 +119,13 @@ func (w *worker) endStay(m *membership, reason transport.CloseReason) bool {
 }
 
 // renew does for s, whose caller has another credential, what a review does, sends last, and has s
-// end when that credential does.
+// end when that credential does. Where stays of s are not answered yet, it waits for that: one that
+// is over now is told of behind its answer, and ahead of last.
 func (w *worker) renew(s *session, last []byte) {
+	if s.isAnswering() {
+		s.renewing, s.renewed = true, append(s.renewed, last...)
+		return
+	}
 	if s.slot == gone || !w.review(s) || s.ending {
 		return
 	}
@@ -129,4 +134,23 @@ func (w *worker) renew(s *session, last []byte) {
 		w.expires.add(s, ends)
 	}
 	w.say(s, last)
+}
+
+// settle does what renew has put off, if it waits for nothing any more.
+func (w *worker) settle(s *session) {
+	if s.renewing && !s.isAnswering() {
+		last := s.renewed
+		s.renewing, s.renewed = false, nil
+		w.renew(s, last)
+	}
+}
+
+// isAnswering reports whether s has a stay that its client was not answered for.
+func (s *session) isAnswering() bool {
+	for m := s.memberships; m != nil; m = m.next {
+		if !m.answered.Load() {
+			return true
+		}
+	}
+	return false
 }

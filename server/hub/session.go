@@ -30,6 +30,8 @@ type session struct {
 	slot        int32       // in the worker's wheel
 	index       int32       // in that slot
 	memberships *membership // the first of a list
+	renewing    bool        // see worker.renew
+	renewed     []byte      // to be sent then
 }
 
 // ErrChannels means that a session has as many channels as one may have. It matches

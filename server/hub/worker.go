@@ -129,6 +129,7 @@ func (w *worker) do(e *entry) {
 	case live:
 		w.flush(e.catchup.group)
 		w.goLive(e.catchup, e.frame)
+		w.settle(e.catchup.session)
 	case replayed:
 		w.replay(e.catchup)
 	case level:
@@ -140,9 +141,11 @@ func (w *worker) do(e *entry) {
 		if last := e.membership.last; last != nil {
 			w.say(e.membership.session, last())
 		}
+		w.settle(e.membership.session)
 	case answered:
 		if m := e.membership; m.linked && !m.session.ending {
 			w.reviewOne(m)
+			w.settle(m.session)
 		}
 	case told:
 		if e.membership.linked {

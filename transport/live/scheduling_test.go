@@ -109,6 +109,27 @@ func TestUnsubscribedBeforeItIsAnswered(t *testing.T) {
 	expect(t, c, `{"type":"message","channel":"a","data":"one",`)
 }
 
+// A renew waits for the answer to a subscribe that waits for the history: what the new credential has no
+// grant for ends behind that, and ahead of renewed.
+func TestRenewWaitsForAnswers(t *testing.T) {
+	t.Parallel()
+	b := newGated()
+	n := start(t, server.Options{Broker: b})
+	n.publish("a", "one")
+	c := n.dial("")
+	open := b.shut("a")
+	defer open()
+	c.Send(`{"type":"subscribe","ref":1,"channel":"a","history":1}`, `{"type":"renew","ref":2,"token":"x"}`, `{"type":"none","ref":"all was read"}`)
+	expect(t, c, `{"type":"error","ref":"all was read",`)
+	open()
+	expect(t, c, `{"type":"subscribed","ref":1,"channel":"a",`)
+	next := []string{c.Next(), c.Next()}
+	slices.Sort(next) // there is no order between the past and the answer
+	if !strings.HasPrefix(next[0], `{"type":"message","channel":"a","data":"one",`) || !strings.HasPrefix(next[1], `{"type":"renewed","ref":2`) {
+		t.Errorf("behind the answer: %q", next)
+	}
+}
+
 // What a client has published before it goes is published, and the server, which stops, waits for that.
 func TestWhatWasReadIsPublished(t *testing.T) {
 	t.Parallel()
