@@ -88,13 +88,18 @@ func (ch *talker) unsubscribed(a told) {
 	ch.talks = slices.DeleteFunc(ch.talks, func(other *talk) bool { return other == s })
 }
 
-// refused hears why a command was not done: only where it was overtaken by the one that ends it.
+// refused hears why a command was not done: where it was overtaken by the one that ends it, or
+// the link was down for too long, and then the client tries again.
 func (ch *talker) refused(a told) {
 	s := ch.find(a, a.Ref)
 	if s == nil {
 		return
 	}
-	if a.Code != "unsubscribed" || !s.leaving || s.overtaken {
+	if a.Code == "not_subscribed" && !s.leaving {
+		ch.subscribe(s)
+		return
+	}
+	if a.Code != "unsubscribed" && a.Code != "not_subscribed" || !s.leaving || s.overtaken {
 		ch.hears.failf("heard %+v", a)
 	}
 	if s.overtaken = true; !s.begun {

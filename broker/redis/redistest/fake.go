@@ -64,8 +64,7 @@ func (f *Fake) Addr() string { return f.listener.Addr().String() }
 func (f *Fake) Pipe() net.Conn {
 	client, server := net.Pipe()
 	end := &pipeEnd{Conn: server, out: make(chan []byte, pipeWrites), closed: make(chan struct{})}
-	f.running.Go(end.drain)
-	f.take(end)
+	f.take(end, end.drain)
 	return client
 }
 
@@ -117,15 +116,20 @@ func (f *Fake) accept() {
 	}
 }
 
-// take serves c from now on.
-func (f *Fake) take(c net.Conn) {
+// take serves c from now on, and runs what c needs. A Fake that has ended closes it: a client may
+// still be connecting then.
+func (f *Fake) take(c net.Conn, needs ...func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ended {
 		c.Close()
+		return
 	}
 	f.conns = append(f.conns, c)
 	f.running.Go(func() { f.serve(c) })
+	for _, run := range needs {
+		f.running.Go(run)
+	}
 }
 
 func (f *Fake) serve(c net.Conn) {
