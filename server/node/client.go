@@ -21,6 +21,8 @@ type Client struct {
 	who    atomic.Pointer[access.Caller] // replaced by Renew
 	from   netip.Addr
 	author atomic.Pointer[broker.Author] // of what it publishes; nil where it has neither subject nor session
+
+	presents map[*present]struct{} // its own, guarded as the Node's are; nil for none
 }
 
 var _ transport.Client = (*Client)(nil)

@@ -108,6 +108,12 @@ func (s stay) Begin(sub transport.Subscription, tell hub.Tell) func(hub.Ending) 
 		n.presents.all = map[*present]struct{}{}
 	}
 	n.presents.all[p] = struct{}{}
+	if s.Client != n.stranger { // which nobody renews
+		if s.presents == nil {
+			s.presents = map[*present]struct{}{}
+		}
+		s.presents[p] = struct{}{}
+	}
 	n.presents.mu.Unlock()
 	p.review() // a policy that came meanwhile reviews all that it finds
 	return p.end
@@ -118,6 +124,7 @@ func (p *present) end(how hub.Ending) {
 	n := p.client.node
 	n.presents.mu.Lock()
 	delete(n.presents.all, p)
+	delete(p.client.presents, p)
 	n.presents.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -205,10 +212,11 @@ func (c *Client) renewPresence(was, is transport.Identity) {
 	if bytes.Equal(was.Info, is.Info) {
 		return
 	}
-	for _, p := range c.node.presents.snapshot() {
-		if p.client == c {
-			p.renew()
-		}
+	c.node.presents.mu.Lock()
+	mine := slices.Collect(maps.Keys(c.presents))
+	c.node.presents.mu.Unlock()
+	for _, p := range mine {
+		p.renew()
 	}
 }
 
