@@ -75,13 +75,13 @@ func (v *visitor) visit(ctx context.Context, s stay) (visit context.Context, end
 	return visit, end
 }
 
-// listenWS hears the channel over WebSockets in a format. In json it continues
-// where it was, and in text it does where publishers remember the cursors.
+// listenWS hears the channel over WebSockets in a format, or over /live. In text it continues
+// where publishers remember the cursors, and otherwise where it was.
 func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 	cursor := ""
 	dialer := websocket.Dialer{NetDialContext: v.chaos.dial}
 	for ; ctx.Err() == nil; v.between(ctx) {
-		conn, resp, err := dialer.DialContext(ctx, "ws://"+v.address()+v.path("/ws/")+"?format="+format+andSince(cursor), nil)
+		conn, resp, err := dialer.DialContext(ctx, v.socketURL(format, cursor), nil)
 		if err != nil {
 			v.refused(err)
 			if resp != nil && resp.StatusCode < 500 {
@@ -112,7 +112,7 @@ func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 		case websocket.IsCloseError(err, 4003):
 			v.unrecovered()
 			cursor = ""
-		case format != "json":
+		case format == "text":
 			cursor = v.chaos.load.awaitCursor(ctx, v.newest())
 		}
 		if cursor == "" {
@@ -122,6 +122,16 @@ func (v *visitor) listenWS(ctx context.Context, format string, s stay) {
 		end()
 		_ = conn.Close()
 	}
+}
+
+// overLive is in place of a format.
+const overLive = "live"
+
+func (v *visitor) socketURL(format, cursor string) string {
+	if format == overLive {
+		return "ws://" + v.address() + v.path("/live/") + "?" + strings.TrimPrefix(andSince(cursor), "&")
+	}
+	return "ws://" + v.address() + v.path("/ws/") + "?format=" + format + andSince(cursor)
 }
 
 func andSince(cursor string) string {
@@ -149,7 +159,7 @@ func (v *visitor) enough() func() bool {
 
 // hearFrame returns the newest cursor. A gap does not move it.
 func (v *visitor) hearFrame(format string, p []byte, cursor string) string {
-	if format != "json" {
+	if format == "text" {
 		v.hear(strings.TrimPrefix(string(p), "["+channelName(v.channel)+"] "), "")
 		return cursor
 	}
@@ -164,7 +174,9 @@ func (v *visitor) hearFrame(format string, p []byte, cursor string) string {
 	case "gap":
 		v.gap(o.Reason)
 	case "subscribed":
-		v.answered(o.ID, *o.Recovered)
+		if o.Recovered != nil { // it has asked
+			v.answered(o.ID, *o.Recovered)
+		}
 	}
 	if o.ID != "" {
 		return o.ID

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -25,7 +26,7 @@ func (c *conn) do(ctx context.Context, cmd *command) {
 	case renew:
 		err = c.renew(ctx, cmd)
 	}
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || errors.Is(err, transport.ErrLeft) {
 		return // or nobody is there to be told
 	}
 	if !c.refuse(cmd, c.env.Problem(err)) {
