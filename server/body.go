@@ -27,7 +27,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, verdict error
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime)) // where there is one to set
 	body, err := readWhole(w, r, knownBody)
 	if p := saidProblem(err); p != nil && (p.Status == http.StatusRequestEntityTooLarge || p.Status == http.StatusRequestTimeout) {
-		w.Header().Set("Connection", "close")
+		if r.ProtoMajor < 2 {
+			w.Header().Set("Connection", "close")
+		}
 		stopReading(w)
 		return nil, verdict
 	}

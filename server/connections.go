@@ -28,7 +28,8 @@ import (
 // for as long as a header may take.
 //
 // It knows of the connections that net/http has. Those of listeners, which were
-// taken over from it, are counted by the hub, and by the node.
+// taken over from it, are counted by the hub, and by the node. Over HTTP/2 each request under
+// way is counted as a connection: see streams.go.
 type connections struct {
 	most        int
 	listeners   func() int
@@ -39,6 +40,7 @@ type connections struct {
 	mu      sync.Mutex
 	all     map[net.Conn]*accepted
 	waiting *list.List   // of *accepted, between requests, the longest first
+	streams int          // requests under way over HTTP/2 that are not counted by their connection or as listeners
 	told    time.Time    // when it was logged last that there is no room
 	each    int          // the most of one network, 0 for any number
 	of      limit.Counts // those of each network
@@ -64,6 +66,7 @@ type accepted struct {
 	conn    net.Conn
 	network limit.Prefix                      // under which it is counted; zero where it is not
 	place   *list.Element                     // in waiting, nil while it is served
+	streams streams                           // over HTTP/2
 	keyed   atomic.Bool                       // a key was used on it
 	refusal atomic.Pointer[transport.Problem] // what to answer where there is no room for it
 }
@@ -95,7 +98,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		c.count(a)
-		if c.all[conn] != nil && len(c.all)+c.listeners() > c.most {
+		if c.all[conn] != nil && c.load() > c.most {
 			c.makeRoom(a)
 		}
 		if c.all[conn] != nil {
@@ -141,8 +144,15 @@ func (c *connections) count(a *accepted) {
 // forget takes a out. The caller holds the lock.
 func (c *connections) forget(a *accepted) {
 	delete(c.all, a.conn)
-	c.of.Release(a.network)
+	for range a.streams.counted() {
+		c.of.Release(a.network)
+	}
+	c.streams -= a.streams.beside()
 }
+
+// load returns how many there are: connections, listeners and, over HTTP/2, requests under way.
+// The caller holds the lock.
+func (c *connections) load() int { return len(c.all) + c.streams + c.listeners() }
 
 // refused returns how many connections were.
 func (c *connections) refused() uint64 {
@@ -165,7 +175,7 @@ func (c *connections) makeRoom(a *accepted) {
 		return
 	}
 	a.refusal.Store(tooManyConnections())
-	if len(c.all)+c.listeners() > c.most+maxSurplus {
+	if c.load() > c.most+maxSurplus {
 		c.abandon(a)
 	}
 }
@@ -203,14 +213,24 @@ func (c *connections) abandon(a *accepted) {
 // closeSurplus ends connections for which there is no room with the answer to their
 // first request.
 func closeSurplus(w http.ResponseWriter, r *http.Request) {
-	if noRoom(r) != nil {
+	if a := acceptedOf(r); a != nil && a.refusal.Load() != nil {
 		w.Header().Set("Connection", "close")
 	}
 }
 
-// noRoom returns what to answer where r came by a connection for which there is no room.
+// acceptedOf returns the connection of r, nil where it is none of Serve's.
+func acceptedOf(r *http.Request) *accepted {
+	a, _ := r.Context().Value(acceptedKey{}).(*accepted)
+	return a
+}
+
+// noRoom returns what to answer where there is no room for r, or for the connection by which it
+// came.
 func noRoom(r *http.Request) *transport.Problem {
-	if a, ok := r.Context().Value(acceptedKey{}).(*accepted); ok {
+	if p := exchangeOf(r).refusal; p != nil {
+		return p
+	}
+	if a := acceptedOf(r); a != nil {
 		return a.refusal.Load()
 	}
 	return nil
@@ -218,12 +238,12 @@ func noRoom(r *http.Request) *transport.Problem {
 
 // noteKey notes that a key was used on the connection of r.
 func noteKey(r *http.Request) {
-	if a, ok := r.Context().Value(acceptedKey{}).(*accepted); ok {
+	if a := acceptedOf(r); a != nil {
 		a.keyed.Store(true)
 	}
 }
 
-// whereRoom returns next for connections for which there is room, and for keys.
+// whereRoom returns next for requests for which there is room, and for keys.
 func whereRoom(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if p := noRoom(r); p != nil && exchangeOf(r).caller.Identity().Kind != transport.Backend {

@@ -15,10 +15,11 @@ import (
 type exchange struct {
 	*settings // that counted when the request came
 
-	credentialed bool           // its origin may use the user's cookies
-	caller       *access.Caller // who made it
-	denied       error          // why that cannot be told; to be returned behind what is wrong with the form
-	id           string         // for its problem and what is logged of it; empty as long as there is none
+	credentialed bool               // its origin may use the user's cookies
+	caller       *access.Caller     // who made it
+	denied       error              // why that cannot be told; to be returned behind what is wrong with the form
+	refusal      *transport.Problem // what to answer where there is no room for it; else nil
+	id           string             // for its problem and what is logged of it; empty as long as there is none
 }
 
 type exchangeKey struct{}

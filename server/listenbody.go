@@ -24,7 +24,7 @@ func (s *Server) listenByBody(t transport.Poster) handler {
 		if err != nil {
 			return err
 		}
-		wanted.Client = client
+		wanted.Client = s.accepted.listening(r, client)
 		err = s.connect(r, client, func() error { return t.ServePost(w, r, wanted) })
 		if failed := (*transport.OpenError)(nil); errors.As(err, &failed) {
 			return s.problemOfWish(r, failed.Index, err)

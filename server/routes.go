@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,9 +18,6 @@ import (
 
 // maxURL is the longest request target in bytes.
 const maxURL = 8 << 10
-
-// noHTTP2 keeps net/http from offering HTTP/2.
-var noHTTP2 = map[string]func(*http.Server, *tls.Conn, http.Handler){}
 
 // A handler answers a request or returns why it did not. Where it returns an
 // error it has written nothing.
@@ -162,6 +158,8 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 		setCommonHeaders(w.Header())
 		closeAmbiguous(w, r)
 		closeSurplus(w, r)
+		s.closeDraining(w, r)
+		defer s.accepted.enter(r)()
 		if err := s.checkHost(r); err != nil {
 			return err
 		}

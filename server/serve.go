@@ -33,8 +33,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		// Neither WebSocket nor the event streams are served over HTTP/2.
-		TLSNextProto: noHTTP2,
+		Protocols:         protocols(),
+		HTTP2:             http2Config(s.options.WriteTimeout),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(l) }()

@@ -133,7 +133,7 @@ func (s *Server) serveRoute(t transport.Transport, r transport.Route) handler {
 			}
 		}
 		req.Body = http.MaxBytesReader(w, req.Body, s.longestBatch())
-		err = r.Serve(w, req, client)
+		err = r.Serve(w, req, s.accepted.listening(req, client))
 		if p := bodyProblem(w, err); p != nil {
 			return p
 		}

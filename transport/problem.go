@@ -24,11 +24,14 @@ type Problem struct {
 // Error implements error.
 func (p *Problem) Error() string { return strconv.Itoa(p.Status) + " " + p.Code + ": " + p.Detail }
 
-// ServeHTTP writes the answer.
-func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+// ServeHTTP writes the answer. A Connection header is for HTTP/1 only: over HTTP/2 the connection
+// is not this request's alone.
+func (p *Problem) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	for name, values := range p.Header {
-		h[name] = values
+		if name != "Connection" || r.ProtoMajor < 2 {
+			h[name] = values
+		}
 	}
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))

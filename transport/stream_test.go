@@ -1,9 +1,11 @@
 package transport_test
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/transport"
 )
@@ -56,5 +58,46 @@ func TestStream(t *testing.T) {
 	<-ended
 	if _, err := s.Write([]byte("late")); err == nil || w.Body.String() != "hola" {
 		t.Errorf("written behind the end: %q", w.Body)
+	}
+}
+
+// A stuck ResponseWriter takes nothing before it is let go.
+type stuck struct {
+	http.ResponseWriter
+	began, letGo chan struct{}
+}
+
+func (s stuck) Write([]byte) (int, error) {
+	close(s.began)
+	<-s.letGo
+	return 0, net.ErrClosed
+}
+
+// Who closes a Stream does not wait for a Write that is stuck, as that of one connection may hold
+// up many; the handler does, before it returns.
+func TestStreamClosesWhileItWrites(t *testing.T) {
+	t.Parallel()
+	w := stuck{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
+	s := transport.NewStream(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	wrote := make(chan error, 1)
+	go func() { _, err := s.Write([]byte("hola")); wrote <- err }()
+	<-w.began
+	_ = s.Close()
+	released := make(chan struct{})
+	go func() { defer close(released); s.Release() }()
+	select {
+	case <-released:
+		t.Error("the handler can return while its ResponseWriter is in use")
+	case err := <-wrote:
+		t.Error("the Write has ended:", err)
+	default:
+	}
+	close(w.letGo)
+	<-released
+	if err := <-wrote; err == nil || s.Written() != 0 {
+		t.Error(err, s.Written())
+	}
+	if err := s.SetWriteDeadline(time.Now()); err == nil {
+		t.Error("the ResponseWriter is used behind the end of its handler")
 	}
 }

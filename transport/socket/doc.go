@@ -27,7 +27,8 @@
 // A peer that takes nothing for [Limits].WriteTimeout is disconnected, and counted by
 // [Group.Stalled]. Taking is what its system acknowledges: one that reads slowly but
 // steadily is kept. Where the system does not tell, which only Linux does, it is a
-// write of 64 KiB that is done.
+// write of 64 KiB that is done, and over HTTP/2, where the connection is not the peer's alone, a
+// piece of 16 KiB.
 //
 // # Life
 //

@@ -46,8 +46,12 @@ func (s *Socket) look(q *queue) {
 }
 
 // unacknowledged returns how many bytes of what was written the peer has not taken,
-// as far as the system tells.
+// as far as the system tells. A transport.Stream, which has no descriptor, says how many it has
+// written instead: that changes, too, when the peer takes something.
 func (s *Socket) unacknowledged() int {
+	if c, ok := s.Conn.(interface{ Written() int64 }); ok {
+		return int(c.Written())
+	}
 	d, ok := inner(s.Conn).(syscall.Conn)
 	if !ok {
 		return 0

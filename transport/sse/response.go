@@ -68,7 +68,7 @@ func (t *Transport) Retry(w http.ResponseWriter, r *http.Request, p *transport.P
 		_, _ = conn.Write(e.response(w.Header(), lines))   // a client that has gone is no error of ours
 	case transport.CheckFlush(w) == nil:
 		c := transport.NewStream(w, r)
-		defer c.Close()
+		defer c.Release()
 		setHeaders(w.Header())
 		_ = c.SetWriteDeadline(time.Now().Add(answerTime))
 		_, _ = c.Write(lines)

@@ -149,7 +149,7 @@ func open(ctx context.Context, s *socket.Socket, e *encoding, wanted transport.S
 func (t *Transport) stream(w http.ResponseWriter, r *http.Request, s *socket.Socket, session transport.Session) {
 	c := transport.NewStream(w, r)
 	defer session.Leave()
-	defer c.Close()
+	defer c.Release()
 	defer s.Close()
 	setHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
