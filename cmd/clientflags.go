@@ -71,7 +71,7 @@ func (f clientFlags) caller(url address) (*caller, error) {
 		return nil, err
 	}
 	secure := &tls.Config{RootCAs: pool}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure.Clone(), ForceAttemptHTTP2: true} // which changes its configuration
 	c := &caller{url: url, flags: f, client: &http.Client{Transport: transport}, tls: secure}
 	return c, c.refresh()
 }

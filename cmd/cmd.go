@@ -60,7 +60,7 @@ type commands struct {
 	Key     keyCommand         `cmd:"" help:"Print a new key, with which your backend publishes."`
 	Token   tokenCommand       `cmd:"" help:"Print a token (JWT), with which a user listens."`
 	Check   checkCommand       `cmd:"" help:"Say what is wrong with a configuration, and what somebody may do with a channel."`
-	Doctor  doctorCommand      `cmd:"" help:"Examine a broker, and report likely problems."`
+	Doctor  doctorCommand      `cmd:"" help:"Examine a broker, or a running server, and report likely problems."`
 	Script  redisScriptCommand `cmd:"" name:"redis-script" help:"Print the script by which any Redis client publishes with all guarantees."`
 	Brokers brokersCommand     `cmd:"" help:"List the brokers of this program."`
 	Version versionCommand     `cmd:"" help:"Print the version."`

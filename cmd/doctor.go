@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -20,28 +21,48 @@ type doctorCommand struct {
 	Broker    string        `default:"miniredis://" placeholder:"URL" help:"Broker to examine, such as redis://localhost:6379. Default ${default}."`
 	Keep      historyFlags  `embed:""`
 	Config    string        `placeholder:"FILE" help:"Examine this configuration, too: pregon.yaml."`
-	TokenFile string        `name:"token-file" placeholder:"FILE" help:"Examine this key or token, too."`
-	Timeout   time.Duration `default:"10s" help:"Longest time for all of it. Default ${default}."`
+	TokenFile string        `name:"token-file" placeholder:"FILE" help:"Examine this key or token, too. With --url it is sent."`
+	URL       address       `name:"url" env:"-" placeholder:"URL" help:"Examine the server that runs there, and not a broker: by its public address, through the proxy."`
+	AdminURL  address       `name:"admin-url" env:"-" placeholder:"URL" help:"With --url: where the server has its figures, if that is another address."`
+	AdminFile string        `name:"admin-token-file" env:"-" placeholder:"FILE" help:"With --url: a key for the figures, if that is another one."`
+	CA        string        `name:"ca" env:"-" placeholder:"FILE" help:"With --url: certificates in PEM of authorities to trust beside those of the system."`
+	Timeout   time.Duration `default:"10s" help:"Longest time for all of it. Default ${default}, and with --url 2m."`
 	JSON      bool          `name:"json" help:"Print an array of objects."`
 }
 
 // Help is shown by pregon doctor --help.
 func (doctorCommand) Help() string {
-	return `With --config it also reports common mistakes in access rules. What it cannot see is a key in a page: a key is for your backend alone, and users' browsers get tokens.`
+	return `With --url it is a client of a running server: it connects, listens in silence until a ping comes, which takes half a minute, and publishes a few messages to a channel of its own where --token-file or the server lets it.
+
+With --config it also reports common mistakes in access rules. What it cannot see is a key in a page: a key is for your backend alone, and users' browsers get tokens.`
 }
 
 // Validate is called by kong.
-func (c *doctorCommand) Validate() error {
-	if c.Timeout < minTime {
+func (c *doctorCommand) Validate(kctx *kong.Context) error {
+	if c.URL != "" && !isGiven(kctx, "timeout") {
+		c.Timeout = 2 * time.Minute
+	}
+	switch {
+	case c.Timeout < minTime:
 		return fmt.Errorf("--timeout: must be at least %v", minTime)
+	case c.URL == "" && (c.AdminURL != "" || c.AdminFile != "" || c.CA != ""):
+		return errors.New("--admin-url, --admin-token-file and --ca: they are for --url")
+	case c.URL != "" && (isGiven(kctx, "broker") || isGiven(kctx, "config")):
+		return errors.New("--url: it examines a server; examine its broker and its configuration by another call")
 	}
 	return c.Keep.check()
+}
+
+// isGiven reports whether a flag stands on the command line.
+func isGiven(kctx *kong.Context, name string) bool {
+	return slices.ContainsFunc(kctx.Path, func(p *kong.Path) bool { return p.Flag != nil && p.Flag.Name == name })
 }
 
 // What is bad is told by findings; these are how the command ends.
 var (
 	errBrokerBad = errors.New("the broker is not usable")
 	errAccessBad = errors.New("the configuration or the token is not usable")
+	errServerBad = errors.New("the server does not serve as it should")
 )
 
 // Run examines the broker and prints likely problems. It fails where something is bad.
@@ -49,6 +70,9 @@ func (c *doctorCommand) Run(ctx context.Context, out *console, kctx *kong.Contex
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what matters is a finding
+	if c.URL != "" {
+		return c.examine(ctx, out)
+	}
 	b, err := c.Keep.open(ctx, c.Broker)
 	if err != nil {
 		return err
@@ -67,6 +91,28 @@ func (c *doctorCommand) Run(ctx context.Context, out *console, kctx *kong.Contex
 		return errBrokerBad
 	case slices.ContainsFunc(aboutAccess, isBad):
 		return errAccessBad
+	}
+	return nil
+}
+
+// examine examines a running server.
+func (c *doctorCommand) examine(ctx context.Context, out *console) error {
+	client, err := clientFlags{TokenFile: c.TokenFile, CA: c.CA}.caller(c.URL)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	figures, err := clientFlags{TokenFile: cmp.Or(c.AdminFile, c.TokenFile), CA: c.CA}.caller(cmp.Or(c.AdminURL, c.URL))
+	if err != nil {
+		return err
+	}
+	defer figures.close()
+	findings := newExamination(client, figures).run(ctx)
+	if err := c.print(out, findings); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	if slices.ContainsFunc(findings, isBad) {
+		return errServerBad
 	}
 	return nil
 }

@@ -31,9 +31,14 @@ func (s *subscription) openStream(ctx context.Context) (source, error) {
 		end()
 		return nil, err
 	}
+	return newStreamSource(ctx, end, body), nil
+}
+
+// newStreamSource returns the source that reads the body of an answer. It closes that, and calls end.
+func newStreamSource(ctx context.Context, end context.CancelFunc, body io.ReadCloser) *streamSource {
 	in := bufio.NewScanner(body)
 	in.Buffer(nil, 4*maxLine)
-	return &streamSource{ctx: ctx, end: end, body: body, in: in}, nil
+	return &streamSource{ctx: ctx, end: end, body: body, in: in}
 }
 
 func (s *subscription) requestStream(ctx context.Context) (io.ReadCloser, error) {
