@@ -18,16 +18,17 @@ const Patience = 30 * time.Second
 // An Action is a step in a tab.
 type Action = chromedp.Action[chromedp.Void]
 
-// Start starts a Chromium with a fresh profile, and returns its first tab. It ends with the
-// test. Where there is none the test is skipped, or fails where $CI is set.
-func Start(t *testing.T) context.Context {
+// Start starts a Chromium with a fresh profile, and more of its flags that are switches, and returns
+// its first tab. It ends with the test. Where there is none the test is skipped, or fails where $CI is set.
+func Start(t *testing.T, more ...string) context.Context {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		Missing(t, "no chromium on PATH: apt-get install chromium")
 	}
 	flags := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox}
-	for _, name := range []string{"disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync"} {
+	switches := []string{"disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync"}
+	for _, name := range append(switches, more...) {
 		flags = append(flags, chromedp.Flag(name, true))
 	}
 	ctx, cancelAllocator := chromedp.NewExecAllocator(context.Background(), flags...)
