@@ -40,19 +40,15 @@ func TestBadTokens(t *testing.T) {
 	}
 	own := map[string]transport.Maker{"spy": newSpy().make}
 	s := serve(t, server.Options{Access: policy(t, verifier(t, kit)), Transports: own})
-	for _, w := range ways(t, own) {
+	s.visits(t, ways(t, own), func(v *visitor, w way) {
 		for _, c := range carriers {
-			t.Run(w.name+"/"+c.name, func(t *testing.T) {
-				t.Parallel()
-				v := s.visitor(t)
-				for _, b := range bad {
-					if sendable(c, b.Raw) {
-						v.refused(w, c, b)
-					}
+			for _, b := range bad {
+				if v.canSend(c, b.Raw) {
+					v.refused(w, c, b)
 				}
-			})
+			}
 		}
-	}
+	})
 }
 
 // refused fails the test unless a bad token is refused.
@@ -69,10 +65,10 @@ func (v *visitor) refused(w way, c carrier, b tokentest.Bad) {
 	challenge := got.header.Get("WWW-Authenticate")
 	switch {
 	case len(v.site.hooks.of(channel)) > 0:
-		v.t.Errorf("%s: let in", b.Name)
+		v.t.Errorf("%s in the %s: let in", b.Name, c.name)
 	case len(b.Raw) > 8<<10 && got.tooLong(), w.opaque && got.status == http.StatusSwitchingProtocols:
 	case got.status != http.StatusUnauthorized, got.code != "unauthorized":
-		v.t.Errorf("%s: %d %s", b.Name, got.status, got.body)
+		v.t.Errorf("%s in the %s: %d %s", b.Name, c.name, got.status, got.body)
 	case got.told:
 	case strings.Contains(challenge, "invalid_token") != (c.name != inCookie.name), !strings.HasPrefix(challenge, "Bearer "):
 		v.t.Errorf("%s: the challenge is %q", b.Name, challenge)
@@ -143,19 +139,15 @@ func TestCallers(t *testing.T) {
 	t.Parallel()
 	kit := tokentest.NewKit(time.Now())
 	s := serve(t, server.Options{Access: policy(t, verifier(t, kit))})
-	for _, w := range ways(t, nil) {
-		t.Run(w.name, func(t *testing.T) {
-			t.Parallel()
-			v := s.visitor(t)
-			for _, c := range callers(kit) {
-				for _, by := range carriers {
-					for _, kind := range kinds {
-						v.treatedAsOwed(w, c, by, kind)
-					}
+	s.visits(t, ways(t, nil), func(v *visitor, w way) {
+		for _, c := range callers(kit) {
+			for _, by := range carriers {
+				for _, kind := range kinds {
+					v.treatedAsOwed(w, c, by, kind)
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // treatedAsOwed fails the test unless a caller is let in, or refused.
@@ -211,20 +203,16 @@ func TestPairsOfCredentials(t *testing.T) {
 	other := kit.HS256(kit.Claims().With("pregon", `{"subscribe":["x"],"publish":["x"]}`))
 	forged := kit.HS256(kit.Claims().With("exp", "1"))
 	s := serve(t, server.Options{Access: policy(t, verifier(t, kit))})
-	for _, w := range ways(t, nil) {
-		t.Run(w.name, func(t *testing.T) {
-			t.Parallel()
-			v := s.visitor(t)
-			for _, one := range explicit {
-				for _, two := range explicit {
-					v.answered(w, one.bring(rooms).and(two.bring(rooms)), "room", http.StatusBadRequest, "two_credentials", one.name+" and "+two.name)
-				}
-				v.answered(w, one.bring(forged).and(inCookie.bring(rooms)), "room", http.StatusUnauthorized, "unauthorized", "forged "+one.name+" beside a cookie")
-				v.answered(w, one.bring(other).and(inCookie.bring(rooms)), "room", http.StatusForbidden, "forbidden", "other "+one.name+" beside a cookie")
-				if w.action != access.Clear && !w.figures {
-					v.answered(w, one.bring(rooms).and(inCookie.bring(forged)), "room", 0, "", one.name+" beside a forged cookie")
-				}
+	s.visits(t, ways(t, nil), func(v *visitor, w way) {
+		for _, one := range explicit {
+			for _, two := range explicit {
+				v.answered(w, one.bring(rooms).and(two.bring(rooms)), "room", http.StatusBadRequest, "two_credentials", one.name+" and "+two.name)
 			}
-		})
-	}
+			v.answered(w, one.bring(forged).and(inCookie.bring(rooms)), "room", http.StatusUnauthorized, "unauthorized", "forged "+one.name+" beside a cookie")
+			v.answered(w, one.bring(other).and(inCookie.bring(rooms)), "room", http.StatusForbidden, "forbidden", "other "+one.name+" beside a cookie")
+			if w.action != access.Clear && !w.figures {
+				v.answered(w, one.bring(rooms).and(inCookie.bring(forged)), "room", 0, "", one.name+" beside a forged cookie")
+			}
+		}
+	})
 }

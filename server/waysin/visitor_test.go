@@ -18,6 +18,7 @@ type visitor struct {
 	site *site
 	conn net.Conn
 	in   *bufio.Reader
+	two  *http.Transport // nil for HTTP/1.1
 }
 
 func (s *site) visitor(t *testing.T) *visitor {
@@ -67,6 +68,9 @@ func (v *visitor) send(request string) {
 // ask returns the answer to a request for a channel.
 func (v *visitor) ask(w way, channel string, e extra) answer {
 	v.t.Helper()
+	if v.two != nil {
+		return v.askOverHTTP2(w, channel, e)
+	}
 	request := w.request(channel, e)
 	v.send(request)
 	resp, err := http.ReadResponse(v.in, nil)
