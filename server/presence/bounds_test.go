@@ -174,8 +174,12 @@ func TestEventsAreEncodedOnce(t *testing.T) {
 		_, e, _ := settled(t, 1)
 		defer closeAll(e)
 		var encoded []*byte
+		events := map[*presence.Event]bool{} // the list may be told in two, as some observers come later
 		for range 100 {
-			e[0].Observe("room", func(n *presence.Event) { encoded = append(encoded, &n.Encode(jsonText{})[0]) })
+			e[0].Observe("room", func(n *presence.Event) {
+				events[n] = true
+				encoded = append(encoded, &n.Encode(jsonText{})[0])
+			})
 		}
 		time.Sleep(time.Second)
 		join(t, e[0], "room", "ann")
@@ -185,8 +189,8 @@ func TestEventsAreEncodedOnce(t *testing.T) {
 		for _, at := range encoded {
 			different[at] = true
 		}
-		if len(encoded) != 200 || len(different) != 2 {
-			t.Errorf("%d events, encoded %d times", len(encoded), len(different))
+		if len(encoded) != 200 || len(different) != len(events) || len(events) > 3 {
+			t.Errorf("%d of %d events, encoded %d times", len(encoded), len(events), len(different))
 		}
 		if got := (&presence.Event{Members: &transport.Members{}}).Encode(nil); got != nil {
 			t.Errorf("an encoding without words for it: %q", got)
