@@ -38,6 +38,12 @@ type Message struct {
 	// what a node has published from what others have.
 	By *Author
 
+	// Traceparent is the span of the publication, in the form of the header of that name (W3C Trace
+	// Context, version 00), which has 55 bytes. It is set by the server alone, and only where the trace
+	// is sampled: otherwise it is empty. Drivers deliver it as By, and may keep it with the message; no client gets
+	// it. A program that may write to the backend itself can forge it, as it can By.
+	Traceparent string
+
 	// Key, where not empty, makes publishing it again safe: while the message
 	// is to be kept in the history of its channel (see Retention), another with
 	// the same Key is not published, and the receipt is that of the first. A
@@ -51,11 +57,12 @@ type Message struct {
 const MaxKey = 255
 
 // Normalized returns m as every driver delivers it: with Binary set where Data is
-// not valid UTF-8, so that a receiver may rely on text being text, and By nil where
-// that is not an Author as it has to be.
+// not valid UTF-8, so that a receiver may rely on text being text, By nil where
+// that is not an Author as it has to be, and Traceparent empty where it is not well formed or not sampled.
 func (m Message) Normalized() Message {
 	m.Binary = m.Binary || !utf8.Valid(m.Data)
 	m.By = m.By.normalized()
+	m.Traceparent = sampledTrace(m.Traceparent)
 	return m
 }
 

@@ -15,6 +15,7 @@ const (
 	fieldPosition = 'p' // Position.String of the message
 	fieldSubject  = 'u' // Author.Subject of the publisher
 	fieldSession  = 's' // Author.Session of the publisher
+	fieldTrace    = 't' // Traceparent of the message
 )
 
 // AppendWire appends m as it travels on a broker that carries bytes and shares
@@ -26,15 +27,18 @@ const (
 //	'd' payload to the end
 //
 // The tags are 'b' (the payload is binary, no value), 'p' (the position, as in
-// [Position.String]), 'u' and 's' (the members of By, each where it is not empty) and
-// 'd'. It is appended with one growth of dst at most.
+// [Position.String]), 'u' and 's' (the members of By, each where it is not empty), 't'
+// (Traceparent, where it is sampled) and 'd'. It is appended with one growth of dst at most.
 func AppendWire(dst []byte, m Message) []byte {
-	if m = m.Normalized(); !m.Binary && m.Position.IsZero() && m.By == nil {
+	if m = m.Normalized(); !m.Binary && m.Position.IsZero() && m.By == nil && m.Traceparent == "" {
 		return append(dst, m.Data...)
 	}
 	most := len(magic) + 2 + 2 + len("18446744073709551615-18446744073709551615") + 1
 	if m.By != nil {
 		most += 3 + len(m.By.Subject) + 3 + len(m.By.Session)
+	}
+	if m.Traceparent != "" {
+		most += 2 + traceparentBytes
 	}
 	if need := len(dst) + most + len(m.Data); cap(dst) < need {
 		dst = append(make([]byte, 0, need), dst...)
@@ -57,6 +61,7 @@ func AppendFields(dst []byte, m Message) []byte {
 		dst = appendText(dst, fieldSubject, m.By.Subject)
 		dst = appendText(dst, fieldSession, m.By.Session)
 	}
+	dst = appendText(dst, fieldTrace, m.Traceparent)
 	if m.Binary {
 		dst = append(dst, fieldBinary, 0)
 	}
@@ -124,6 +129,10 @@ func parseFields(channel string, rest []byte) (Message, bool) {
 			by.Subject = string(value)
 		case fieldSession:
 			by.Session = string(value)
+		case fieldTrace:
+			if len(value) == traceparentBytes { // Normalized looks at the rest
+				m.Traceparent = string(value)
+			}
 		}
 		rest = rest[n+int(size):]
 	}

@@ -30,6 +30,9 @@ func TestAppendWire(t *testing.T) {
 		{"of a session", broker.Message{Data: []byte("\xFE"), By: &broker.Author{Session: "ab"}}, "\xFFpg1s\x02abb\x00d\xFE"},
 		{"of a long subject", broker.Message{By: &broker.Author{Subject: strings.Repeat("u", 255)}}, "\xFFpg1u\xFF\x01" + strings.Repeat("u", 255) + "d"},
 		{"with a position", broker.Message{Data: []byte("hola"), Position: broker.Position{Epoch: 1, Seq: 2}, By: &broker.Author{Subject: "u1"}}, "\xFFpg1p\x031-2u\x02u1dhola"},
+		{"of a trace", broker.Message{Data: []byte("hola"), Traceparent: sampled}, "\xFFpg1t\x37" + sampled + "dhola"},
+		{"of a trace and somebody", broker.Message{Data: []byte("\xFE"), By: &broker.Author{Subject: "u1"}, Traceparent: sampled}, "\xFFpg1u\x02u1t\x37" + sampled + "b\x00d\xFE"},
+		{"of a trace that is not sampled", broker.Message{Data: []byte("hola"), Traceparent: sampled[:54] + "0"}, "hola"},
 		{"of nobody", broker.Message{Data: []byte("hola"), By: &broker.Author{}}, "hola"},
 		{"of nobody that there can be", broker.Message{Data: []byte("hola"), By: &broker.Author{Subject: strings.Repeat("u", 256)}}, "hola"},
 		{"what looks like an envelope", broker.Message{Data: []byte("\xFFpg1dx")}, "\xFFpg1b\x00d\xFFpg1dx"},
@@ -46,7 +49,7 @@ func TestAppendWire(t *testing.T) {
 // Fields that a later version adds are skipped, and what is no envelope is
 // delivered as it is.
 func TestParseWire(t *testing.T) {
-	long := binary.AppendUvarint([]byte("\xFFpg1t"), 300)
+	long := binary.AppendUvarint([]byte("\xFFpg1l"), 300)
 	long = append(long, strings.Repeat("v", 300)...)
 	for _, c := range []struct {
 		name, wire, data string

@@ -29,6 +29,8 @@ var cases = []struct {
 		rule: "Payloads arrive byte for byte with Binary as in Message.Normalized, and nobody changes the bytes later."},
 	{name: "Authors", test: testAuthors,
 		rule: "Who published a message arrives with it, and with no other; what names nobody, as in Message.Normalized, arrives as nil."},
+	{name: "Traces", test: testTraces,
+		rule: "The trace of a message arrives with it, and with no other; one that is not well formed or not sampled, as in Message.Normalized, does not."},
 	{name: "ChannelNames", test: testChannelNames,
 		rule: "Any name that is not empty is a channel, and arrives as it was."},
 	{name: "OtherChannels", test: testOtherChannels,

@@ -46,7 +46,7 @@ func (l *Loop) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	}
 	for f := range l.backend.feeds {
 		if f.channels[m.Channel] {
-			f.queue.Push(broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary, By: m.By}.Normalized())
+			f.queue.Push(broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary, By: m.By, Traceparent: m.Traceparent}.Normalized())
 		}
 	}
 	return broker.Receipt{}, nil

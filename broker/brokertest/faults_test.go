@@ -45,6 +45,13 @@ var faults = []struct {
 			m.By = &broker.Author{}
 		}
 	})},
+	{"forgets-traces", []string{"Traces"}, onMessage(func(m *broker.Message) { m.Traceparent = "" })},
+	{"remembers-traces", []string{"Traces"}, onFeed(remembersTraces)},
+	{"delivers-claimed-traces", []string{"Traces"}, onMessage(func(m *broker.Message) {
+		if m.Traceparent == "" {
+			m.Traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+		}
+	})},
 	{"reuses-memory", []string{"Payloads"}, onFeed(reusesMemory)},
 	{"swallows-gaps", []string{"Overrun", "LinkLost", "Down"}, onFeed(swallowsGaps)},
 	{"nameless-gaps", []string{"Overrun", "LinkLost"}, onFeed(namelessGaps)},

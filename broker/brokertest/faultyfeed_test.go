@@ -161,6 +161,19 @@ func remembersAuthors(f *brokenFeed) {
 	}
 }
 
+// remembersTraces takes the trace of a message without one from the message before.
+func remembersTraces(f *brokenFeed) {
+	var last string
+	f.next = func() (broker.Message, error) {
+		m, err := f.Feed.Next()
+		if m.Traceparent == "" {
+			m.Traceparent = last
+		}
+		last = m.Traceparent
+		return m, err
+	}
+}
+
 func swallowsGaps(f *brokenFeed) {
 	f.next = func() (broker.Message, error) {
 		for {

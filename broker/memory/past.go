@@ -72,7 +72,7 @@ type record struct {
 }
 
 func (r record) size() int64 {
-	size := messageBytes + len(r.message.Data) + 2*len(r.message.Key) // byKey has it, too
+	size := messageBytes + len(r.message.Data) + len(r.message.Traceparent) + 2*len(r.message.Key) // byKey has it, too
 	if by := r.message.By; by != nil {
 		size += authorBytes + len(by.Subject) + len(by.Session)
 	}

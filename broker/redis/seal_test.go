@@ -109,8 +109,8 @@ func TestSealCoversAll(t *testing.T) {
 	hear(t, feed, "other", "bare")
 }
 
-// With a history an author is proven as all else is, live and in the history. What other
-// programs publish is by nobody, whatever they claim: bare, in an envelope, by the function,
+// With a history an author and a trace are proven as all else is, live and in the history. What other
+// programs publish is by nobody and in no trace, whatever they claim: bare, in an envelope, by the function,
 // or in an authentic one that was changed.
 func TestAuthorsAreProven(t *testing.T) {
 	server := redistest.Start(t)
@@ -121,8 +121,8 @@ func TestAuthorsAreProven(t *testing.T) {
 	if _, err := raw.Receive(guard(t)); err != nil { // the confirmation
 		t.Fatal(err)
 	}
-	by := &broker.Author{Subject: "u1", Session: "s1"}
-	if _, err := b.Publish(guard(t), broker.Message{Channel: "chat", Data: []byte("of u1"), By: by}); err != nil {
+	by, trace := &broker.Author{Subject: "u1", Session: "s1"}, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	if _, err := b.Publish(guard(t), broker.Message{Channel: "chat", Data: []byte("of u1"), By: by, Traceparent: trace}); err != nil {
 		t.Fatal(err)
 	}
 	published, err := raw.ReceiveMessage(guard(t))
@@ -131,7 +131,7 @@ func TestAuthorsAreProven(t *testing.T) {
 	}
 	server.MustDo("PUBLISH", "chat", strings.Replace(published.Payload, "u\x02u1", "u\x02u2", 1))
 	server.MustDo("PUBLISH", "chat", "u\x02u1dbare")
-	server.MustDo("PUBLISH", "chat", string(broker.AppendWire(nil, broker.Message{Data: []byte("envelope"), By: by})))
+	server.MustDo("PUBLISH", "chat", string(broker.AppendWire(nil, broker.Message{Data: []byte("envelope"), By: by, Traceparent: trace})))
 	server.MustDo("FCALL", "pregon_publish", "1", "chat", "u\x02u1dfunction")
 	for _, want := range []struct {
 		text string
@@ -140,6 +140,9 @@ func TestAuthorsAreProven(t *testing.T) {
 		m, err := feed.Next()
 		if err != nil || string(m.Data) != want.text || (m.By == nil) != (want.by == nil) || m.By != nil && *m.By != *want.by {
 			t.Errorf("heard %q by %+v, %v; want %q by %+v", m.Data, m.By, err, want.text, want.by)
+		}
+		if (m.Traceparent == trace) != (want.by != nil) {
+			t.Errorf("%q is in the trace %q", m.Data, m.Traceparent)
 		}
 	}
 	if b.Rejected() != 1 {

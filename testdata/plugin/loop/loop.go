@@ -70,7 +70,7 @@ func (n *Node) Publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 		return broker.Receipt{}, fmt.Errorf("loop: publish: %w", broker.ErrKey)
 	}
 	key := m.Key
-	m = broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary, By: m.By}.Normalized() // and no position that a publisher claims
+	m = broker.Message{Channel: m.Channel, Data: m.Data, Binary: m.Binary, By: m.By, Traceparent: m.Traceparent}.Normalized() // and no position that a publisher claims
 	if a := n.backend.archive; a != nil {
 		m.Key = key
 		var repeated bool

@@ -171,7 +171,7 @@ func (l *link) deliver(m *goredis.Message) {
 	}
 }
 
-// message is what m says. Only what is proven has a position, and with a history an author:
+// message is what m says. Only what is proven has a position, and with a history an author and a trace:
 // then all that nodes publish is proven, and the rest is of other programs.
 func (f *Feed) message(m *goredis.Message, proof seal.Sealed) broker.Message {
 	channel := f.channel(m.Channel)
@@ -179,7 +179,7 @@ func (f *Feed) message(m *goredis.Message, proof seal.Sealed) broker.Message {
 	if proof.Position.IsZero() || !ok {
 		message = broker.ParseWire(channel, []byte(m.Payload))
 		if f.opts.History != nil {
-			message.By = nil
+			message.By, message.Traceparent = nil, ""
 		}
 	}
 	message.Position, message.Prev = proof.Position, proof.Position.Previous()
