@@ -51,7 +51,11 @@ func readWhole(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, err
 	if p := bodyProblem(w, err); p != nil {
 		return nil, p
 	}
-	return nil, &transport.Problem{Status: http.StatusBadRequest, Code: "bad_body",
+	return nil, incomplete()
+}
+
+func incomplete() *transport.Problem {
+	return &transport.Problem{Status: http.StatusBadRequest, Code: "bad_body",
 		Detail: "The body could not be read to its end.", Header: http.Header{"Connection": {"close"}}}
 }
 

@@ -4,12 +4,15 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -37,7 +40,8 @@ func TestFoundConnectionsBeyondTheLimit(t *testing.T) {
 			occupy(t, addr, 600, "")
 			occupy(t, addr, 200, begin)
 		}, 200},
-		"all sending": {func(t *testing.T, addr string) { occupy(t, addr, 300, begin) }, 503},
+		"all sending":             {func(t *testing.T, addr string) { occupy(t, addr, 300, begin) }, 503},
+		"all sending over HTTP/2": {func(t *testing.T, addr string) { sendOverHTTP2(t, addr, 400) }, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out lines
@@ -105,4 +109,31 @@ func occupy(t *testing.T, addr string, n int, request string) {
 		_, _ = fmt.Fprint(c, request)
 		_, _ = bufio.NewReader(c).ReadString('\n') // an answer, or the end
 	}
+}
+
+// sendOverHTTP2 begins requests on few connections, whose bodies never come. It returns when the server
+// has asked for each body, or has answered without.
+func sendOverHTTP2(t *testing.T, addr string, n int) {
+	t.Helper()
+	two := &http.Transport{Protocols: new(http.Protocols), ExpectContinueTimeout: patience}
+	two.Protocols.SetUnencryptedHTTP2(true)
+	body, never := io.Pipe()
+	ctx, cancel := context.WithCancel(context.Background())
+	var begun, ended sync.WaitGroup
+	for range n {
+		begun.Add(1)
+		begin := sync.OnceFunc(begun.Done)
+		ended.Go(func() {
+			defer begin()
+			r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got100Continue: begin}),
+				http.MethodPost, "http://"+addr+"/publish/chat", io.NopCloser(body))
+			r.ContentLength = 9
+			r.Header.Set("Expect", "100-continue")
+			if resp, err := two.RoundTrip(r); err == nil {
+				_ = resp.Body.Close()
+			}
+		})
+	}
+	t.Cleanup(func() { cancel(); _ = never.Close(); ended.Wait(); two.CloseIdleConnections() })
+	begun.Wait()
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net/http"
 	"time"
 )
@@ -40,6 +41,22 @@ func http2Config(stall time.Duration) *http.HTTP2Config {
 		MaxEncoderHeaderTableSize:     maxHeaderTable,
 		WriteByteTimeout:              stall,
 	}
+}
+
+// takeIdleBody reads what r, which needs no body, has in one all the same. Over HTTP/2 what nobody reads takes
+// room from all others on the connection, for as long as a client listens.
+func takeIdleBody(w http.ResponseWriter, r *http.Request) error {
+	if r.ProtoMajor < 2 || r.ContentLength == 0 || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil
+	}
+	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, knownBody))
+	switch p := bodyProblem(w, err); {
+	case p != nil:
+		return p
+	case err != nil:
+		return incomplete()
+	}
+	return nil
 }
 
 // closeDraining asks a client that makes a request over HTTP/2 of a server which stops to make the

@@ -170,6 +170,9 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 			return &transport.Problem{Status: http.StatusRequestURITooLong, Code: "url_too_long",
 				Detail: "The request target is longer than 8 KiB."}
 		}
+		if err := takeIdleBody(w, r); err != nil {
+			return err
+		}
 		return next(c)
 	}
 }

@@ -36,15 +36,11 @@ type Stream struct {
 
 // NewStream returns the Stream of the client that made r. The handler has it for as long
 // as it has w. Whether w can do what a Stream needs is for [CheckFlush] to say. The
-// deadlines that an http.Server sets for a request are cleared. What the client has left of
-// its body over HTTP/2 is forgotten, and if it sends more it is cut off.
+// deadlines that an http.Server sets for a request are cleared.
 func NewStream(w http.ResponseWriter, r *http.Request) *Stream {
 	s := &Stream{w: w, control: http.NewResponseController(w), client: r.Context(), ended: make(chan struct{})}
 	_ = s.control.SetReadDeadline(time.Time{}) // what cannot clear them has to do without
 	_ = s.control.SetWriteDeadline(time.Time{})
-	if r.ProtoMajor > 1 {
-		_ = r.Body.Close() // it would be kept for as long as the Stream; HTTP/1 needs it for its end
-	}
 	return s
 }
 
