@@ -26,6 +26,7 @@ var imported = []rule{
 	{"go.yaml.in/yaml/v4", []string{"server/config"}},
 	{"github.com/golang-jwt/jwt/v5", []string{"server/access/token"}},
 	{"github.com/MicahParks/jwkset", []string{"server/access/token"}},
+	{"go.opentelemetry.io", []string{"server/tracing", "cmd"}},
 }
 
 // reached is about everything that a package depends on, directly or not.
@@ -33,6 +34,7 @@ var reached = []rule{
 	{"github.com/redis/go-redis/v9", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
 	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/ws", "transport/live", "cmd"}},
 	{"github.com/labstack/echo/v4", []string{"server", "cmd"}},
+	{"go.opentelemetry.io", []string{"server", "cmd"}},
 	{module + "broker/memory", []string{"broker/memory", "transport/transporttest", "cmd/pregon"}},
 	{module + "broker/redis", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
 	{module + "broker/miniredis", []string{"broker/miniredis", "cmd/pregon"}},
@@ -51,12 +53,13 @@ var reached = []rule{
 var mayNot = map[string][]string{
 	"server/hub/interest": {module + "transport", module + "server/hub"},
 	"server/hub/backfill": {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
-	"server/hub":          {"github.com/labstack/echo/v4", module + "server", module + "server/node"},
+	"server/hub":          {"github.com/labstack/echo/v4", "go.opentelemetry.io/otel/trace", module + "server", module + "server/node"},
 	"server/presence":     {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub", module + "server/access"},
-	"server/node":         {"github.com/labstack/echo/v4", module + "server"},
+	"server/node":         {"github.com/labstack/echo/v4", "go.opentelemetry.io/otel/trace", module + "server"},
+	"server/tracing":      {"github.com/labstack/echo/v4", "go.opentelemetry.io/otel/sdk/trace", module + "server", module + "server/node", module + "server/access"},
 	"server/console":      {"github.com/labstack/echo/v4", module + "transport", module + "broker", module + "server"},
 	"server/limit":        {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
-	"server/access":       {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub", module + "server/limit"},
+	"server/access":       {"github.com/labstack/echo/v4", "go.opentelemetry.io/otel/trace", module + "server", module + "server/node", module + "server/hub", module + "server/limit"},
 	"server/access/token": {"github.com/labstack/echo/v4", module + "transport", module + "broker", module + "server/access"},
 
 	// It runs a transport on what is below the server, and no other has a use for it.

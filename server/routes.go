@@ -117,7 +117,7 @@ func (s *Server) routes() (http.Handler, error) {
 	for _, r := range table {
 		switch {
 		case r.pages:
-			e.Add(r.method, r.path, adapt(s.checkOrigin(s.identified(r.bare, r.handle))))
+			e.Add(r.method, r.path, s.traced(r, adapt(s.checkOrigin(s.identified(r.bare, r.handle)))))
 			e.OPTIONS(r.path, adapt(s.preflight(methods(table, r.path))))
 		default:
 			e.Add(r.method, r.path, adapt(r.handle))

@@ -15,6 +15,7 @@ import (
 	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/hub"
 	"github.com/pregon/pregon/server/node"
+	"github.com/pregon/pregon/server/tracing"
 	"github.com/pregon/pregon/transport"
 	"github.com/pregon/pregon/transport/local"
 	"github.com/pregon/pregon/transport/socket"
@@ -85,6 +86,9 @@ type Options struct {
 	TrustProxies []netip.Prefix
 
 	Hooks Hooks // of the program
+
+	// Tracer makes spans of requests, publications and deliveries. Nil makes none, and costs nothing.
+	Tracer *tracing.Tracer
 
 	QueueBytes   int           // that may wait for one client; default 4 MiB
 	Compress     bool          // for WebSockets that offer permessage-deflate
@@ -208,12 +212,12 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.bodies.most = max(o.MaxBodies, s.longestBatch()*4/3+1)
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: o.PingInterval, PongTimeout: o.PongTimeout,
-		DropOldest: o.DropOldest, CatchUp: o.CatchUp, MaxChannels: o.Limits.Channels, Strangers: s.hasStrangers,
+		DropOldest: o.DropOldest, CatchUp: o.CatchUp, MaxChannels: o.Limits.Channels, Strangers: s.hasStrangers, Delivered: s.delivered(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Authenticate: s.authenticateToken, Identifies: o.Authenticate != nil, Access: first.access, MaxMessage: o.MaxMessage, Limits: o.Limits.node(), Hooks: o.Hooks})
+	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Authenticate: s.authenticateToken, Identifies: o.Authenticate != nil, Access: first.access, MaxMessage: o.MaxMessage, Limits: o.Limits.node(), Hooks: o.Hooks, Publishing: s.publishing()})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	s.accepted.trusted, s.accepted.listenersOf = o.TrustProxies, s.node.Listeners
 	s.accepted.limitAddresses(o.Limits.ConnectionsPerAddress)

@@ -18,6 +18,7 @@ type directory struct {
 	interest *interest.Interest
 	filler   *backfill.Filler // nil where there is no history
 	counts   *counts
+	traced   bool // somebody is told of deliveries
 
 	names sync.Map // topics by name for the reader: what it finds it finds without a lock
 

@@ -40,6 +40,10 @@ type Options struct {
 	// yet. It is asked then, concurrently, and must not wait. Nil means in none.
 	Strangers func(channel string) bool
 
+	// Delivered is told of messages that have a Traceparent: once a message and worker that has subscribers for it, when
+	// all of those were handed it. It is called by the workers, concurrently, and must not wait. Nil costs nothing.
+	Delivered func(Delivery)
+
 	MaxChannels int // of one session; default any number
 
 	// DropOldest says what becomes of a client that does not read fast enough:
@@ -104,7 +108,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h := &Hub{broker: b, options: o.withDefaults(), empty: make(chan struct{})}
 	h.log = h.options.Logger
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.topics = &directory{counts: &h.counts, topics: map[string]*topic{}}
+	h.topics = &directory{counts: &h.counts, traced: h.options.Delivered != nil, topics: map[string]*topic{}}
 	reader := &reader{topics: h.topics, counts: &h.counts, log: h.log}
 	var err error
 	if h.topics.interest, err = h.newInterest(ctx, reader); err != nil {

@@ -42,6 +42,7 @@ const (
 type frame struct {
 	bytes    []byte
 	position broker.Position // zero where it has no place in the history
+	delivery *delivery       // of a message that is traced; nil for all others
 	gap      bool            // it tells of a gap ahead of position, for one that is fed from the history
 }
 

@@ -87,14 +87,15 @@ func (t *topic) Deliver(m broker.Message) {
 	if t.track == nil || !m.Position.IsZero() { // what is in no history cannot be read by watchers
 		t.notify()
 	}
-	fanOut(t.audience(), message, m.Position, func(e transport.Encoding) []byte { return e.Message(m) })
+	groups := t.audience()
+	fanOut(groups, message, frame{position: m.Position}, t.deliveriesOf(m, groups), func(e transport.Encoding) []byte { return e.Message(m) })
 }
 
 // Gap tells the subscribers of t.
 func (t *topic) Gap(gap transport.Gap) {
 	t.directory.counts.gaps.Add(1)
 	t.notify()
-	fanOut(t.audience(), gapped, gap.To, func(e transport.Encoding) []byte { return e.Gap(gap) })
+	fanOut(t.audience(), gapped, frame{position: gap.To}, nil, func(e transport.Encoding) []byte { return e.Gap(gap) })
 }
 
 // known returns the topic of that name, nil for none. It takes no lock.
@@ -114,14 +115,14 @@ func (t *topic) audience() []*group {
 	return nil
 }
 
-// fanOut posts one entry a group and encodes once an encoding: the groups of one
+// fanOut posts one entry a group, with f and its bytes, and encodes once an encoding: the groups of one
 // encoding stand together.
-func fanOut(groups []*group, k kind, p broker.Position, encode func(transport.Encoding) []byte) {
-	var bytes []byte
+func fanOut(groups []*group, k kind, f frame, all deliveries, encode func(transport.Encoding) []byte) {
 	for i, g := range groups {
 		if i == 0 || g.encoding != groups[i-1].encoding {
-			bytes = encode(g.encoding)
+			f.bytes = encode(g.encoding)
 		}
-		g.worker.push(entry{kind: k, group: g, frame: frame{bytes: bytes, position: p}})
+		f.delivery = all[g.worker]
+		g.worker.push(entry{kind: k, group: g, frame: f})
 	}
 }

@@ -233,7 +233,7 @@ func (w *worker) sendSome(g *group) {
 	joined, left := join(g.frames)
 	n := len(g.frames) - len(left)
 	w.done.add(len(g.members), n)
-	w.send(g, joined, g.frames[:n])
+	w.sendTraced(g, joined, g.frames[:n])
 	g.frames = slices.Delete(g.frames, 0, n)
 	w.sent(n, len(joined))
 }

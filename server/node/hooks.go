@@ -57,7 +57,7 @@ func (c *Client) onPublish(ctx context.Context, m broker.Message) (changed broke
 		changed, err = c.node.options.OnPublish(ctx, c.caller().Identity(), m)
 		return err
 	})
-	changed.Channel, changed.By = m.Channel, m.By // what was decided, and what the publisher is told, is about these
+	changed.Channel, changed.By, changed.Traceparent = m.Channel, m.By, m.Traceparent // what was decided, and what the publisher is told, is about these
 	return changed, err
 }
 

@@ -38,6 +38,11 @@ type Options struct {
 	// access.Policy.Authenticate does. Nil takes none.
 	Authenticate func(ctx context.Context, credential string) (*access.Caller, error)
 
+	// Publishing is told of each publication that is about to be handed to the broker, one message or
+	// a batch, and may set Traceparent of the messages, and nothing else. The publication has the context that it
+	// returns; the function is called with the results, which it must not keep. Nil costs nothing.
+	Publishing func(ctx context.Context, ms []broker.Message) (context.Context, func([]broker.Result))
+
 	// Identifies says that the program knows who its callers are, without tokens: none may say it
 	// of itself.
 	Identifies bool

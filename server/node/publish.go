@@ -16,7 +16,7 @@ func (c *Client) Publish(ctx context.Context, ms ...broker.Message) []broker.Res
 	if len(ms) == 1 {
 		m, err := c.admit(ctx, ms[0])
 		if err == nil {
-			results[0].Receipt, err = c.node.broker.Publish(ctx, m)
+			results[0].Receipt, err = c.node.publish(ctx, m)
 		}
 		results[0].Err = err
 		return results
@@ -71,9 +71,32 @@ func (c *Client) admitAll(ctx context.Context, ms []broker.Message, results []br
 
 // publish publishes what was admitted.
 func (c *Client) publish(ctx context.Context, taken []broker.Message, from []int, results []broker.Result) {
-	for i, result := range broker.PublishAll(ctx, c.node.broker, taken) {
+	for i, result := range c.node.publishAll(ctx, taken) {
 		results[from[i]] = result
 	}
+}
+
+// publish hands the broker one message.
+func (n *Node) publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	if n.options.Publishing == nil {
+		return n.broker.Publish(ctx, m)
+	}
+	ms := []broker.Message{m}
+	ctx, ended := n.options.Publishing(ctx, ms)
+	receipt, err := n.broker.Publish(ctx, ms[0])
+	ended([]broker.Result{{Receipt: receipt, Err: err}})
+	return receipt, err
+}
+
+// publishAll hands the broker several messages.
+func (n *Node) publishAll(ctx context.Context, ms []broker.Message) []broker.Result {
+	if n.options.Publishing == nil || len(ms) == 0 {
+		return broker.PublishAll(ctx, n.broker, ms)
+	}
+	ctx, ended := n.options.Publishing(ctx, ms)
+	results := broker.PublishAll(ctx, n.broker, ms)
+	ended(results)
+	return results
 }
 
 // admit returns what is to be published for m, or why it may not be.
@@ -92,9 +115,9 @@ func (c *Client) admit(ctx context.Context, m broker.Message) (broker.Message, e
 }
 
 // changed returns what the hook makes of m, whose channel has that rule, as the broker is to
-// have it. It says who published it, whatever the caller or the hook says.
+// have it. It says who published it, and in which trace is for Options.Publishing to say, whatever the caller or the hook says.
 func (c *Client) changed(ctx context.Context, m broker.Message, rule *access.Rule) (broker.Message, error) {
-	m.By = c.author.Load()
+	m.By, m.Traceparent = c.author.Load(), ""
 	if c.node.options.OnPublish == nil {
 		return c.keyed(m), nil
 	}

@@ -10,8 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/access/token/tokentest"
+	"github.com/pregon/pregon/server/tracing"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -55,15 +59,17 @@ func (w way) inProgram(channel, credential string, c carrier) *http.Request {
 	return r
 }
 
-// No key and no token is in what is logged (down to the debug level), what hooks and transports see, an answer, or a
-// metric, be it as it came or encoded: neither of those who are refused nor of those who are let in.
+// No key and no token is in what is logged (down to the debug level), what hooks and transports see, an answer, a
+// metric, or a span, be it as it came or encoded: neither of those who are refused nor of those who are let in.
 func TestCredentialsDoNotLeak(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		kit := tokentest.NewKit(time.Now())
 		spy := newSpy()
 		own := map[string]transport.Maker{"spy": spy.make}
-		s := newSite(t, server.Options{Access: policy(t, verifier(t, kit)), Transports: own})
+		traced := tracetest.NewInMemoryExporter()
+		tracer := tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(traced), sdktrace.WithResource(nil)))
+		s := newSite(t, server.Options{Access: policy(t, verifier(t, kit)), Transports: own, Tracer: tracer})
 		all, seen := ways(t, own), map[string]int{}
 		for i, credential := range secretsOf(kit) {
 			var told strings.Builder // to the caller
@@ -76,20 +82,29 @@ func TestCredentialsDoNotLeak(t *testing.T) {
 			}
 			figures := s.call(way{method: "GET", target: "/metrics"}.inProgram("", appKey, inHeader))
 			for where, text := range map[string]string{
-				"the log": s.log.take(), "a hook": s.hooks.take(), "a transport": spy.seen.take(), "an answer": told.String(), "a metric": figures.body,
+				"the log": s.log.take(), "a hook": s.hooks.take(), "a transport": spy.seen.take(), "an answer": told.String(), "a metric": figures.body, "a span": shownSpans(traced.GetSpans()),
 			} {
 				if form, leaks := leakOf(credential, text); leaks {
 					t.Errorf("%.30s… is in %s as %.40s…", credential, where, form)
 				}
 				seen[where] += len(text)
 			}
+			traced.Reset()
 		}
-		for _, where := range []string{"the log", "a hook", "a transport", "an answer", "a metric"} {
+		for _, where := range []string{"the log", "a hook", "a transport", "an answer", "a metric", "a span"} {
 			if seen[where] == 0 {
 				t.Errorf("nothing is in %s", where)
 			}
 		}
 	})
+}
+
+// shownSpans returns all that is in spans.
+func shownSpans(spans tracetest.SpanStubs) string {
+	if len(spans) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%+v", spans)
 }
 
 // secretsOf returns keys, and tokens of which some are good.

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/server/hub"
+)
+
+// traced returns next with a span for each request, where the server makes spans. A transport's
+// routes have none: what they answer may last for hours.
+func (s *Server) traced(r route, next echo.HandlerFunc) echo.HandlerFunc {
+	if s.options.Tracer == nil || r.bare {
+		return next
+	}
+	path := r.path
+	if begin, whole := strings.CutSuffix(path, "*"); whole {
+		path = begin + "{channel}"
+	}
+	spans := s.options.Tracer.Route(path)
+	return func(c echo.Context) error {
+		response := c.Response()
+		outer := response.Writer
+		defer func() { response.Writer = outer }()
+		spans.Serve(outer, c.Request(), func(w http.ResponseWriter, ctx context.Context) {
+			response.Writer = w
+			c.SetRequest(c.Request().WithContext(ctx))
+			if err := next(c); err != nil {
+				s.answerError(err, c) // here, as the span has the status
+			}
+		})
+		return nil
+	}
+}
+
+// publishing is what the node tells of publications, nil where the server makes no spans.
+func (s *Server) publishing() func(context.Context, []broker.Message) (context.Context, func([]broker.Result)) {
+	if s.options.Tracer == nil {
+		return nil
+	}
+	return s.options.Tracer.Publishing
+}
+
+// delivered is what the hub tells of deliveries, nil where the server makes no spans.
+func (s *Server) delivered() func(hub.Delivery) {
+	if s.options.Tracer == nil {
+		return nil
+	}
+	return s.options.Tracer.Delivered
+}
