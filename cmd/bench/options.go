@@ -37,6 +37,7 @@ type Options struct {
 	Size      int    // of a message in bytes, at least MinSize
 	Transport string // ws, sse or live
 	Format    string // text, raw or json, which is the only one of live
+	HTTP2     bool   // event streams share connections, 100 to each
 
 	// PublishOver is http or live. Pipeline is how many messages of a publisher are under way at
 	// a time over live.
@@ -89,6 +90,7 @@ func (o *Options) Validate() error {
 		{o.Transport != "ws" && o.Transport != "sse" && o.Transport != "live", "--transport: must be ws, sse or live"},
 		{o.Format != "text" && o.Format != "raw" && o.Format != "json", "--format: must be text, raw or json"},
 		{o.Format != "json" && o.Transport == "live", "--format: must be json with --transport live, which has no other"},
+		{o.HTTP2 && o.Transport != "sse", "--http2: goes with --transport sse only, as nothing else goes over HTTP/2"},
 		{o.PublishOver != "http" && o.PublishOver != "live", "--publish-over: must be http or live"},
 		{o.PublishOver == "live" && (o.Pipeline < 1 || o.Pipeline > maxPipeline), fmt.Sprintf("--pipeline: must be from 1 to %d", maxPipeline)},
 		{o.URL == "" && o.Server == nil, "--url: there is no server"},

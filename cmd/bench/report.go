@@ -32,6 +32,7 @@ type Config struct {
 	Size        int     `json:"size_bytes"`
 	Transport   string  `json:"transport"`
 	Format      string  `json:"format"`
+	HTTP2       bool    `json:"http2,omitempty"`
 	PublishOver string  `json:"publish_over"`
 	Pipeline    int     `json:"pipeline,omitempty"` // messages of a publisher under way, over live
 	URL         string  `json:"url,omitempty"`      // empty: a server was started
@@ -120,7 +121,7 @@ func newReport(o *Options, servers, floors []*measurement, interrupted bool) *Re
 		Config: Config{
 			Subscribers: o.Subscribers, Channels: o.Channels, Publishers: o.Publishers,
 			Messages: o.Messages, Duration: o.Duration.Seconds(), Rate: o.Rate, Size: o.Size,
-			Transport: o.Transport, Format: o.Format, PublishOver: o.PublishOver, Pipeline: o.Pipeline,
+			Transport: o.Transport, Format: o.Format, HTTP2: o.HTTP2, PublishOver: o.PublishOver, Pipeline: o.Pipeline,
 			URL: withoutUser(o.URL), Broker: o.Broker, Rounds: o.Rounds,
 		},
 		Server: newResult(o, servers), Interrupted: interrupted,

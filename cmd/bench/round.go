@@ -26,6 +26,7 @@ type round struct {
 	subscribers []*subscriber
 	publishers  []*publisher
 	recorders   []*recorder
+	shared      []*shared
 	readers     sync.WaitGroup
 	connected   atomic.Int64
 	accepted    atomic.Int64
@@ -35,11 +36,17 @@ type round struct {
 func newRound(o *Options, t target) *round {
 	r := &round{options: o, target: t, epoch: time.Now(), channels: newChannels(o), recorders: newRecorders()}
 	for i := range o.Subscribers {
+		if o.HTTP2 && i%streamsPerConnection == 0 {
+			r.shared = append(r.shared, newShared(t))
+		}
 		c := r.channels[i%o.Channels]
 		r.subscribers = append(r.subscribers, &subscriber{
 			channel: c, epoch: r.epoch, size: o.Size, recorder: r.recorders[i%shards],
 			sequences: make([]sequence, len(c.publishers)),
 		})
+		if o.HTTP2 {
+			r.subscribers[i].shared = r.shared[len(r.shared)-1]
+		}
 	}
 	for i := range o.Publishers {
 		p := &publisher{number: i, target: t, epoch: r.epoch, accepted: &r.accepted, expected: &r.expected, latency: newHistogram()}
@@ -169,4 +176,7 @@ func (r *round) disconnect() {
 		p.way.hangUp()
 	}
 	r.readers.Wait()
+	for _, s := range r.shared {
+		s.pool.CloseIdleConnections()
+	}
 }

@@ -64,6 +64,17 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Event streams that share connections over HTTP/2 are counted, too.
+func TestRunOverHTTP2(t *testing.T) {
+	o := small()
+	o.URL, o.Transport, o.HTTP2, o.Subscribers = serve(t), "sse", true, 250
+	r := measure(t, o)
+	if err := r.Err(); err != nil || !r.Passed {
+		t.Error(err)
+	}
+	whole(t, &r.Server, 50, 12_500)
+}
+
 // Over /live, every message is counted, too: for subscribers, for publishers and for both.
 func TestRunLive(t *testing.T) {
 	url := serve(t)
@@ -226,6 +237,7 @@ func TestValidate(t *testing.T) {
 		"--pipeline":     func(o *bench.Options) { o.PublishOver, o.Pipeline = "live", 0 },
 		"1 to 4096":      func(o *bench.Options) { o.PublishOver, o.Pipeline = "live", 4097 },
 		"--floor":        func(o *bench.Options) { o.Floor, o.Transport = child("floor"), "sse" },
+		"--http2":        func(o *bench.Options) { o.HTTP2 = true },
 		"http only":      func(o *bench.Options) { o.Floor, o.PublishOver = child("floor"), "live" },
 		"--rounds":       func(o *bench.Options) { o.Rounds = 0 },
 		"--drain":        func(o *bench.Options) { o.Drain = 0 },

@@ -22,6 +22,7 @@ type subscriber struct {
 	epoch     time.Time
 	size      int
 	recorder  *recorder
+	shared    *shared // the connection of its stream and others over HTTP/2; nil where it has one of its own
 	conn      net.Conn
 	stream    stream
 	sequences []sequence // one for each publisher of the channel
@@ -36,6 +37,9 @@ type subscriber struct {
 // connect opens the connection, and returns when what is published from then on is
 // heard.
 func (s *subscriber) connect(ctx context.Context, t target, o *Options) error {
+	if s.shared != nil {
+		return s.share(ctx, t, o)
+	}
 	conn, err := t.dial(ctx)
 	if err != nil {
 		return err
@@ -47,6 +51,16 @@ func (s *subscriber) connect(ctx context.Context, t target, o *Options) error {
 		_ = conn.Close() // the handshake's error is the news
 		return err
 	}
+	return nil
+}
+
+// share opens a stream of a connection that others have, too.
+func (s *subscriber) share(ctx context.Context, t target, o *Options) error {
+	stream, err := s.shared.stream(ctx, t, t.path("sse/"+s.channel.name+"?format="+o.Format), o.Credential)
+	if err != nil {
+		return err
+	}
+	s.conn, s.stream.in, s.stream.decoder = stream, stream, &events{}
 	return nil
 }
 

@@ -22,9 +22,13 @@ func (c Config) String() string {
 	if c.PublishOver == "live" {
 		publishers += fmt.Sprintf(" over live (%d under way)", c.Pipeline)
 	}
+	over := c.Transport
+	if c.HTTP2 {
+		over += " over HTTP/2"
+	}
 	return fmt.Sprintf("%s on %s, %s of %d bytes by %s, %s, over %s (%s), %s, %s",
 		plural(c.Subscribers, "subscriber"), plural(c.Channels, "channel"), amount, c.Size,
-		publishers, pace, c.Transport, c.Format,
+		publishers, pace, over, c.Format,
 		plural(c.Rounds, "round"), server)
 }
 
