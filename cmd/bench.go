@@ -134,7 +134,7 @@ func (c *benchCommand) format() string {
 // server is the command of a server for one round. The broker's URL, which may
 // have a password, is not put on its command line.
 func (c *benchCommand) server(program string) *exec.Cmd {
-	s := exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--drain-time", "10ms",
+	s := exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--drain-notice", "0", "--drain-time", "10ms",
 		"--max-message", fmt.Sprint(max(int64(c.Size), 1<<20)))
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, envPrefix+"_TLS_") {

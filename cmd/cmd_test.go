@@ -203,7 +203,7 @@ func serve(t *testing.T, args ...string) string {
 	r, w := io.Pipe()
 	done := make(chan int, 1)
 	go func() {
-		code := cmd.Run(ctx, append([]string{"--listen", "localhost:0", "--drain-time", "10ms"}, args...), nil, w, io.Discard)
+		code := cmd.Run(ctx, append([]string{"--listen", "localhost:0", "--drain-notice", "0", "--drain-time", "10ms"}, args...), nil, w, io.Discard)
 		_ = w.Close()
 		done <- code
 	}()

@@ -87,7 +87,7 @@ func killedBy(err error) syscall.Signal {
 // exits with 0 when it is told to stop.
 func TestPlugin(t *testing.T) {
 	program := build(t, filepath.Join("..", "testdata", "plugin"))
-	server := exec.Command(program, "--listen", "localhost:0", "--broker", "loop://", "--drain-time", "10ms")
+	server := exec.Command(program, "--listen", "localhost:0", "--broker", "loop://", "--drain-notice", "0", "--drain-time", "10ms")
 	url := start(t, server)
 	stream := hear(t, url+"/sse/chat")
 	if code, _, stderr := run(t, "", "pub", "chat", "hola", "--url", url); code != 0 {
@@ -158,7 +158,7 @@ func TestSecondSignal(t *testing.T) {
 
 // A server goes on when nobody reads any more what it prints and logs.
 func TestClosedOutput(t *testing.T) {
-	server := exec.Command(build(t, "pregon"), "--listen", "localhost:0", "--broker", "memory://", "--drain-time", "10ms", "--log-level", "debug")
+	server := exec.Command(build(t, "pregon"), "--listen", "localhost:0", "--broker", "memory://", "--drain-notice", "0", "--drain-time", "10ms", "--log-level", "debug")
 	stdout, err := server.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

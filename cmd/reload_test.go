@@ -29,7 +29,7 @@ type reloader struct {
 func startReloader(t *testing.T, text string, args ...string) *reloader {
 	t.Helper()
 	r := &reloader{t: t, file: written(t, "pregon.yaml", text)}
-	r.server = exec.Command(os.Args[0], append([]string{"--config", r.file, "--listen", "localhost:0", "--broker", "memory://", "--drain-time", "10ms"}, args...)...)
+	r.server = exec.Command(os.Args[0], append([]string{"--config", r.file, "--listen", "localhost:0", "--broker", "memory://", "--drain-notice", "0", "--drain-time", "10ms"}, args...)...)
 	r.server.Env = append(os.Environ(), asPregon+"=1")
 	stderr, err := r.server.StderrPipe()
 	if err != nil {

@@ -59,6 +59,7 @@ type serveCommand struct {
 	WriteTimeout   time.Duration `default:"10s" help:"Longest time in which a client takes nothing. Default ${default}."`
 	PingInterval   time.Duration `default:"25s" help:"Time between pings. Default ${default}."`
 	PongTimeout    time.Duration `default:"55s" help:"Silence after which a WebSocket client is gone; more than --ping-interval. Default ${default}."`
+	DrainNotice    time.Duration `default:"2s" help:"Time for which /readyz is red at the end, and all else goes on, before clients are sent away. Default ${default}."`
 	DrainTime      time.Duration `default:"5s" help:"Time over which clients are sent away at the end. Default ${default}."`
 	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate in PEM, to serve https and wss."`
 	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key in PEM."`
@@ -85,6 +86,8 @@ func (c *serveCommand) check(kctx *kong.Context) error {
 		return err
 	}
 	switch {
+	case c.DrainNotice != 0 && c.DrainNotice < minTime:
+		return fmt.Errorf("--drain-notice: must be 0 or at least %v", minTime)
 	case c.MaxMessage < minMessage:
 		return fmt.Errorf("--max-message: must be at least %d bytes", minMessage)
 	case c.QueueBytes < minMessage:

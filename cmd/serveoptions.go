@@ -19,7 +19,7 @@ func (c *serveCommand) options(b broker.Broker, addr net.Addr, e *entry, setting
 		Open: c.Access.Open, NoConsole: c.NoConsole, TrustProxies: c.trusted(e.admission.config), Limits: changing.Limits,
 		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections,
 		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", CatchUp: c.SlowClients == catchUp, WriteTimeout: c.WriteTimeout,
-		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainTime: c.DrainTime,
+		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainNotice: c.DrainNotice, DrainTime: c.DrainTime,
 	}
 }
 

@@ -50,8 +50,12 @@ func buildPregon(t *testing.T) string {
 // startPregon starts a node on a Redis, with history.
 func startPregon(t *testing.T, program, redis string) *process {
 	t.Helper()
-	return startProcess(t, exec.Command(program, "--listen", "127.0.0.1:0", "--broker", redis,
-		"--history", "5m", "--history-size", "10000", "--drain-time", "200ms", "--log-level", "error"))
+	args := []string{"--listen", "127.0.0.1:0", "--broker", redis,
+		"--history", "5m", "--history-size", "10000", "--drain-time", "200ms", "--log-level", "error"}
+	if program != *upgradeOld { // which may not know it
+		args = append(args, "--drain-notice", "0")
+	}
+	return startProcess(t, exec.Command(program, args...))
 }
 
 // startProcess starts a node by a command. It does not outlive the test.

@@ -46,7 +46,7 @@ func TestFoundConnectionsBeyondTheLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out lines
 			cmd := exec.Command("sh", "-c", `ulimit -n 300 && exec "$0" "$@"`, program,
-				"--listen", "127.0.0.1:0", "--broker", "memory://", "--drain-time", "10ms")
+				"--listen", "127.0.0.1:0", "--broker", "memory://", "--drain-notice", "0", "--drain-time", "10ms")
 			cmd.Stderr = &out
 			p := startProcess(t, cmd)
 			c.fill(t, p.addr)

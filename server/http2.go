@@ -59,11 +59,12 @@ func takeIdleBody(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// closeDraining asks a client that makes a request over HTTP/2 of a server which stops to make the
-// next one on another connection, as it would come back on this one for as long as that lasts. It
-// ends nothing that is under way: net/http sends GOAWAY (RFC 9113, section 6.8).
-func (s *Server) closeDraining(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor > 1 && s.draining.Load() {
+// closeDraining asks a client that makes a request of a server which stops to make the next one on
+// another connection: it would come back on this one for as long as that lasts, and could send a
+// request in the moment in which it is closed. Over HTTP/2 that ends nothing that is under way:
+// net/http sends GOAWAY (RFC 9113, section 6.8).
+func (s *Server) closeDraining(w http.ResponseWriter) {
+	if s.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
 }

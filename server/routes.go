@@ -158,7 +158,7 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 		setCommonHeaders(w.Header())
 		closeAmbiguous(w, r)
 		closeSurplus(w, r)
-		s.closeDraining(w, r)
+		s.closeDraining(w)
 		defer s.accepted.enter(r)()
 		if err := s.checkHost(r); err != nil {
 			return err

@@ -19,7 +19,8 @@ const (
 	maxHeader   = 12 << 10         // bytes; net/http adds 4 KiB
 )
 
-// Serve serves l, and closes it, until ctx ends. Then it drains and returns nil.
+// Serve serves l, and closes it, until ctx ends. Then it drains (see Drain), answers what
+// is under way, and returns nil.
 // An error means that l failed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	web := &http.Server{
@@ -44,40 +45,69 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("server: accept connections: %w", err)
 	case <-ctx.Done():
 	}
-	s.drain(context.WithoutCancel(ctx), web)
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+	s.drain(context.WithoutCancel(ctx))
+	if err := shutDown(web, failed); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("server: accept connections: %w", err)
 	}
 	return nil
 }
 
 // Drain begins to stop, for embedders that serve Handler by an http.Server of
-// their own: readiness turns red, requests that wait for news are answered, new
-// listeners are refused, and those there are told to come back, spread over
-// Options.DrainTime. It returns when the last of them has gone or ctx ends;
-// publishing goes on until the http.Server is shut down, which is to be done next.
-// Serve does all of that by itself.
+// their own. Readiness turns red, and for Options.DrainNotice that is all: a balancer
+// has the time to see it, and those who still come are let in. Then requests
+// that wait for news are answered, new listeners are refused, and those there are told
+// to come back, spread evenly over Options.DrainTime. It returns when the last of them
+// has gone or ctx ends; publishing goes on until the http.Server is shut down, which is
+// to be done next. Serve does all of that by itself.
 func (s *Server) Drain(ctx context.Context) {
+	s.leaving.Store(true)
+	s.giveNotice(ctx, s.options.DrainNotice)
 	s.beginDrain()
-	s.log.Info("server: draining", "connections", s.hub.Sessions())
+	s.log.Info("server: draining", "connections", s.hub.Sessions(), "over", s.options.DrainTime)
 	s.hub.Drain(ctx, s.options.DrainTime)
 }
 
-// beginDrain turns readiness red and ends what waits.
+// giveNotice waits for a time, or until ctx ends or draining begins by another way.
+func (s *Server) giveNotice(ctx context.Context, notice time.Duration) {
+	if notice <= 0 {
+		return
+	}
+	s.log.Info("server: stopping; not ready any more", "drain in", notice)
+	over := time.NewTimer(notice)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-ctx.Done():
+	case <-s.stopping:
+	}
+}
+
+// beginDrain turns readiness red, ends what waits, and has new listeners refused.
 func (s *Server) beginDrain() {
+	s.leaving.Store(true)
 	s.draining.Store(true)
 	s.stopOnce.Do(func() { close(s.stopping) })
 }
 
-// drain lets go of all clients: readiness is red from the first moment, and
-// publishing goes on until the last listener has gone.
-func (s *Server) drain(ctx context.Context, web *http.Server) {
-	ctx, cancel := context.WithTimeout(ctx, s.options.DrainTime+lingerTime+time.Second)
+// drain lets go of all clients: readiness is red from the first moment, publishing
+// goes on until the last listener has gone, and only then the port is closed, as an
+// EventSource that comes back and finds nobody there may be one that gives up.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.DrainNotice+s.options.DrainTime+lingerTime+time.Second)
 	defer cancel()
 	s.Drain(ctx)
-	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+}
+
+// shutDown closes the port, which accepting tells of, and answers what has been
+// accepted. It asks twice: what was accepted in the last moment is known to web only
+// when it has left off accepting.
+func shutDown(web *http.Server, accepting <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	if err := web.Shutdown(ctx); err != nil {
+	err := web.Shutdown(ctx)
+	failed := <-accepting
+	if err = errors.Join(err, web.Shutdown(ctx)); err != nil {
 		_ = web.Close() // the requests that are left have had their time
 	}
+	return failed
 }

@@ -97,6 +97,7 @@ type Options struct {
 	WriteTimeout time.Duration // in which a client must take something; default 10 s
 	PingInterval time.Duration // default 25 s
 	PongTimeout  time.Duration // default 55 s
+	DrainNotice  time.Duration // in which readiness is red and all else goes on before that; default none
 	DrainTime    time.Duration // over which clients are sent away; default 5 s
 }
 
@@ -140,7 +141,7 @@ func (o Options) check() error {
 	switch {
 	case o.Broker == nil:
 		return fmt.Errorf("%w: no broker", ErrOptions)
-	case o.MaxMessage < 0, o.MaxBodies < 0, o.MaxConnections < 0, o.QueueBytes < 0:
+	case o.MaxMessage < 0, o.MaxBodies < 0, o.MaxConnections < 0, o.QueueBytes < 0, o.DrainNotice < 0:
 		return fmt.Errorf("%w: a limit is negative", ErrOptions)
 	case o.CatchUp && o.DropOldest:
 		return fmt.Errorf("%w: both DropOldest and CatchUp", ErrOptions)
@@ -173,7 +174,8 @@ type Server struct {
 	refusals   sayOnce    // of origins, hosts and proxies
 	refused    *sayFew    // callers
 	handler    http.Handler
-	draining   atomic.Bool
+	leaving    atomic.Bool   // not ready any more
+	draining   atomic.Bool   // nor for new listeners
 	stopping   chan struct{} // closed when draining begins
 	stopOnce   sync.Once
 	polls      atomic.Int64 // requests that wait for news

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math"
 	"time"
 
 	"github.com/pregon/pregon/transport"
@@ -9,7 +10,8 @@ import (
 // paceStep is how often a drainLimiter lets some through.
 const paceStep = 10 * time.Millisecond
 
-// A drainLimiter ends sessions at a bounded rate.
+// A drainLimiter ends sessions at a bounded rate: EndRate or, when all are to go, spread evenly over
+// the time for that.
 type drainLimiter struct {
 	rate    float64 // a second
 	waiting []departure
@@ -52,5 +54,29 @@ func (p *drainLimiter) step(end func(*session, transport.CloseReason)) {
 		p.waiting, p.credit, p.next = nil, 0, nil
 		return
 	}
-	p.next = time.After(paceStep)
+	p.next = time.After(p.untilNext())
+}
+
+// untilNext is how long the next departure takes to fall due, and no shorter than paceStep.
+func (p *drainLimiter) untilNext() time.Duration {
+	return max(paceStep, time.Duration((1-p.credit)/p.rate*float64(time.Second)))
+}
+
+// spread has those who wait end evenly over a time, all at once for 0. lead, from 0 to 1, is how
+// much of one departure is due already: workers with a client each do not end them in one moment.
+// Where it is asked for twice the faster one counts.
+func (p *drainLimiter) spread(over time.Duration, lead float64, again bool) {
+	if over == 0 {
+		p.rate, p.credit = math.MaxFloat64, math.MaxFloat64
+	} else {
+		rate := float64(max(1, len(p.waiting))) / over.Seconds()
+		if again && rate <= p.rate {
+			return
+		}
+		p.rate, p.credit = rate, lead
+	}
+	p.counted = time.Now()
+	if len(p.waiting) > 0 {
+		p.next = time.After(0)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -123,6 +122,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h.replay = &replay{filler: h.filler, ctx: h.ctx}
 	for range h.options.Workers {
 		w := newWorker(h.options, &h.counts)
+		w.lead = float64(len(h.workers)) / float64(h.options.Workers)
 		h.workers = append(h.workers, w)
 		h.tasks.Go(func() { w.run(h.ctx) })
 	}
@@ -158,9 +158,9 @@ func (h *Hub) spawn(task func()) bool {
 }
 
 // Drain refuses new sessions, delivers what was published before, and ends the
-// sessions there are with CloseShutdown: Options.EndRate of them a second, or more
-// where they would take longer than the given time, and all at once for 0. It
-// returns when the last has left, ctx ends, or the Hub is closed.
+// sessions there are with CloseShutdown, spread evenly over the whole of the given
+// time, few as well as many, and all at once for 0. It returns when the last has left,
+// ctx ends, or the Hub is closed.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	h.mu.Lock()
 	started := h.draining
@@ -173,12 +173,8 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) {
 	if !started {
 		h.health.settle(ctx)
 	}
-	rate := math.Inf(1)
-	if over > 0 {
-		rate = max(float64(h.options.EndRate), float64(n)/over.Seconds())
-	}
 	for _, w := range h.workers {
-		w.post(entry{kind: endAll, rate: rate / float64(len(h.workers))})
+		w.post(entry{kind: endAll, over: over})
 	}
 	select {
 	case <-h.empty:

@@ -283,6 +283,45 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// Few clients leave spread over the whole of the time, too, and one within it, however the
+// workers share them.
+func TestDrainIsEven(t *testing.T) {
+	const over = 10 * time.Second
+	for _, n := range []int{1, 2, 3, 7, 30} {
+		synctest.Test(t, func(t *testing.T) {
+			b := memory.New()
+			h := newHub(t, b, hub.Options{Workers: 2})
+			began := time.Now()
+			var ended []time.Duration
+			var mu sync.Mutex
+			var clients sync.WaitGroup
+			for range n {
+				c := join(t, h, &lines{}, false, "c")
+				clients.Go(func() {
+					c.read(t, 1)
+					mu.Lock()
+					ended = append(ended, time.Since(began))
+					mu.Unlock()
+					c.leave()
+				})
+			}
+			h.Drain(context.Background(), over)
+			clients.Wait()
+			for i, at := range ended {
+				due := over * time.Duration(i+1) / time.Duration(n)
+				if at > over+time.Second || n > 2 && max(at-due, due-at) > over*2/time.Duration(n) {
+					t.Errorf("%d clients: number %d left after %v, want about %v", n, i+1, at, due)
+				}
+			}
+			if last := ended[n-1]; last < over/2 {
+				t.Errorf("%d clients: the last left after %v", n, last)
+			}
+			h.Close()
+			_ = b.Close()
+		})
+	}
+}
+
 // Deaf is a broker that accepts messages and loses them.
 type deaf struct{ broker.Broker }
 

@@ -3,6 +3,7 @@ package hub
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/transport"
@@ -29,7 +30,7 @@ const (
 	parted               // membership has left: send its last word behind its last message
 	say                  // send frame to session
 	endOne               // end session for reason
-	endAll               // end every session, rate of them a second
+	endAll               // end every session, spread over a time
 	barred               // send frame to group, which hears nothing more
 	answered             // the client of membership has been told that it hears the channel: see that it still may
 	told                 // send frame to the client of membership, unless it has left
@@ -56,7 +57,7 @@ type entry struct {
 	membership *membership
 	frame      frame
 	reason     transport.CloseReason
-	rate       float64
+	over       time.Duration
 }
 
 // An inbox is the queue of a worker.

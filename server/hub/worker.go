@@ -28,6 +28,7 @@ type worker struct {
 	done    tally
 	wheel   wheel
 	leaving drainLimiter
+	lead    float64 // see drainLimiter.spread
 	expires expiry
 	reviews reviewing
 	slow    slowTally
@@ -170,7 +171,7 @@ func (w *worker) do(e *entry) {
 				w.flush(g)
 			}
 		}
-		w.endAll(e.rate)
+		w.endAll(e.over)
 	}
 }
 
@@ -319,14 +320,14 @@ func (w *worker) say(s *session, said []byte) {
 	}
 }
 
-// endAll ends every session, so many a second or, where that is asked for twice,
-// as the faster one says.
-func (w *worker) endAll(rate float64) {
+// endAll ends every session, spread over a time: see drainLimiter.spread.
+func (w *worker) endAll(over time.Duration) {
+	again := w.closing
 	w.closing = true
-	w.leaving.rate = max(w.leaving.rate, rate)
 	for s := range w.wheel.all() {
 		w.leaving.add(s, transport.CloseShutdown)
 	}
+	w.leaving.spread(over, w.lead, again)
 }
 
 // endOne ends s behind what was published before. It is not for many at once: see
