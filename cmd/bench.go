@@ -35,7 +35,7 @@ type benchCommand struct {
 	Publishers  int           `default:"1" placeholder:"N" help:"Connections that publish. Default ${default}."`
 	Transport   string        `default:"ws" enum:"ws,sse,live" help:"How to listen: ws, sse or live. Default ${default}."`
 	Format      string        `default:"" enum:",text,raw,json" placeholder:"NAME" help:"What subscribers read of a message: text, raw or json. Default text; over live, json."`
-	HTTP2       bool          `name:"http2" help:"Listen over HTTP/2, 100 event streams to a connection. With --transport sse."`
+	HTTP2       bool          `name:"http2" env:"PREGON_HTTP2" help:"Listen over HTTP/2, 100 event streams to a connection. With --transport sse."`
 	PublishOver string        `default:"http" enum:"http,live" placeholder:"WAY" help:"How to publish: http, a request for each message; or live, many over one connection. Default ${default}."`
 	Pipeline    int           `default:"64" placeholder:"N" help:"Messages of each publisher that are under way at a time, with --publish-over live. Default ${default}."`
 	URL         address       `name:"url" env:"-" placeholder:"URL" help:"Address of a running server; only here, so that none is loaded by mistake. By default one is started for the test."`
