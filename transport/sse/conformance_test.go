@@ -19,6 +19,23 @@ import (
 // ending, so there are no reasons to tell.
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	conforms(t, 1, func() http.RoundTripper { return http.DefaultTransport })
+}
+
+// It does over HTTP/2, too, where the connection cannot be taken over.
+func TestConformanceOverHTTP2(t *testing.T) {
+	t.Parallel()
+	conforms(t, 2, func() http.RoundTripper {
+		two := &http.Transport{Protocols: new(http.Protocols)}
+		two.Protocols.SetUnencryptedHTTP2(true)
+		t.Cleanup(two.CloseIdleConnections)
+		return two
+	})
+}
+
+// conforms runs the suite with clients that each use a transport of HTTP that is made for it, of that version.
+func conforms(t *testing.T, version int, over func() http.RoundTripper) {
+	t.Helper()
 	transporttest.Run(t, transporttest.Protocol{
 		New: func(env transport.Deps) (transport.Transport, error) { return sse.New(env), nil },
 		Dial: func(ctx context.Context, url string, format transport.Format) (transporttest.Conn, error) {
@@ -28,9 +45,13 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			resp, err := http.DefaultTransport.RoundTrip(r)
+			resp, err := over().RoundTrip(r)
 			if err != nil {
 				return nil, err
+			}
+			if resp.ProtoMajor != version {
+				end()
+				return nil, fmt.Errorf("the answer came over %s", resp.Proto)
 			}
 			if resp.StatusCode != http.StatusOK {
 				end()

@@ -77,7 +77,7 @@ func newFixture(t *testing.T, p Protocol, format transport.Format, on setting) *
 		t.Fatal(err)
 	}
 	f.listener = &listener{Listener: tcp}
-	f.web = &http.Server{Handler: f, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: guard,
+	f.web = &http.Server{Handler: f, Protocols: new(http.Protocols), ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: guard,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		ConnState: func(c net.Conn, state http.ConnState) {
 			if state == http.StateHijacked {
@@ -85,6 +85,8 @@ func newFixture(t *testing.T, p Protocol, format transport.Format, on setting) *
 			}
 		},
 	}
+	f.web.Protocols.SetHTTP1(true)
+	f.web.Protocols.SetUnencryptedHTTP2(true)
 	served := make(chan error, 1)
 	go func() { served <- f.web.Serve(f.listener) }()
 	t.Cleanup(func() { f.end(served) })

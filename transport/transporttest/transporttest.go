@@ -45,7 +45,8 @@ type Protocol struct {
 	New transport.Maker
 
 	// Dial connects a client: it sends one request to url, which begins with http:// and is
-	// not to be changed but for its scheme, and returns when the answer has begun. The
+	// not to be changed but for its scheme, and returns when the answer has begun. It may do so
+	// over HTTP/1.1 or, beginning with its preface, over HTTP/2. The
 	// channels and the format belong to url already; the format is for decoding what is
 	// read. Where the answer is not what a client hopes for, as after an error status, Dial
 	// returns an error. When ctx ends before the answer has begun, Dial closes the
