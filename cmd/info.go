@@ -28,6 +28,11 @@ var version string
 // versionLine says which build this is: its version, the commit where the version does not have
 // it, the version of Go, and the platform.
 func versionLine() string {
+	return fmt.Sprintf("pregon %s %s %s/%s", versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// versionName is the version, and the commit where the version does not have it.
+func versionName() string {
 	name, commit := version, ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		name = cmp.Or(name, info.Main.Version)
@@ -41,7 +46,7 @@ func versionLine() string {
 	if commit != "" && !strings.Contains(name, commit) {
 		name += " " + commit
 	}
-	return fmt.Sprintf("pregon %s %s %s/%s", name, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return name
 }
 
 type versionCommand struct{}

@@ -156,6 +156,11 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 
 // serve opens the broker and the port, and serves.
 func (c *serveCommand) serve(ctx context.Context, e *entry, out *console) error {
+	tracer, exported, err := startTraces(ctx, e.log)
+	if err != nil {
+		return err
+	}
+	defer exported()
 	b, err := c.Keep.open(ctx, c.Broker)
 	if err != nil {
 		return err
@@ -172,7 +177,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, out *console) error 
 	if err := c.checkListener(l.Addr(), e.admission, out); err != nil {
 		return err
 	}
-	s, err := server.New(ctx, c.options(b, l.Addr(), e, out.settings))
+	s, err := server.New(ctx, c.options(b, l.Addr(), e, tracer, out.settings))
 	if err != nil {
 		return err
 	}

@@ -8,13 +8,14 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/config"
+	"github.com/pregon/pregon/server/tracing"
 )
 
 // options are those of the server.
-func (c *serveCommand) options(b broker.Broker, addr net.Addr, e *entry, settings map[string]map[string]string) server.Options {
+func (c *serveCommand) options(b broker.Broker, addr net.Addr, e *entry, tracer *tracing.Tracer, settings map[string]map[string]string) server.Options {
 	changing := c.reloadable(e.admission, addr)
 	return server.Options{
-		Broker: b, Logger: e.log, Settings: settings,
+		Broker: b, Logger: e.log, Tracer: tracer, Settings: settings,
 		Access: changing.Access, Cookie: changing.Cookie, AllowOrigins: changing.AllowOrigins, Hosts: changing.Hosts,
 		Open: c.Access.Open, NoConsole: c.NoConsole, TrustProxies: c.trusted(e.admission.config), Limits: changing.Limits,
 		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections,
