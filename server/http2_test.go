@@ -327,3 +327,37 @@ func TestHTTP2Draining(t *testing.T) {
 	_ = slow.Close()
 	<-stopped
 }
+
+// What keeps pages of other sites out keeps them out over HTTP/2, where a request has its host in a field
+// of its own (RFC 9113, section 8.3.1).
+func TestHTTP2OtherSites(t *testing.T) {
+	t.Parallel()
+	n := start(t, server.Options{}).overHTTP2()
+	for name, c := range map[string]struct {
+		host, origin string
+		status       int
+		code         string
+	}{
+		"own host":        {"example.com", "", http.StatusOK, ""},
+		"own origin":      {"example.com", "https://example.com", http.StatusOK, ""},
+		"rebound name":    {"evil.example", "", http.StatusMisdirectedRequest, "host_not_allowed"},
+		"another site":    {"example.com", "https://evil.example", http.StatusForbidden, "origin_not_allowed"},
+		"its own host":    {"evil.example", "https://evil.example", http.StatusMisdirectedRequest, "host_not_allowed"},
+		"an opaque frame": {"example.com", "null", http.StatusForbidden, "origin_not_allowed"},
+	} {
+		r, _ := http.NewRequest(http.MethodPost, "http://"+n.addr+"/publish/c?message=x", nil)
+		r.Host = c.host
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		resp, err := n.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.ProtoMajor != 2 || resp.StatusCode != c.status || !strings.Contains(string(body), c.code) {
+			t.Errorf("%s: %s %s %s", name, resp.Proto, resp.Status, body)
+		}
+	}
+}
