@@ -14,15 +14,18 @@ import (
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/access/token"
 	"github.com/pregon/pregon/server/access/token/tokentest"
+	"github.com/pregon/pregon/server/tracing"
 )
 
 // BenchmarkPublish is what a publication costs beside net/http and the system, by a stranger
-// where everybody may, and by a token where 100 rules and limits count. Of its allocations
+// where everybody may, with spans and without, and by a token where 100 rules and limits count. Of its allocations
 // the recorder and the request are 22.
 func BenchmarkPublish(b *testing.B) {
 	kit := tokentest.NewKit(time.Now())
@@ -30,14 +33,21 @@ func BenchmarkPublish(b *testing.B) {
 		name, credential string
 		access           *access.Policy
 		limits           server.Limits
+		traceparent      string // where there are spans
 	}{
 		{name: "open"},
-		{"token", kit.HS256(kit.Claims()), hundredRules(b, kit), server.Limits{PublishRate: access.Rate{Events: 1_000_000, Per: time.Second}}},
+		{name: "not sampled", traceparent: isNotSampled},
+		{name: "sampled", traceparent: isSampled},
+		{"token", kit.HS256(kit.Claims()), hundredRules(b, kit), server.Limits{PublishRate: access.Rate{Events: 1_000_000, Per: time.Second}}, ""},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			m := memory.New()
 			defer m.Close()
-			s, err := server.New(b.Context(), server.Options{Broker: m, Access: c.access, Limits: c.limits})
+			o := server.Options{Broker: m, Access: c.access, Limits: c.limits}
+			if c.traceparent != "" {
+				o.Tracer = tracing.New(sdktrace.NewTracerProvider())
+			}
+			s, err := server.New(b.Context(), o)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -47,6 +57,9 @@ func BenchmarkPublish(b *testing.B) {
 			for b.Loop() {
 				r := httptest.NewRequest(http.MethodPost, "/publish/chat", strings.NewReader(text))
 				r.Header.Set("Content-Type", "text/plain")
+				if c.traceparent != "" {
+					r.Header.Set("traceparent", c.traceparent)
+				}
 				if c.credential != "" {
 					r.Header.Set("Authorization", "Bearer "+c.credential)
 				}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -241,6 +242,25 @@ func TestTraceOfABatch(t *testing.T) {
 	}
 	if fmt.Sprint(names) != "map[POST /publish:1 deliver:2 publish:1]" {
 		t.Errorf("the spans are %v", names)
+	}
+}
+
+// What is published over /live is a trace of its own: its handshake, which may be hours ago, is in none.
+func TestTraceOfAConversation(t *testing.T) {
+	tracer, ended := newTracer()
+	n := start(t, server.Options{Tracer: tracer})
+	c := n.ws("/live/chat")
+	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"publish","ref":1,"channel":"chat","data":"hola"}`)); err != nil {
+		t.Fatal(err)
+	}
+	spans := map[string]sdktrace.ReadOnlySpan{}
+	for range 2 {
+		span := ended.next(t)
+		spans[span.Name()] = span
+	}
+	publish, deliver := spans["publish"], spans["deliver"]
+	if publish == nil || deliver == nil || publish.Parent().IsValid() || deliver.Parent().SpanID() != publish.SpanContext().SpanID() {
+		t.Errorf("the spans are %v", spans)
 	}
 }
 

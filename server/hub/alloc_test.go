@@ -14,22 +14,38 @@ import (
 // A delivery costs no allocation: what a message costs does not grow with its
 // subscribers.
 func TestDeliveryDoesNotAllocate(t *testing.T) {
-	if n := allocations(t, 200) - allocations(t, 1); n > 20 {
+	if n := allocations(t, hub.Options{}, 200, "") - allocations(t, hub.Options{}, 1, ""); n > 20 {
 		t.Errorf("199 subscribers more cost %v allocations a message", n)
 	}
 }
 
+// Where nobody is told of deliveries a message with a trace costs no allocation more than any other, and where
+// somebody is, one without a trace does not.
+func TestWhatIsNotTracedDoesNotAllocate(t *testing.T) {
+	told := hub.Options{Delivered: func(hub.Delivery) {}}
+	plain := allocations(t, hub.Options{}, 10, "")
+	for name, n := range map[string]float64{"off": allocations(t, hub.Options{}, 10, traceparent), "without a trace": allocations(t, told, 10, "")} {
+		if n-plain >= 1 {
+			t.Errorf("%s: %v allocations a message, not %v", name, n, plain)
+		}
+	}
+	if n := allocations(t, told, 10, traceparent); n-plain < 1 {
+		t.Errorf("a message that is traced costs %v allocations, one that is not %v: the test sees nothing", n, plain)
+	}
+}
+
 // allocations returns how many allocations a message costs, on all goroutines.
-func allocations(t *testing.T, subscribers int) float64 {
+func allocations(t *testing.T, o hub.Options, subscribers int, trace string) float64 {
 	m := memory.New()
 	defer m.Close()
-	h, err := hub.New(context.Background(), m, hub.Options{Logger: slog.New(slog.DiscardHandler)})
+	o.Logger = slog.New(slog.DiscardHandler)
+	h, err := hub.New(context.Background(), m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
 	audience(t, h, subscribers)
-	message := broker.Message{Channel: "c", Data: make([]byte, 128)}
+	message := broker.Message{Channel: "c", Data: make([]byte, 128), Traceparent: trace}
 	heard := h.Stats().Heard
 	return testing.AllocsPerRun(500, func() {
 		if _, err := m.Publish(context.Background(), message); err != nil {

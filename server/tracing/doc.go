@@ -36,7 +36,9 @@
 //
 // # Cost
 //
-// A nil [Tracer] is off: nothing is wrapped, no clock is read and nothing is allocated.
+// A nil [Tracer] is off: nothing is wrapped, no clock is read and nothing is allocated. A request that is not sampled costs
+// the decision. otelhttp, which gathers what a span says of a request before it asks, and figures that nobody reads,
+// would cost some 50 allocations and about the time of the publication itself: it is called only where the span is recorded.
 //
 // # Concurrency
 //

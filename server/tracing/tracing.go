@@ -29,8 +29,7 @@ const (
 
 // A Tracer makes the spans of one server. The nil Tracer makes none.
 type Tracer struct {
-	provider trace.TracerProvider
-	tracer   trace.Tracer
+	tracer trace.Tracer
 }
 
 // New returns a Tracer whose spans are p's. The caller shuts p down after the server has
@@ -39,7 +38,7 @@ func New(p trace.TracerProvider) *Tracer {
 	if p == nil {
 		return nil
 	}
-	return &Tracer{provider: p, tracer: p.Tracer(scope)}
+	return &Tracer{tracer: p.Tracer(scope)}
 }
 
 // w3c reads and writes traceparent.
@@ -48,6 +47,9 @@ var w3c propagation.TraceContext
 // Publishing begins the span of a publication, and writes it into ms where it is sampled. The caller calls the
 // function with what became of them. It is for node.Options.
 func (t *Tracer) Publishing(ctx context.Context, ms []broker.Message) (context.Context, func([]broker.Result)) {
+	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() && !parent.IsRemote() {
+		return ctx, func([]broker.Result) {} // it was decided for the request
+	}
 	ctx, span := t.tracer.Start(ctx, "publish", trace.WithSpanKind(trace.SpanKindProducer))
 	if !span.IsRecording() {
 		return ctx, func([]broker.Result) { span.End() }
