@@ -27,6 +27,7 @@ var imported = []rule{
 	{"github.com/golang-jwt/jwt/v5", []string{"server/access/token"}},
 	{"github.com/MicahParks/jwkset", []string{"server/access/token"}},
 	{"go.opentelemetry.io", []string{"server/tracing", "cmd/traces"}},
+	{"github.com/prometheus", []string{"server/metrics"}},
 }
 
 // reached is about everything that a package depends on, directly or not.
@@ -35,6 +36,7 @@ var reached = []rule{
 	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/ws", "transport/live", "cmd"}},
 	{"github.com/labstack/echo/v4", []string{"server", "cmd"}},
 	{"go.opentelemetry.io", []string{"server", "cmd"}},
+	{"github.com/prometheus", []string{"server", "cmd"}},
 	{module + "broker/memory", []string{"broker/memory", "transport/transporttest", "cmd/pregon"}},
 	{module + "broker/redis", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
 	{module + "broker/miniredis", []string{"broker/miniredis", "cmd/pregon"}},
@@ -57,6 +59,7 @@ var mayNot = map[string][]string{
 	"server/presence":     {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub", module + "server/access"},
 	"server/node":         {"github.com/labstack/echo/v4", "go.opentelemetry.io/otel/trace", module + "server"},
 	"server/tracing":      {"github.com/labstack/echo/v4", "go.opentelemetry.io/otel/sdk/trace", module + "server", module + "server/node", module + "server/access"},
+	"server/metrics":      {"github.com/labstack/echo/v4", module + "transport", module + "broker", module + "server", module + "server/node", module + "server/hub"},
 	"server/console":      {"github.com/labstack/echo/v4", module + "transport", module + "broker", module + "server"},
 	"server/limit":        {"github.com/labstack/echo/v4", module + "server", module + "server/node", module + "server/hub"},
 	"server/access":       {"github.com/labstack/echo/v4", "go.opentelemetry.io/otel/trace", module + "server", module + "server/node", module + "server/hub", module + "server/limit"},

@@ -15,7 +15,7 @@ import (
 func (c *serveCommand) options(b broker.Broker, addr net.Addr, e *entry, tracer *tracing.Tracer, settings map[string]map[string]string) server.Options {
 	changing := c.reloadable(e.admission, addr)
 	return server.Options{
-		Broker: b, Logger: e.log, Tracer: tracer, Settings: settings,
+		Broker: b, Logger: e.log, Version: version, Tracer: tracer, Settings: settings,
 		Access: changing.Access, Cookie: changing.Cookie, AllowOrigins: changing.AllowOrigins, Hosts: changing.Hosts,
 		Open: c.Access.Open, NoConsole: c.NoConsole, TrustProxies: c.trusted(e.admission.config), Limits: changing.Limits,
 		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections,

@@ -1,9 +1,9 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 
+	"github.com/pregon/pregon/server/metrics"
 	"github.com/pregon/pregon/transport"
 )
 
@@ -27,32 +27,23 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 	if err := s.checkFigures(r); err != nil {
 		return err
 	}
-	now := s.Stats()
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	for _, m := range []struct {
-		name, kind, help string
-		value            uint64
-	}{
-		{"pregon_connections", "gauge", "Clients that listen.", uint64(now.Connections)},
-		{"pregon_channels", "gauge", "Channels that are heard from the broker.", uint64(now.Channels)},
-		{"pregon_presence_members", "gauge", "Members of channels, on all nodes together, as this one knows them.", uint64(now.Members)},
-		{"pregon_presence_nodes", "gauge", "Nodes that tell each other who is in a channel, this one included; 0 where no channel has presence.", uint64(now.Nodes)},
-		{"pregon_presence_nodes_different", "gauge", "Of these, nodes with other keys or rules than this one.", uint64(now.DifferentNodes)},
-		{"pregon_messages_heard_total", "counter", "Messages from the broker.", now.Heard},
-		{"pregon_messages_unkept_total", "counter", "Of these, messages of other programs that are in no history.", now.Unkept},
-		{"pregon_messages_rejected_total", "counter", "Messages that claim a place in a history and cannot prove it.", now.Rejected},
-		{"pregon_gaps_total", "counter", "Places on channels where messages may be missing, as clients are told.", now.Gaps},
-		{"pregon_messages_filled_total", "counter", "Messages read from the history because the subscription had lost them.", now.Filled},
-		{"pregon_slow_clients_caught_up_total", "counter", "Times that a client which did not read fast enough was fed from the history.", now.CaughtUp},
-		{"pregon_slow_clients_disconnected_total", "counter", "Clients disconnected because they did not read fast enough, or nothing at all.", now.Disconnected},
-		{"pregon_slow_clients_messages_dropped_total", "counter", "Messages to single clients dropped because they did not read fast enough.", now.Dropped},
-		{"pregon_callers_refused_total", "counter", "Requests whose caller may not do what it wants, or is not known.", now.RefusedCallers},
-		{"pregon_connections_refused_total", "counter", "Connections and listeners beyond a limit.", now.RefusedConnections},
-		{"pregon_publications_refused_total", "counter", "Messages of callers that publish too fast.", now.RefusedPublications},
-		{"pregon_bodies_refused_total", "counter", "Bodies of requests for which there was no room.", now.RefusedBodies},
-	} {
-		// A scraper that has gone is no error of ours.
-		_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", m.name, m.help, m.name, m.kind, m.name, m.value)
-	}
+	s.figures.ServeHTTP(w, r)
 	return nil
+}
+
+// snapshot returns the figures of one moment for /metrics.
+func (s *Server) snapshot() metrics.Snapshot {
+	now, published := s.Stats(), s.node.Publications()
+	stalled := s.sockets.Stalled()
+	return metrics.Snapshot{
+		Ready:       !s.leaving.Load() && s.hub.Ready() == nil,
+		Connections: now.Connections, ConnectionsLimit: s.options.MaxConnections, Waiting: now.Waiting, Channels: now.Channels,
+		BodyBytes: s.bodies.used.Load(), BodyBytesLimit: s.bodies.most,
+		Members: now.Members, Nodes: now.Nodes, DifferentNodes: now.DifferentNodes,
+		Published: published.Published, Repeated: published.Repeated, Refused: published.Refused, Failed: published.Failed, Unknown: published.Unknown,
+		Heard: now.Heard, Unkept: now.Unkept, Rejected: now.Rejected, Gaps: now.Gaps, Filled: now.Filled,
+		Disconnected: now.Disconnected - min(stalled, now.Disconnected), Stalled: stalled, CaughtUp: now.CaughtUp, Dropped: now.Dropped,
+		RefusedCallers: now.RefusedCallers, RefusedConnections: now.RefusedConnections,
+		RefusedPublications: now.RefusedPublications, RefusedBodies: now.RefusedBodies,
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/access"
 	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/server/metrics"
 	"github.com/pregon/pregon/server/node"
 	"github.com/pregon/pregon/server/tracing"
 	"github.com/pregon/pregon/transport"
@@ -86,6 +87,9 @@ type Options struct {
 	TrustProxies []netip.Prefix
 
 	Hooks Hooks // of the program
+
+	// Version is the program's, for the figure pregon_build_info. Default what the build says of its main module.
+	Version string
 
 	// Tracer makes spans of requests, publications and deliveries. Nil makes none, and costs nothing.
 	Tracer *tracing.Tracer
@@ -168,6 +172,7 @@ type Server struct {
 	transports map[string]transport.Transport
 	local      *local.Host // what the program itself hears
 	accepted   *connections
+	figures    *metrics.Metrics
 	bodies     bodies
 	settings   atomic.Pointer[settings]
 	reloading  sync.Mutex // held while settings and the node get a new policy
@@ -196,6 +201,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.MaxConnections = most
 	}
 	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), refused: newSayFew()}
+	s.figures = metrics.New(metrics.Options{Version: o.Version, Read: s.snapshot})
 	first, err := newSettings(o.reloadable())
 	if err != nil {
 		return nil, err
@@ -219,7 +225,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Authenticate: s.authenticateToken, Identifies: o.Authenticate != nil, Access: first.access, MaxMessage: o.MaxMessage, Limits: o.Limits.node(), Hooks: o.Hooks, Publishing: s.publishing()})
+	s.node = node.New(o.Broker, s.hub, node.Options{Logger: s.log, Authenticate: s.authenticateToken, Identifies: o.Authenticate != nil, Access: first.access, MaxMessage: o.MaxMessage, Limits: o.Limits.node(), Hooks: o.Hooks, Publishing: s.publishing(), RoundTrip: s.figures.RoundTrip})
 	s.accepted = newConnections(acceptLimit(), s.hub.Sessions, s.log)
 	s.accepted.trusted, s.accepted.listenersOf = o.TrustProxies, s.node.Listeners
 	s.accepted.limitAddresses(o.Limits.ConnectionsPerAddress)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/access"
@@ -19,6 +20,8 @@ type Node struct {
 	options Options
 	policy  atomic.Pointer[access.Policy] // who may what now
 	limiter limiter
+
+	publications publications
 
 	presents presents
 
@@ -42,6 +45,10 @@ type Options struct {
 	// a batch, and may set Traceparent of the messages, and nothing else. The publication has the context that it
 	// returns; the function is called with the results, which it must not keep. Nil costs nothing.
 	Publishing func(ctx context.Context, ms []broker.Message) (context.Context, func([]broker.Result))
+
+	// RoundTrip is told how long the broker took for each publication, one message or a batch. It is
+	// called concurrently and must not wait. Nil costs nothing.
+	RoundTrip func(time.Duration)
 
 	// Identifies says that the program knows who its callers are, without tokens: none may say it
 	// of itself.

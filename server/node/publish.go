@@ -17,11 +17,14 @@ func (c *Client) Publish(ctx context.Context, ms ...broker.Message) []broker.Res
 		m, err := c.admit(ctx, ms[0])
 		if err == nil {
 			results[0].Receipt, err = c.node.publish(ctx, m)
+		} else {
+			c.node.publications.refused.Add(1)
 		}
 		results[0].Err = err
 		return results
 	}
 	taken, from := c.admitAll(ctx, ms, results, c.chargeEach)
+	c.node.publications.refused.Add(uint64(len(ms) - len(taken)))
 	c.publish(ctx, taken, from, results)
 	return results
 }
@@ -36,6 +39,7 @@ func (c *Client) PublishAllOrNone(ctx context.Context, ms ...broker.Message) []b
 		c.publish(ctx, taken, from, results)
 		return results
 	}
+	c.node.publications.refused.Add(uint64(len(ms)))
 	for _, i := range from {
 		results[i].Err = ErrHeldBack
 	}
@@ -76,8 +80,31 @@ func (c *Client) publish(ctx context.Context, taken []broker.Message, from []int
 	}
 }
 
-// publish hands the broker one message.
+// publish publishes one message that was admitted.
 func (n *Node) publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	began := n.begin()
+	receipt, err := n.hand(ctx, m)
+	n.ended(began)
+	n.publications.add(broker.Result{Receipt: receipt, Err: err})
+	return receipt, err
+}
+
+// publishAll publishes several messages that were admitted.
+func (n *Node) publishAll(ctx context.Context, ms []broker.Message) []broker.Result {
+	if len(ms) == 0 {
+		return nil
+	}
+	began := n.begin()
+	results := n.handAll(ctx, ms)
+	n.ended(began)
+	for _, r := range results {
+		n.publications.add(r)
+	}
+	return results
+}
+
+// hand hands the broker one message.
+func (n *Node) hand(ctx context.Context, m broker.Message) (broker.Receipt, error) {
 	if n.options.Publishing == nil {
 		return n.broker.Publish(ctx, m)
 	}
@@ -88,9 +115,9 @@ func (n *Node) publish(ctx context.Context, m broker.Message) (broker.Receipt, e
 	return receipt, err
 }
 
-// publishAll hands the broker several messages.
-func (n *Node) publishAll(ctx context.Context, ms []broker.Message) []broker.Result {
-	if n.options.Publishing == nil || len(ms) == 0 {
+// handAll hands the broker several messages.
+func (n *Node) handAll(ctx context.Context, ms []broker.Message) []broker.Result {
+	if n.options.Publishing == nil {
 		return broker.PublishAll(ctx, n.broker, ms)
 	}
 	ctx, ended := n.options.Publishing(ctx, ms)

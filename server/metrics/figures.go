@@ -1,0 +1,42 @@
+package metrics
+
+// figures are what is shown of a Snapshot. README.md of the server says what each means and when to worry.
+var figures = []figure{
+	gauge("pregon_ready", "Whether messages go through the broker and come back, and the server is not stopping.", func(s Snapshot) int {
+		if s.Ready {
+			return 1
+		}
+		return 0
+	}),
+	gauge("pregon_connections", "Clients that listen.", func(s Snapshot) int { return s.Connections }),
+	gauge("pregon_connections_limit", "The most clients that may listen at once.", func(s Snapshot) int { return s.ConnectionsLimit }),
+	gauge("pregon_waiting_requests", "Requests that wait for news.", func(s Snapshot) int { return s.Waiting }),
+	gauge("pregon_channels", "Channels that are heard from the broker.", func(s Snapshot) int { return s.Channels }),
+	gauge("pregon_bodies_bytes", "Bytes of the bodies of all requests under way, the first 16 KiB of each left out.", func(s Snapshot) int64 { return s.BodyBytes }),
+	gauge("pregon_bodies_limit_bytes", "The most bytes of such bodies.", func(s Snapshot) int64 { return s.BodyBytesLimit }),
+
+	gauge("pregon_presence_members", "Members of channels, on all nodes together, as this one knows them.", func(s Snapshot) int { return s.Members }),
+	gauge("pregon_presence_nodes", "Nodes that tell each other who is in a channel, this one included; 0 where no channel has presence.", func(s Snapshot) int { return s.Nodes }),
+	gauge("pregon_presence_nodes_different", "Of these, nodes with other keys or rules than this one.", func(s Snapshot) int { return s.DifferentNodes }),
+
+	outcomes("pregon_publishes_total", "Messages of this node's callers, by what became of them.",
+		[]string{"published", "repeated", "refused", "failed", "unknown"}, func(s Snapshot) []float64 {
+			return []float64{float64(s.Published), float64(s.Repeated), float64(s.Refused), float64(s.Failed), float64(s.Unknown)}
+		}),
+	counter("pregon_messages_heard_total", "Messages from the broker.", func(s Snapshot) uint64 { return s.Heard }),
+	counter("pregon_messages_unkept_total", "Of these, messages of other programs that are in no history.", func(s Snapshot) uint64 { return s.Unkept }),
+	counter("pregon_messages_rejected_total", "Messages that claim a place in a history and cannot prove it.", func(s Snapshot) uint64 { return s.Rejected }),
+	counter("pregon_messages_filled_total", "Messages read from the history because the subscription had lost them.", func(s Snapshot) uint64 { return s.Filled }),
+	counter("pregon_gaps_total", "Places on channels where messages may be missing, as clients are told.", func(s Snapshot) uint64 { return s.Gaps }),
+
+	outcomes("pregon_slow_clients_total", "Clients that did not read fast enough, by what became of them.",
+		[]string{"disconnected", "stalled", "caught_up"}, func(s Snapshot) []float64 {
+			return []float64{float64(s.Disconnected), float64(s.Stalled), float64(s.CaughtUp)}
+		}),
+	counter("pregon_slow_clients_messages_dropped_total", "Messages to single clients dropped because they did not read fast enough.", func(s Snapshot) uint64 { return s.Dropped }),
+
+	counter("pregon_callers_refused_total", "Requests whose caller may not do what it wants, or is not known.", func(s Snapshot) uint64 { return s.RefusedCallers }),
+	counter("pregon_connections_refused_total", "Connections and listeners beyond a limit.", func(s Snapshot) uint64 { return s.RefusedConnections }),
+	counter("pregon_publications_refused_total", "Messages of callers that publish too fast.", func(s Snapshot) uint64 { return s.RefusedPublications }),
+	counter("pregon_bodies_refused_total", "Bodies of requests for which there was no room.", func(s Snapshot) uint64 { return s.RefusedBodies }),
+}
