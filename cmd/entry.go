@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/cmd/handover"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/access/token"
 )
@@ -48,7 +49,10 @@ func (e *entry) reloadAt(ctx context.Context, hangups <-chan os.Signal, s *serve
 		case <-ctx.Done():
 			return
 		}
-		if err := e.reload(s, addr); err != nil {
+		tellSystemd(e.log, handover.Notify(handover.Reloading()...))
+		err := e.reload(s, addr)
+		tellSystemd(e.log, handover.Notify("READY=1"))
+		if err != nil {
 			e.log.Error("the configuration was not reloaded; the old one stays in force", "error", plainly(err))
 		}
 	}

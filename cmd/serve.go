@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/cmd/handover"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/access/token"
 	"github.com/pregon/pregon/server/config"
@@ -140,6 +141,11 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
 	log := c.logger(out)
+	sockets, err := handover.Inherit()
+	if err != nil {
+		return fmt.Errorf("%w%w", err, errUsage)
+	}
+	defer sockets.Close()
 	slog.SetDefault(log) // for drivers, which are opened by URL only
 	c.warnOfSecrets(log, out.args)
 	keysets := token.NewKeysets(token.KeysetsOptions{Logger: log})
@@ -151,11 +157,11 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	if err := c.checkExposure(ctx, entry.admission, out); err != nil {
 		return err
 	}
-	return c.serve(ctx, entry, out)
+	return c.serve(ctx, entry, sockets, out)
 }
 
 // serve opens the broker and the port, and serves.
-func (c *serveCommand) serve(ctx context.Context, e *entry, out *console) error {
+func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Listeners, out *console) error {
 	tracer, exported, err := startTraces(ctx, e.log)
 	if err != nil {
 		return err
@@ -169,7 +175,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, out *console) error 
 	if err := c.useHistory(b, e); err != nil {
 		return err
 	}
-	l, err := c.listen(ctx)
+	l, err := c.listen(ctx, sockets)
 	if err != nil {
 		return err
 	}
@@ -182,11 +188,14 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, out *console) error 
 		return err
 	}
 	defer func() { _ = s.Close() }() // never fails
-	if err := c.test(ctx, s, e.log); err != nil {
+	if err := errors.Join(sockets.Unused(), c.test(ctx, s, sockets.HandedOver(), e.log)); err != nil {
 		return err
 	}
 	defer e.reloadAtSignals(ctx, s, l.Addr())()
+	ctx, stop := c.replaceAtSignals(ctx, sockets, e.log)
+	defer stop()
 	c.greet(out.stdout, l.Addr(), e.admission)
+	tellSystemd(e.log, sockets.Ready())
 	return s.Serve(ctx, l)
 }
 
@@ -228,24 +237,24 @@ func (c *serveCommand) logger(out *console) *slog.Logger {
 }
 
 // test tests the broker. What only somebody can mend ends the program; a broker
-// that cannot be reached yet may be there soon.
-func (c *serveCommand) test(ctx context.Context, s *server.Server, log *slog.Logger) error {
+// that cannot be reached yet may be there soon, unless it is required.
+func (c *serveCommand) test(ctx context.Context, s *server.Server, required bool, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	err := s.Check(ctx)
 	switch {
 	case err == nil, errors.Is(ctx.Err(), context.Canceled):
 		return nil
-	case c.BrokerRequired, errors.Is(err, broker.ErrDenied), errors.Is(err, hub.ErrUnheard):
+	case required, c.BrokerRequired, errors.Is(err, broker.ErrDenied), errors.Is(err, hub.ErrUnheard):
 		return fmt.Errorf("broker %s: %w", redacted(c.Broker), err)
 	}
 	log.Warn("the broker cannot be reached, trying on", "broker", redacted(c.Broker), "error", err)
 	return nil
 }
 
-// listen opens the port.
-func (c *serveCommand) listen(ctx context.Context) (net.Listener, error) {
-	l, err := server.Listen(ctx, c.Listen)
+// listen opens the port, unless another process has done so.
+func (c *serveCommand) listen(ctx context.Context, sockets *handover.Listeners) (net.Listener, error) {
+	l, err := sockets.Listen(handover.HTTP, func() (net.Listener, error) { return server.Listen(ctx, c.Listen) })
 	if err != nil || c.TLSCert == "" {
 		return l, err
 	}

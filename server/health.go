@@ -15,7 +15,7 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error { return 
 // readyz answers 200 where a message has just gone through the broker and come
 // back through our own subscription.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
-	if s.leaving.Load() {
+	if s.leaving.Load() && !s.handedOver.Load() {
 		return draining()
 	}
 	if err := s.hub.Ready(); err != nil {

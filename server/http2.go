@@ -64,7 +64,7 @@ func takeIdleBody(w http.ResponseWriter, r *http.Request) error {
 // request in the moment in which it is closed. Over HTTP/2 that ends nothing that is under way:
 // net/http sends GOAWAY (RFC 9113, section 6.8).
 func (s *Server) closeDraining(w http.ResponseWriter) {
-	if s.draining.Load() {
+	if s.draining.Load() || s.handedOver.Load() {
 		w.Header().Set("Connection", "close")
 	}
 }

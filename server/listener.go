@@ -46,7 +46,7 @@ func listenLocal(ctx context.Context, port string) (net.Listener, error) {
 		six, err := listenTCP(ctx, net.JoinHostPort("::1", got))
 		switch {
 		case err == nil:
-			return join(four, six), nil
+			return join([]net.Listener{four, six}), nil
 		case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 			return four, nil // a system without IPv6
 		}
@@ -57,14 +57,47 @@ func listenLocal(ctx context.Context, port string) (net.Listener, error) {
 	}
 }
 
-// A joined listener accepts what two of them accept. Its address is the first's.
+// Adopt returns a listener that accepts what any of some TCP listeners does, as Listen returns one, for
+// those that the program was given by another process. It owns them from then on.
+func Adopt(sockets []net.Listener) (net.Listener, error) {
+	for _, l := range sockets {
+		tcp, ok := l.(*net.TCPListener)
+		if !ok {
+			return nil, fmt.Errorf("server: adopt a listener on %v: %w", l.Addr(), errors.ErrUnsupported)
+		}
+		raw, err := tcp.SyscallConn()
+		if err == nil {
+			err = limitUnacknowledged("", "", raw)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("server: adopt a listener on %v: %w", l.Addr(), err)
+		}
+	}
+	if len(sockets) == 1 {
+		return sockets[0], nil
+	}
+	return join(sockets), nil
+}
+
+// Sockets returns the listeners of which l, which Listen or Adopt has returned, is made, so that they can
+// be given to another process. They stay l's.
+func Sockets(l net.Listener) []net.Listener {
+	if j, ok := l.(*joined); ok {
+		return j.all
+	}
+	return []net.Listener{l}
+}
+
+// A joined listener accepts what several of them accept. Its address is the first's.
 type joined struct {
-	net.Listener
-	second   net.Listener
+	all      []net.Listener
 	arrivals chan arrival
 	done     chan struct{} // closed by Close
 	once     sync.Once
 	tasks    sync.WaitGroup
+
+	mu   sync.Mutex
+	late []net.Conn // accepted when it was closed, and not yet handed on
 }
 
 // An arrival is what Accept has returned.
@@ -73,9 +106,9 @@ type arrival struct {
 	err  error
 }
 
-func join(first, second net.Listener) *joined {
-	j := &joined{Listener: first, second: second, arrivals: make(chan arrival), done: make(chan struct{})}
-	for _, l := range []net.Listener{first, second} {
+func join(all []net.Listener) *joined {
+	j := &joined{all: all, arrivals: make(chan arrival), done: make(chan struct{})}
+	for _, l := range all {
 		j.tasks.Go(func() { j.accept(l) })
 	}
 	return j
@@ -89,30 +122,46 @@ func (j *joined) accept(l net.Listener) {
 		case j.arrivals <- arrival{conn, err}:
 		case <-j.done:
 			if conn != nil {
-				_ = conn.Close() // it came too late
+				j.mu.Lock()
+				j.late = append(j.late, conn)
+				j.mu.Unlock()
 			}
 			return
 		}
 	}
 }
 
-// Accept implements net.Listener.
+// Accept implements net.Listener. What was accepted ahead of Close is still returned, as with any
+// other listener: its client knows of nothing.
 func (j *joined) Accept() (net.Conn, error) {
 	select {
 	case a := <-j.arrivals:
 		return a.conn, a.err
 	case <-j.done:
+	}
+	j.tasks.Wait()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.late) == 0 {
 		return nil, fmt.Errorf("server: accept: %w", net.ErrClosed)
 	}
+	conn := j.late[0]
+	j.late = j.late[1:]
+	return conn, nil
 }
+
+// Addr implements net.Listener.
+func (j *joined) Addr() net.Addr { return j.all[0].Addr() }
 
 // Close implements net.Listener. Closing again is no error.
 func (j *joined) Close() error {
-	var err error
+	var errs []error
 	j.once.Do(func() {
 		close(j.done)
-		err = errors.Join(j.Listener.Close(), j.second.Close())
+		for _, l := range j.all {
+			errs = append(errs, l.Close())
+		}
 		j.tasks.Wait()
 	})
-	return err
+	return errors.Join(errs...)
 }

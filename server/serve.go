@@ -20,7 +20,8 @@ const (
 )
 
 // Serve serves l, and closes it, until ctx ends. Then it drains (see Drain), answers what
-// is under way, and returns nil.
+// is under way, and returns nil. Where the cause of ctx's end is ErrHandedOver, it
+// closes l first.
 // An error means that l failed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	web := &http.Server{
@@ -45,11 +46,27 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("server: accept connections: %w", err)
 	case <-ctx.Done():
 	}
+	if errors.Is(context.Cause(ctx), ErrHandedOver) {
+		s.leaveTo(l, failed)
+	}
 	s.drain(context.WithoutCancel(ctx))
 	if err := shutDown(web, failed); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("server: accept connections: %w", err)
 	}
 	return nil
+}
+
+// ErrHandedOver is the cause with which the context of Serve ends where another process accepts
+// from the same sockets.
+var ErrHandedOver = errors.New("server: another process has taken over")
+
+// leaveTo leaves what comes to another process. What has been accepted here is served, and readiness
+// stays as it is: a balancer that asks by a connection that is kept alive means both.
+func (s *Server) leaveTo(l net.Listener, accepting chan error) {
+	s.handedOver.Store(true)
+	_ = l.Close() // the sockets stay open, in the other process
+	<-accepting
+	accepting <- http.ErrServerClosed // as it is no failure
 }
 
 // Drain begins to stop, for embedders that serve Handler by an http.Server of

@@ -179,6 +179,7 @@ type Server struct {
 	refusals   sayOnce    // of origins, hosts and proxies
 	refused    *sayFew    // callers
 	handler    http.Handler
+	handedOver atomic.Bool   // new connections are another process's
 	leaving    atomic.Bool   // not ready any more
 	draining   atomic.Bool   // nor for new listeners
 	stopping   chan struct{} // closed when draining begins
