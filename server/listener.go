@@ -69,7 +69,7 @@ func Adopt(sockets []net.Listener) (net.Listener, error) {
 		if err == nil {
 			err = limitUnacknowledged("", "", raw)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, syscall.ENOPROTOOPT) { // a socket of MPTCP may have no such limit
 			return nil, fmt.Errorf("server: adopt a listener on %v: %w", l.Addr(), err)
 		}
 	}
