@@ -59,7 +59,7 @@ func (s spans) next(t *testing.T) sdktrace.ReadOnlySpan {
 func attributeOf(span sdktrace.ReadOnlySpan, key string) string {
 	for _, a := range span.Attributes() {
 		if string(a.Key) == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return "none"
