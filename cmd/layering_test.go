@@ -20,6 +20,7 @@ type rule struct {
 var imported = []rule{
 	{"github.com/redis/go-redis/v9", []string{"broker/redis"}},
 	{"github.com/alicebob/miniredis/v2", []string{"broker/miniredis"}},
+	{"github.com/nats-io/nats.go", []string{"broker/nats"}},
 	{"github.com/gorilla/websocket", []string{"transport/internal/websocket", "transport/live/livetest", "cmd/live"}},
 	{"github.com/labstack/echo/v4", []string{"server"}},
 	{"github.com/alecthomas/kong", []string{"cmd"}},
@@ -40,6 +41,7 @@ var reached = []rule{
 	{module + "broker/memory", []string{"broker/memory", "transport/transporttest", "cmd/pregon"}},
 	{module + "broker/redis", []string{"broker/redis", "broker/miniredis", "cmd/pregon"}},
 	{module + "broker/miniredis", []string{"broker/miniredis", "cmd/pregon"}},
+	{module + "broker/nats", []string{"broker/nats", "cmd/pregon"}},
 	{module + "transport", []string{"transport", "server", "cmd"}},
 	{module + "transport/ws", []string{"transport/ws", "cmd/pregon"}},
 	{module + "transport/live", []string{"transport/live", "cmd/pregon"}},

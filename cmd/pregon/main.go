@@ -9,6 +9,7 @@ import (
 
 	_ "github.com/pregon/pregon/broker/memory"
 	_ "github.com/pregon/pregon/broker/miniredis"
+	_ "github.com/pregon/pregon/broker/nats"
 	_ "github.com/pregon/pregon/broker/redis"
 	_ "github.com/pregon/pregon/transport/live"
 	_ "github.com/pregon/pregon/transport/sse"

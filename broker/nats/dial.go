@@ -1,0 +1,168 @@
+package nats
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// A conn is one connection to a server. It never reconnects.
+type conn struct {
+	*natsgo.Conn
+	lost chan struct{} // closed when the connection is over
+
+	mu      sync.Mutex
+	told    sync.Cond        // something was noted
+	newest  error            // what the library has told last
+	refused map[string]error // by subject: what the server does not allow
+	overrun func()           // messages were dropped; nil for a connection that has no subscriptions
+}
+
+// errCluster is why a cluster is refused: see the package's documentation.
+var errCluster = fmt.Errorf("the server is one of a cluster, which can lose messages without a word: %w", broker.ErrDenied)
+
+// dial connects to one of the servers, and returns once it has answered. It ends when ctx does.
+// Closing the connection is the caller's.
+func dial(ctx context.Context, o Options, overrun func()) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
+	defer cancel()
+	c := &conn{lost: make(chan struct{}), refused: map[string]error{}, overrun: overrun}
+	c.told.L = &c.mu
+	nc, err := o.connect(ctx, c)
+	if err == nil && nc.ConnectedClusterName() != "" {
+		nc.Close()
+		err = errCluster
+	}
+	if err != nil {
+		return nil, dialError(ctx, err)
+	}
+	c.Conn = nc
+	return c, nil
+}
+
+func (o Options) connect(ctx context.Context, c *conn) (*natsgo.Conn, error) {
+	options := []natsgo.Option{
+		natsgo.Name("pregon"), natsgo.NoReconnect(), natsgo.IgnoreDiscoveredServers(),
+		natsgo.Timeout(o.DialTimeout), natsgo.SetCustomDialer(dialer{ctx}),
+		natsgo.PingInterval(o.Heartbeat), natsgo.MaxPingsOutstanding(1),
+		natsgo.ErrorHandler(c.note), natsgo.ClosedHandler(func(*natsgo.Conn) { c.close() }),
+	}
+	if o.Username != "" {
+		options = append(options, natsgo.UserInfo(o.Username, o.Password))
+	}
+	if o.Credentials != nil {
+		options = append(options, o.Credentials)
+	}
+	if o.TLS != nil {
+		options = append(options, natsgo.Secure(o.TLS.Clone()))
+	}
+	return natsgo.Connect("nats://"+strings.Join(o.Servers, ",nats://"), options...)
+}
+
+// A dialer makes connections that end with a context until they are made.
+type dialer struct{ ctx context.Context }
+
+// Dial implements natsgo.CustomDialer.
+func (d dialer) Dial(network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(d.ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetDeadline(time.Time{})
+	return c, nil
+}
+
+// dialError says what an attempt has failed with.
+func dialError(ctx context.Context, err error) error {
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, broker.ErrDenied):
+		return err
+	case errors.Is(err, natsgo.ErrAuthorization), errors.Is(err, natsgo.ErrAuthExpired), errors.Is(err, natsgo.ErrAuthRevoked),
+		errors.Is(err, natsgo.ErrSecureConnRequired), errors.Is(err, natsgo.ErrSecureConnWanted), errors.As(err, &certificate):
+		return fmt.Errorf("%w: %w", broker.ErrDenied, err)
+	case ctx.Err() != nil:
+		return fmt.Errorf("connect: %w: %w", ctx.Err(), broker.ErrUnavailable)
+	}
+	return fmt.Errorf("connect: %w: %w", err, broker.ErrUnavailable)
+}
+
+// note is what the library calls, one call after the other, where a server refuses something and
+// where messages were dropped.
+func (c *conn) note(_ *natsgo.Conn, _ *natsgo.Subscription, err error) {
+	c.mu.Lock()
+	c.newest = err
+	if subject := quoted(err.Error()); errors.Is(err, natsgo.ErrPermissionViolation) && subject != "" {
+		c.refused[subject] = fmt.Errorf("%w: the server does not permit the subject", broker.ErrDenied)
+	}
+	c.told.Broadcast()
+	c.mu.Unlock()
+	if errors.Is(err, natsgo.ErrSlowConsumer) && c.overrun != nil {
+		c.overrun()
+	}
+}
+
+// quoted returns what stands in quotes in a text, as Go quotes it.
+func quoted(text string) string {
+	at := max(strings.IndexByte(text, '"'), 0)
+	word, err := strconv.QuotedPrefix(text[at:])
+	if err != nil {
+		return ""
+	}
+	word, _ = strconv.Unquote(word)
+	return word
+}
+
+func (c *conn) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.lost)
+	c.told.Broadcast()
+}
+
+// confirm returns when the server has done what it was sent, and those of subjects that it does not
+// permit. The library tells of these on a goroutine of its own, but has noted the last one by the time
+// that the server's answer has come: so it is waited for that one.
+func (c *conn) confirm(ctx context.Context, subjects func(yield func(string) bool)) (refused map[string]error, err error) {
+	if err := c.FlushWithContext(ctx); err != nil {
+		return nil, err
+	}
+	last := c.LastError()
+	if last == nil {
+		return nil, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.newest != last && !c.isLost() {
+		c.told.Wait()
+	}
+	for subject := range subjects {
+		if err := c.refused[subject]; err != nil {
+			if refused == nil {
+				refused = map[string]error{}
+			}
+			refused[subject] = err
+			delete(c.refused, subject)
+		}
+	}
+	return refused, nil
+}
+
+func (c *conn) isLost() bool {
+	select {
+	case <-c.lost:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,4 @@
+package nats
+
+// SubjectOf is subjectOf.
+var SubjectOf = subjectOf

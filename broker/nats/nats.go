@@ -1,0 +1,134 @@
+package nats
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/pregon/pregon/broker"
+)
+
+// Options are the settings of a Broker. Zero values mean the defaults, but for Servers.
+type Options struct {
+	Servers []string // "host:port" of each server, of which one that answers is used
+
+	Username, Password string
+	Credentials        natsgo.Option // from a file, in place of a user; nil for none
+	TLS                *tls.Config   // nil for plain text; not to be changed after New
+
+	// Prefix stands before every subject.
+	Prefix string
+
+	// DialTimeout bounds one attempt to connect; default 5 s. Timeout bounds the wait for the answer
+	// to what was published; default 3 s.
+	DialTimeout, Timeout time.Duration
+
+	// Heartbeat is how long a connection may be silent before the server is asked whether it is
+	// there; as long again without an answer, and it is lost. Default 2 s.
+	Heartbeat time.Duration
+
+	Logger *slog.Logger // default slog.Default(), asked when something is logged
+}
+
+func (o Options) withDefaults() Options {
+	o.DialTimeout = orDefault(o.DialTimeout, 5*time.Second)
+	o.Timeout = orDefault(o.Timeout, 3*time.Second)
+	o.Heartbeat = orDefault(o.Heartbeat, 2*time.Second)
+	return o
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+func (o Options) logger() *slog.Logger {
+	if o.Logger != nil {
+		return o.Logger
+	}
+	return slog.Default()
+}
+
+// A Broker is a node's connections to NATS: one to publish by, and one per Feed.
+type Broker struct {
+	opts      Options
+	closing   context.Context
+	end       context.CancelFunc
+	publisher *publisher
+
+	mu    sync.Mutex
+	feeds map[*Feed]struct{}
+}
+
+var (
+	_ broker.Broker         = (*Broker)(nil)
+	_ broker.BatchPublisher = (*Broker)(nil)
+)
+
+// New returns a Broker. It contacts nobody. The caller closes it.
+func New(o Options) (*Broker, error) {
+	if len(o.Servers) == 0 {
+		return nil, errors.New("nats: no server")
+	}
+	b := &Broker{opts: o.withDefaults(), feeds: map[*Feed]struct{}{}}
+	b.closing, b.end = context.WithCancel(context.Background())
+	b.publisher = newPublisher(b.closing, b.opts)
+	return b, nil
+}
+
+// Publish implements broker.Broker.
+func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt, error) {
+	result := b.PublishBatch(ctx, []broker.Message{m})[0]
+	return result.Receipt, result.Err
+}
+
+// PublishBatch implements broker.BatchPublisher.
+func (b *Broker) PublishBatch(ctx context.Context, messages []broker.Message) []broker.Result {
+	results := make([]broker.Result, len(messages))
+	for i, err := range b.publisher.publish(ctx, messages) {
+		if err != nil {
+			results[i].Err = fmt.Errorf("nats: publish: %w", err)
+		}
+	}
+	return results
+}
+
+// Feed implements broker.Broker.
+func (b *Broker) Feed(context.Context) (broker.Feed, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing.Err() != nil {
+		return nil, fmt.Errorf("nats: feed: %w", broker.ErrClosed)
+	}
+	f := newFeed(b.opts, func(f *Feed) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.feeds, f)
+	})
+	b.feeds[f] = struct{}{}
+	return f, nil
+}
+
+// Close implements broker.Broker.
+func (b *Broker) Close() error {
+	b.end()
+	b.mu.Lock()
+	open := make([]*Feed, 0, len(b.feeds))
+	for f := range b.feeds {
+		open = append(open, f)
+	}
+	b.mu.Unlock()
+	for _, f := range open {
+		_ = f.Close() // never fails
+	}
+	b.publisher.wait()
+	return nil
+}

@@ -1,0 +1,82 @@
+package nats_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/nats"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A URL with a mistake is an error that names the part and repeats no secret.
+func TestBadURLs(t *testing.T) {
+	for rest, says := range map[string]string{
+		"":                              "host:port",
+		"a:x":                           "not a number",
+		"a:0":                           "host:port",
+		"a:4222,":                       "not a number",
+		":4222":                         "host:port",
+		"a/b":                           "ends behind",
+		"a#b":                           "ends behind",
+		"a?unknown=1":                   "unknown parameter",
+		"a?history=5m":                  "unknown parameter",
+		"a?tls=perhaps":                 "true or false",
+		"a?ca=/nowhere.pem":             "the parameter ca",
+		"a?creds=/nowhere":              "the parameter creds",
+		"a?nkey=/nowhere":               "the parameter nkey",
+		"u:s3cret@a?creds=/nowhere":     "more than one",
+		"u:s3cret@a?creds=/x&nkey=/y":   "more than one",
+		"u:s3cret@a?prefix=x&prefix=y":  "more than once",
+		"u:s3cret@a:4222,b:99999?tls=1": "host:port",
+	} {
+		b, err := broker.Open(t.Context(), "nats://"+rest)
+		if err == nil {
+			_ = b.Close()
+		}
+		if !errors.Is(err, broker.ErrURL) || !strings.Contains(fmt.Sprint(err), says) || strings.Contains(fmt.Sprint(err), "s3cret") {
+			t.Errorf("nats://%s: error %v, want one about %q", rest, err, says)
+		}
+	}
+	for _, url := range []string{"nats://a", "nats://a:4222,b:4223", "nats://u:p@[::1]:4222?prefix=app.", "nats://a?tls=true"} {
+		b, err := broker.Open(t.Context(), url)
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		_ = b.Close()
+	}
+}
+
+// Names that programs use are subjects as they are; what cannot stand in a subject is encoded.
+func TestSubjects(t *testing.T) {
+	for channel, want := range map[string]string{
+		"chat": "chat", "room.1": "room.1", "a/b": "a/b", "niños": "niños", "a b": "a%20b", "*": "%2A", "a.>": "a.%3E",
+		".a": "%2Ea", "a.": "a%2E", "a..b": "a.%2Eb", ".": "%2E", "50%": "50%25", "$SYS.x": "%24SYS.x", "_INBOX.x": "%5FINBOX.x", "a\r\nb": "a%0D%0Ab",
+	} {
+		if got := nats.SubjectOf("", channel); got != want {
+			t.Errorf("%q is the subject %q, want %q", channel, got, want)
+		}
+	}
+}
+
+// No two channels have the same subject, and each subject is one that a server takes.
+func TestSubjectsAreDistinct(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringOfN(rapid.RuneFrom([]rune(".*>% $_INBOXé\x00\n\x7f")), 1, 12, -1)
+		a, b := name.Draw(t, "a"), name.Draw(t, "b")
+		subject := nats.SubjectOf("", a)
+		if (a == b) != (subject == nats.SubjectOf("", b)) {
+			t.Fatalf("%q and %q", a, b)
+		}
+		if strings.ContainsAny(subject, " \t\r\n*>\x00\x7f") || strings.HasPrefix(subject, "$") || strings.Contains("."+subject+".", "..") {
+			t.Fatalf("%q is the subject %q", a, subject)
+		}
+	})
+}

@@ -1,0 +1,96 @@
+// Package nats tests the driver of NATS on real servers. It is a module of its own, so that pregon
+// itself does not depend on a NATS server.
+package nats
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// asServer is the environment variable with which the test program is a server, for TestMain.
+const asServer = "PREGON_TEST_NATS_CONFIG"
+
+// Serve runs a server by the configuration file that the environment names, until it is killed. It
+// returns where it names none.
+func Serve() {
+	config := os.Getenv(asServer)
+	if config == "" {
+		return
+	}
+	o, err := server.ProcessConfigFile(config)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	o.NoSigs = true
+	s, err := server.NewServer(o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	s.Start()
+	s.WaitForShutdown()
+	os.Exit(0)
+}
+
+// A Server is a NATS server in a process of its own.
+type Server struct {
+	t    testing.TB
+	port int
+	conf string
+	cmd  *exec.Cmd
+}
+
+// Start starts a server with lines of configuration beside those that every test needs. It ends with
+// the test.
+func Start(t testing.TB, lines ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, port: freePort(t), conf: t.TempDir() + "/nats.conf"}
+	text := fmt.Sprintf("listen: 127.0.0.1:%d\nmax_payload: 2MB\nmax_pending: 64MB\n", s.port)
+	for _, line := range lines {
+		text += line + "\n"
+	}
+	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	s.Restart()
+	return s
+}
+
+// Addr returns its "host:port".
+func (s *Server) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
+
+// Restart starts it again after Kill, with what it finds on its disk, and returns when it answers.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Kill()
+	s.cmd = exec.Command(os.Args[0])
+	s.cmd.Env = append(os.Environ(), asServer+"="+s.conf)
+	s.cmd.Stderr = os.Stderr
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); !answers(s.Addr()); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatal("the server does not answer")
+		}
+	}
+}
+
+// Kill ends it as a crash does.
+func (s *Server) Kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
