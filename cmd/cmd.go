@@ -61,6 +61,7 @@ type commands struct {
 	Token   tokenCommand       `cmd:"" help:"Print a token (JWT), with which a user listens."`
 	Check   checkCommand       `cmd:"" help:"Say what is wrong with a configuration, and what somebody may do with a channel."`
 	Doctor  doctorCommand      `cmd:"" help:"Examine a broker, or a running server, and report likely problems."`
+	Health  healthcheckCommand `cmd:"" name:"healthcheck" help:"Ask the server of this machine whether it lives."`
 	Script  redisScriptCommand `cmd:"" name:"redis-script" help:"Print the script by which any Redis client publishes with all guarantees."`
 	Brokers brokersCommand     `cmd:"" help:"List the brokers of this program."`
 	Version versionCommand     `cmd:"" help:"Print the version."`

@@ -58,7 +58,7 @@ func TestCommandLine(t *testing.T) {
 		{"--max-conn 5", 2, "unknown flag --max-conn: did you mean --max-connections? (see pregon serve --help)"},
 		{"--frobnicate", 2, "unknown flag --frobnicate (see pregon serve --help)"},
 		{"--rate 5", 2, "unknown flag --rate of pregon serve: it is one of bench, behind that name (see pregon serve --help)"},
-		{"--url http://h sub chat", 2, "unknown flag --url of pregon serve: it is one of pub, sub, members, bench, doctor, behind that name (see pregon serve --help)"},
+		{"--url http://h sub chat", 2, "unknown flag --url of pregon serve: it is one of pub, sub, members, bench, doctor, healthcheck, behind that name (see pregon serve --help)"},
 		{"--listen :80 sub chat", 2, "--listen is a flag of pregon serve, and not of pregon sub (see pregon serve --help)"},
 		{"sub chat --host h", 2, "unknown flag --host: did you mean --url? (see pregon sub --help)"},
 		{"sub chat --token x", 2, "unknown flag --token: did you mean --token-file? (see pregon sub --help)"},

@@ -1,0 +1,311 @@
+// Package deploy_test holds what is in this folder to be true: it is parsed, and run where the program is
+// in Debian.
+package deploy_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/pregon/pregon/cmd"
+
+	_ "github.com/pregon/pregon/broker/memory"
+	_ "github.com/pregon/pregon/transport/live"
+	_ "github.com/pregon/pregon/transport/sse"
+	_ "github.com/pregon/pregon/transport/ws"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func text(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// help is what pregon serve --help prints.
+func help(t *testing.T) string {
+	t.Helper()
+	var out strings.Builder
+	if code := cmd.Run(context.Background(), []string{"serve", "--help"}, nil, &out, io.Discard); code != 0 {
+		t.Fatal("exit", code)
+	}
+	return out.String()
+}
+
+// Every flag and every variable of pregon's that a file of this folder names is one that there is.
+func TestFlagsExist(t *testing.T) {
+	known := help(t)
+	files, err := filepath.Glob("*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, ".go") || strings.HasSuffix(file, ".md") {
+			continue
+		}
+		for _, line := range strings.Split(text(t, file), "\n") {
+			if strings.Contains(line, "redis-server") || strings.Contains(line, "pregon doctor") || strings.Contains(line, "docker") || strings.Contains(line, "kubectl") || strings.Contains(line, "HEALTHCHECK") || strings.HasPrefix(line, "COPY") {
+				continue // flags of others
+			}
+			for _, word := range regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(line, -1) {
+				if !strings.Contains(known, word) {
+					t.Errorf("%s: there is no %s", file, word)
+				}
+			}
+			for _, word := range regexp.MustCompile(`PREGON_[A-Z_]+`).FindAllString(line, -1) {
+				if word != "PREGON_KEY" && word != "PREGON_SERVICE_HOST" && !strings.Contains(known, "$"+word) {
+					t.Errorf("%s: there is no %s", file, word)
+				}
+			}
+		}
+	}
+}
+
+// parse reads the documents of a YAML file.
+func parse(t *testing.T, file string) (documents []map[string]any) {
+	t.Helper()
+	decoder := yaml.NewDecoder(strings.NewReader(text(t, file)))
+	for {
+		var document map[string]any
+		err := decoder.Decode(&document)
+		if err == io.EOF {
+			return documents
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		documents = append(documents, document)
+	}
+}
+
+// at returns what a document has at a path.
+func at(t *testing.T, document any, path ...any) any {
+	t.Helper()
+	for _, step := range path {
+		switch in := document.(type) {
+		case map[string]any:
+			document = in[step.(string)]
+		case []any:
+			document = in[step.(int)]
+		default:
+			t.Fatalf("there is nothing at %v", path)
+		}
+	}
+	return document
+}
+
+// What is composed keeps what it has acknowledged, is for this machine alone, and starts protected.
+func TestCompose(t *testing.T) {
+	services := at(t, parse(t, "compose.yaml")[0], "services")
+	for _, node := range []string{"pregon-1", "pregon-2"} {
+		environment := at(t, services, node, "environment").(map[string]any)
+		if key, _ := environment["PREGON_PUBLISH_KEY"].(string); !strings.HasPrefix(key, "${PREGON_KEY:?") {
+			t.Errorf("%s starts without a key: %q", node, key)
+		}
+		if at(t, services, node, "read_only") != true {
+			t.Errorf("%s may write", node)
+		}
+	}
+	command := at(t, services, "redis", "command").([]any)
+	if words := strings.Join(strings.Fields(strings.Trim(strings.ReplaceAll(yamlText(command), "\n", " "), "- ")), " "); !strings.Contains(words, "appendonly") || !strings.Contains(words, "always") {
+		t.Errorf("Redis keeps nothing: %s", words)
+	}
+	if volumes := at(t, services, "redis", "volumes").([]any); volumes[0] != "redis:/data" {
+		t.Errorf("Redis' volumes are %v", volumes)
+	}
+	for _, service := range []string{"redis", "proxy"} {
+		if port := at(t, services, service, "ports", 0).(string); !strings.HasPrefix(port, "127.0.0.1:") {
+			t.Errorf("%s is open to others: %s", service, port)
+		}
+	}
+}
+
+func yamlText(v any) string {
+	out, _ := yaml.Marshal(v)
+	return string(out)
+}
+
+// A pod has more time to end than its server takes, may do nothing, and is asked whether it is ready.
+func TestKubernetes(t *testing.T) {
+	documents := parse(t, "kubernetes.yaml")
+	kinds := map[any]map[string]any{}
+	for _, d := range documents {
+		kinds[d["kind"]] = d
+	}
+	pod := at(t, kinds["Deployment"], "spec", "template", "spec")
+	container := at(t, pod, "containers", 0)
+	var drains time.Duration
+	for _, arg := range at(t, container, "args").([]any) {
+		if _, value, ok := strings.Cut(arg.(string), "--drain-"); ok {
+			_, value, _ = strings.Cut(value, "=")
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				t.Error(err)
+			}
+			drains += d
+		}
+	}
+	if grace := at(t, pod, "terminationGracePeriodSeconds").(int); time.Duration(grace)*time.Second < drains+5*time.Second {
+		t.Errorf("a pod has %d s to end, and drains for %v", grace, drains)
+	}
+	if at(t, pod, "enableServiceLinks") != false || at(t, container, "securityContext", "readOnlyRootFilesystem") != true {
+		t.Error("the pod is not as it should be")
+	}
+	if at(t, container, "readinessProbe", "httpGet", "path") != "/readyz" || at(t, container, "livenessProbe", "httpGet", "path") != "/healthz" {
+		t.Error("the pod is asked for something else")
+	}
+	if kinds["Service"] == nil || kinds["PodDisruptionBudget"] == nil {
+		t.Errorf("there are only %d documents", len(documents))
+	}
+}
+
+// tool returns the path of a program; without it the test is skipped, and in CI fails.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if path = "/usr/sbin/" + name; os.Getenv("CI") == "" && !exists(path) {
+			t.Skip(name + " is not here")
+		}
+	}
+	return path
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// systemd finds nothing wrong with the units.
+func TestSystemd(t *testing.T) {
+	folder := t.TempDir()
+	for _, unit := range []string{"pregon.service", "pregon.socket"} {
+		// The program, which need not be installed here.
+		content := strings.ReplaceAll(text(t, unit), "/usr/local/bin/pregon", "/bin/true")
+		if err := os.WriteFile(filepath.Join(folder, unit), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := exec.Command(tool(t, "systemd-analyze"), "verify", "--man=no", filepath.Join(folder, "pregon.service"), filepath.Join(folder, "pregon.socket"))
+	if out, err := command.CombinedOutput(); err != nil || strings.Contains(string(out), "pregon") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// freePort returns an address at which nobody listens.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Through each proxy, as it is configured here, everything passes: pregon doctor finds nothing.
+func TestProxies(t *testing.T) {
+	for name, proxy := range map[string]struct {
+		file string
+		run  func(config, folder string) *exec.Cmd
+	}{
+		"nginx": {"nginx.conf", func(config, folder string) *exec.Cmd {
+			return exec.Command(tool(t, "nginx"), "-p", folder, "-e", "stderr", "-c", config, "-g", "daemon off; pid "+folder+"/pid;")
+		}},
+		"haproxy": {"haproxy.cfg", func(config, _ string) *exec.Cmd {
+			return exec.Command(tool(t, "haproxy"), "-f", config)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for a ping
+			backend, front, folder := freePort(t), freePort(t), t.TempDir()
+			serve(t, backend)
+			config := text(t, proxy.file)
+			for old, now := range map[string]string{
+				"pregon-1:8000": backend, "pregon-2:8000": backend,
+				"listen 80;": "listen " + front + "; access_log off; client_body_temp_path " + folder + "/body; proxy_temp_path " + folder + "/proxy; fastcgi_temp_path " + folder + "/f; uwsgi_temp_path " + folder + "/u; scgi_temp_path " + folder + "/s;",
+				"bind :80":   "bind " + front, "30000": "200", "65536": "1024",
+			} {
+				config = strings.ReplaceAll(config, old, now)
+			}
+			if name == "nginx" && os.Geteuid() == 0 {
+				config = "user root root;\n" + config // or its workers may not use the folder
+			}
+			path := filepath.Join(folder, proxy.file)
+			if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			run(t, proxy.run(path, folder), front)
+			var out, errors strings.Builder
+			code := cmd.Run(t.Context(), []string{"doctor", "--url", "http://" + front}, nil, &out, &errors)
+			if code != 0 || strings.Contains(out.String(), "\nwarn") || !strings.Contains(out.String(), "ok    silence") {
+				t.Errorf("exit %d, %s\n%s", code, errors.String(), out.String())
+			}
+		})
+	}
+}
+
+// serve runs a server until the test ends, as it is behind a proxy.
+func serve(t *testing.T, address string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan int, 1)
+	go func() {
+		done <- cmd.Run(ctx, []string{"--broker", "memory://", "--history", "5m", "--listen", address, "--open", "--trust-proxy", "127.0.0.1",
+			"--drain-notice", "0", "--drain-time", "10ms"}, nil, io.Discard, io.Discard)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-done; code != 0 {
+			t.Errorf("the server exited with %d", code)
+		}
+	})
+	await(t, address)
+}
+
+// run runs a proxy until the test ends.
+func run(t *testing.T, proxy *exec.Cmd, front string) {
+	t.Helper()
+	var said strings.Builder
+	proxy.Stderr = &said
+	if err := proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = proxy.Process.Signal(os.Interrupt)
+		_ = proxy.Wait()
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	})
+	await(t, front)
+}
+
+// await returns when somebody listens there.
+func await(t *testing.T, address string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
