@@ -128,7 +128,7 @@ const soon = 14 * 24 * time.Hour
 func (x *examination) encryption(resp *http.Response) {
 	if resp.TLS == nil {
 		if !isThisMachine(resp.Request.URL.Hostname()) {
-			x.warn("tls", "Everybody on the way can read what is sent.", "Use https, by --tls-cert, --acme or a proxy.")
+			x.warn("tls", "Everybody on the way can read what is sent.", "Use https, by --tls-cert or a proxy.")
 		}
 		return
 	}

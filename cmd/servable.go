@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -27,7 +28,7 @@ func servable(ctx context.Context, path string, file config.Config) (warning str
 	}
 	c := &app.Serve
 	if c.TLSCert != "" {
-		if _, err := c.certificate(); err != nil {
+		if _, err := c.certificate(slog.New(slog.DiscardHandler)); err != nil {
 			return "", c.located(err)
 		}
 	}

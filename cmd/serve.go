@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/cmd/certificate"
 	"github.com/pregon/pregon/cmd/handover"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/access/token"
@@ -175,7 +176,14 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if err := c.useHistory(b, e); err != nil {
 		return err
 	}
-	l, err := c.listen(ctx, sockets)
+	pair, err := c.certificate(e.log)
+	if err != nil {
+		return err
+	}
+	if pair != nil {
+		defer background(ctx, pair.Watch)()
+	}
+	l, err := c.listen(ctx, sockets, pair)
 	if err != nil {
 		return err
 	}
@@ -253,26 +261,22 @@ func (c *serveCommand) test(ctx context.Context, s *server.Server, required bool
 }
 
 // listen opens the port, unless another process has done so.
-func (c *serveCommand) listen(ctx context.Context, sockets *handover.Listeners) (net.Listener, error) {
+func (c *serveCommand) listen(ctx context.Context, sockets *handover.Listeners, pair *certificate.Pair) (net.Listener, error) {
 	l, err := sockets.Listen(handover.HTTP, func() (net.Listener, error) { return server.Listen(ctx, c.Listen) })
-	if err != nil || c.TLSCert == "" {
+	if err != nil || pair == nil {
 		return l, err
 	}
-	pair, err := c.certificate()
-	if err != nil {
-		_ = l.Close() // the certificate's error is the news
-		return nil, err
-	}
-	return tls.NewListener(l, &tls.Config{
-		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-	}), nil
+	return tls.NewListener(l, pair.Config()), nil
 }
 
-// certificate reads what https needs.
-func (c *serveCommand) certificate() (tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+// certificate reads what https needs, nil where it is not served.
+func (c *serveCommand) certificate(log *slog.Logger) (*certificate.Pair, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	pair, err := certificate.Load(c.TLSCert, c.TLSKey, log)
 	if err != nil {
-		return pair, fmt.Errorf("load --tls-cert and --tls-key: %w", err)
+		return nil, fmt.Errorf("load --tls-cert and --tls-key: %w", err)
 	}
 	return pair, nil
 }
