@@ -59,7 +59,7 @@ func (t *Transport) Serve(w http.ResponseWriter, r *http.Request, wanted transpo
 	defer t.clients.Done()
 	defer session.Leave()
 	c := transport.NewStream(w, r)
-	defer c.Close()
+	defer c.Release()
 	defer s.Close()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Cache-Control", "no-store")
