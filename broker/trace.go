@@ -4,7 +4,7 @@ package broker
 const traceparentBytes = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 // sampledTrace returns a traceparent that a message may carry, and otherwise the empty string:
-// whoever can write to the backend may have put anything there.
+// any program that can write to the backend may have put anything there.
 func sampledTrace(text string) string {
 	if len(text) != traceparentBytes || text[:3] != "00-" || text[35] != '-' || text[52] != '-' {
 		return ""

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -23,8 +22,6 @@ type doctorCommand struct {
 	Config    string        `placeholder:"FILE" help:"Examine this configuration, too: pregon.yaml."`
 	TokenFile string        `name:"token-file" placeholder:"FILE" help:"Examine this key or token, too. With --url it is sent."`
 	URL       address       `name:"url" env:"-" placeholder:"URL" help:"Examine the server that runs there, and not a broker: by its public address, through the proxy."`
-	AdminURL  address       `name:"admin-url" env:"-" placeholder:"URL" help:"With --url: where the server has its figures, if that is another address."`
-	AdminFile string        `name:"admin-token-file" env:"-" placeholder:"FILE" help:"With --url: a key for the figures, if that is another one."`
 	CA        string        `name:"ca" env:"-" placeholder:"FILE" help:"With --url: certificates in PEM of authorities to trust beside those of the system."`
 	Timeout   time.Duration `default:"10s" help:"Longest time for all of it. Default ${default}, and with --url 2m."`
 	JSON      bool          `name:"json" help:"Print an array of objects."`
@@ -45,8 +42,8 @@ func (c *doctorCommand) Validate(kctx *kong.Context) error {
 	switch {
 	case c.Timeout < minTime:
 		return fmt.Errorf("--timeout: must be at least %v", minTime)
-	case c.URL == "" && (c.AdminURL != "" || c.AdminFile != "" || c.CA != ""):
-		return errors.New("--admin-url, --admin-token-file and --ca: they are for --url")
+	case c.URL == "" && c.CA != "":
+		return errors.New("--ca: it is for --url")
 	case c.URL != "" && (isGiven(kctx, "broker") || isGiven(kctx, "config")):
 		return errors.New("--url: it examines a server; examine its broker and its configuration by another call")
 	}
@@ -102,12 +99,7 @@ func (c *doctorCommand) examine(ctx context.Context, out *console) error {
 		return err
 	}
 	defer client.close()
-	figures, err := clientFlags{TokenFile: cmp.Or(c.AdminFile, c.TokenFile), CA: c.CA}.caller(cmp.Or(c.AdminURL, c.URL))
-	if err != nil {
-		return err
-	}
-	defer figures.close()
-	findings := newExamination(client, figures).run(ctx)
+	findings := newExamination(client).run(ctx)
 	if err := c.print(out, findings); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}

@@ -17,8 +17,7 @@ import (
 // in front of it. Nothing is known of the server but what it answers.
 type examination struct {
 	client  *caller
-	figures *caller // of the metrics; of the server itself where there is no other address
-	channel string  // in which messages are published, at random so that nobody hears them
+	channel string // in which messages are published, at random so that nobody hears them
 	ping    time.Duration
 
 	findings   []broker.Finding
@@ -26,9 +25,9 @@ type examination struct {
 	longest    int // bytes of a message
 }
 
-// newExamination returns what examines a server by these.
-func newExamination(client, figures *caller) *examination {
-	return &examination{client: client, figures: figures, channel: "pregon-doctor-" + strings.ToLower(rand.Text()[:10])}
+// newExamination returns what examines a server as a client of it.
+func newExamination(client *caller) *examination {
+	return &examination{client: client, channel: "pregon-doctor-" + strings.ToLower(rand.Text()[:10])}
 }
 
 // run examines the server. What makes the rest meaningless ends it.

@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -21,13 +22,7 @@ type sin func(proxy *httputil.ReverseProxy, next http.Handler) http.Handler
 // behind returns the URL of a proxy in front of a server.
 func behind(t *testing.T, backend string, sins ...sin) string {
 	t.Helper()
-	target, err := url.Parse(backend)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
-	}}
+	proxy := proxyTo(t, backend)
 	var handler http.Handler = proxy
 	for _, s := range sins {
 		handler = s(proxy, handler)
@@ -36,6 +31,18 @@ func behind(t *testing.T, backend string, sins ...sin) string {
 	t.Cleanup(front.Close)
 	t.Cleanup(front.CloseClientConnections)
 	return front.URL
+}
+
+// proxyTo returns a proxy without sins.
+func proxyTo(t *testing.T, backend string) *httputil.ReverseProxy {
+	t.Helper()
+	target, err := url.Parse(backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+	}}
 }
 
 func dropsUpgrades(_ *httputil.ReverseProxy, next http.Handler) http.Handler {
@@ -153,6 +160,31 @@ func TestDoctorOfAServer(t *testing.T) {
 	}
 }
 
+// Over TLS the doctor says until when the certificate is good, and whether there is HTTP/2.
+func TestDoctorOfAServerWithTLS(t *testing.T) {
+	backend := serve(t, "--history", "5m", "--ping-interval", "1s", "--pong-timeout", "9s")
+	for name, c := range map[string]struct {
+		http2 bool
+		warns string
+		says  string
+	}{"with HTTP/2": {true, "", "by HTTP/2.0."}, "without": {false, "http/2", "six event streams"}} {
+		t.Run(name, func(t *testing.T) {
+			front := httptest.NewUnstartedServer(proxyTo(t, backend))
+			front.EnableHTTP2 = c.http2
+			front.StartTLS()
+			defer front.Close()
+			ca := filepath.Join(t.TempDir(), "ca.pem")
+			if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := run(t, "", "doctor", "--url", front.URL, "--ca", ca)
+			if warned := strings.Join(subjects(stdout, "warn"), " "); code != 0 || warned != c.warns || !strings.Contains(stdout, c.says) || !strings.Contains(stdout, "ok    tls ") || !strings.Contains(stdout, "ok    websocket") {
+				t.Errorf("exit %d, warned %q, %s\n%s", code, warned, stderr, stdout)
+			}
+		})
+	}
+}
+
 // closedPort returns an address at which nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
@@ -186,7 +218,7 @@ func TestDoctorMistakes(t *testing.T) {
 	for _, args := range [][]string{
 		{"--url", "http://localhost:1", "--broker", "redis://localhost"},
 		{"--url", "http://localhost:1", "--config", "pregon.yaml"},
-		{"--admin-url", "http://localhost:1"}, {"--ca", "ca.pem"}, {"--url", "localhost:8000"}, {"--timeout", "1ms"},
+		{"--ca", "ca.pem"}, {"--url", "localhost:8000"}, {"--timeout", "1ms"},
 	} {
 		if code, stdout, stderr := run(t, "", append([]string{"doctor"}, args...)...); code != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q: exit %d, %q, %q", args, code, stdout, stderr)

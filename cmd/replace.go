@@ -4,19 +4,19 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"strings"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/cmd/handover"
 	"github.com/pregon/pregon/server"
 )
 
 // replaceAtSignals returns a context that ends with the cause server.ErrHandedOver when another
 // process has taken over, which SIGUSR2 asks for. stop waits for what it has begun.
-func (c *serveCommand) replaceAtSignals(ctx context.Context, sockets *handover.Listeners, log *slog.Logger) (serving context.Context, stop func()) {
+func (c *serveCommand) replaceAtSignals(ctx context.Context, b broker.Broker, sockets *handover.Listeners, log *slog.Logger) (serving context.Context, stop func()) {
 	serving, end := context.WithCancelCause(ctx)
 	wishes, forget := handover.Signals()
 	wait := background(serving, func(ctx context.Context) {
-		c.replaceAt(ctx, wishes, sockets, log)
+		c.replaceAt(ctx, wishes, b, sockets, log)
 		end(server.ErrHandedOver) // or ctx has ended before, which counts
 	})
 	quiet := context.AfterFunc(ctx, func() { tellSystemd(log, handover.Notify("STOPPING=1")) })
@@ -24,14 +24,14 @@ func (c *serveCommand) replaceAtSignals(ctx context.Context, sockets *handover.L
 }
 
 // replaceAt returns when another process has taken over, or ctx has ended.
-func (c *serveCommand) replaceAt(ctx context.Context, wishes <-chan os.Signal, sockets *handover.Listeners, log *slog.Logger) {
+func (c *serveCommand) replaceAt(ctx context.Context, wishes <-chan os.Signal, b broker.Broker, sockets *handover.Listeners, log *slog.Logger) {
 	for {
 		select {
 		case <-wishes:
 		case <-ctx.Done():
 			return
 		}
-		if c.keepsMessages() {
+		if _, embedded := b.(broker.Embedded); embedded {
 			log.Error("no other process takes over, as what the broker keeps is in this one", "broker", redacted(c.Broker))
 			continue
 		}
@@ -43,12 +43,6 @@ func (c *serveCommand) replaceAt(ctx context.Context, wishes <-chan os.Signal, s
 		}
 		log.Error("no other process has taken over; this one goes on", "error", plainly(err))
 	}
-}
-
-// keepsMessages reports whether the broker is one in this process, which another one would not have.
-func (c *serveCommand) keepsMessages() bool {
-	scheme, _, _ := strings.Cut(c.Broker, ":")
-	return scheme == "memory" || scheme == "miniredis"
 }
 
 // tellSystemd logs what went wrong in telling: nobody else suffers from it.

@@ -200,7 +200,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 		return err
 	}
 	defer e.reloadAtSignals(ctx, s, l.Addr())()
-	ctx, stop := c.replaceAtSignals(ctx, sockets, e.log)
+	ctx, stop := c.replaceAtSignals(ctx, b, sockets, e.log)
 	defer stop()
 	c.greet(out.stdout, l.Addr(), e.admission)
 	tellSystemd(e.log, sockets.Ready())

@@ -3,6 +3,7 @@
 package deploy_test
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -46,9 +47,14 @@ func help(t *testing.T) string {
 	return out.String()
 }
 
+var flagOrVariable = regexp.MustCompile(`--[a-z][a-z-]+|PREGON_[A-Z_]+`)
+
 // Every flag and every variable of pregon's that a file of this folder names is one that there is.
 func TestFlagsExist(t *testing.T) {
-	known := help(t)
+	known := map[string]bool{}
+	for _, word := range flagOrVariable.FindAllString(help(t), -1) {
+		known[word] = true
+	}
 	files, err := filepath.Glob("*")
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +67,8 @@ func TestFlagsExist(t *testing.T) {
 			if strings.Contains(line, "redis-server") || strings.Contains(line, "pregon doctor") || strings.Contains(line, "docker") || strings.Contains(line, "kubectl") || strings.Contains(line, "HEALTHCHECK") || strings.HasPrefix(line, "COPY") {
 				continue // flags of others
 			}
-			for _, word := range regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(line, -1) {
-				if !strings.Contains(known, word) {
-					t.Errorf("%s: there is no %s", file, word)
-				}
-			}
-			for _, word := range regexp.MustCompile(`PREGON_[A-Z_]+`).FindAllString(line, -1) {
-				if word != "PREGON_KEY" && word != "PREGON_SERVICE_HOST" && !strings.Contains(known, "$"+word) {
+			for _, word := range flagOrVariable.FindAllString(line, -1) {
+				if word != "PREGON_KEY" && word != "PREGON_SERVICE_HOST" && !known[word] { // Compose's, and Kubernetes'
 					t.Errorf("%s: there is no %s", file, word)
 				}
 			}
@@ -232,8 +233,7 @@ func TestProxies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // each waits for a ping
-			backend, front, folder := freePort(t), freePort(t), t.TempDir()
-			serve(t, backend)
+			backend, front, folder := serve(t), freePort(t), t.TempDir()
 			config := text(t, proxy.file)
 			for old, now := range map[string]string{
 				"pregon-1:8000": backend, "pregon-2:8000": backend,
@@ -259,14 +259,17 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// serve runs a server until the test ends, as it is behind a proxy.
-func serve(t *testing.T, address string) {
+// serve runs a server until the test ends, as it is behind a proxy, and returns its address.
+func serve(t *testing.T) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
+	said, out := io.Pipe()
 	done := make(chan int, 1)
 	go func() {
-		done <- cmd.Run(ctx, []string{"--broker", "memory://", "--history", "5m", "--listen", address, "--open", "--trust-proxy", "127.0.0.1",
-			"--drain-notice", "0", "--drain-time", "10ms"}, nil, io.Discard, io.Discard)
+		code := cmd.Run(ctx, []string{"--broker", "memory://", "--history", "5m", "--listen", "127.0.0.1:0", "--open", "--trust-proxy", "127.0.0.1",
+			"--drain-notice", "0", "--drain-time", "10ms"}, nil, out, io.Discard)
+		_ = out.Close()
+		done <- code
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -274,7 +277,13 @@ func serve(t *testing.T, address string) {
 			t.Errorf("the server exited with %d", code)
 		}
 	})
-	await(t, address)
+	lines := bufio.NewReader(said)
+	first, err := lines.ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server printed %q and ended", first)
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }()
+	return strings.TrimPrefix(strings.TrimSpace(first), "pregon is listening on http://")
 }
 
 // run runs a proxy until the test ends.

@@ -46,8 +46,8 @@ func (h holdings) beyond(before holdings) string {
 	return fmt.Sprintf("%+v, and before %+v", h, before)
 }
 
-// Handshakes that are abandoned, clients that join and leave, and such as never read beside others that
-// do leave nothing behind: no goroutine, no descriptor, no memory.
+// Handshakes that are abandoned, clients that join and leave, and clients that never read, beside others
+// that do, leave nothing behind: no goroutine, no descriptor, no memory.
 func TestNothingIsLeft(t *testing.T) {
 	n := start(t, server.Options{QueueBytes: 64 << 10, WriteTimeout: time.Second})
 	for name, deed := range map[string]func(*testing.T, *node, int){

@@ -71,7 +71,7 @@ func (s *Server) leaveTo(l net.Listener, accepting chan error) {
 
 // Drain begins to stop, for embedders that serve Handler by an http.Server of
 // their own. Readiness turns red, and for Options.DrainNotice that is all: a balancer
-// has the time to see it, and those who still come are let in. Then requests
+// has the time to see it, and clients that still come are let in. Then requests
 // that wait for news are answered, new listeners are refused, and those there are told
 // to come back, spread evenly over Options.DrainTime. It returns when the last of them
 // has gone or ctx ends; publishing goes on until the http.Server is shut down, which is

@@ -73,7 +73,7 @@ func (s stuck) Write([]byte) (int, error) {
 	return 0, net.ErrClosed
 }
 
-// Who closes a Stream does not wait for a Write that is stuck, as that of one connection may hold
+// Closing a Stream does not wait for a Write that is stuck, as that of one connection may hold
 // up many; the handler does, before it returns.
 func TestStreamClosesWhileItWrites(t *testing.T) {
 	t.Parallel()

@@ -261,3 +261,6 @@ func check(ctx context.Context, channels ...string) error {
 	}
 	return ctx.Err()
 }
+
+// IsEmbedded implements broker.Embedded.
+func (*node) IsEmbedded() {}

@@ -115,3 +115,6 @@ func (b *Broker) Close() error {
 	b.server.Close()
 	return err
 }
+
+// IsEmbedded implements broker.Embedded.
+func (*Broker) IsEmbedded() {}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -23,7 +22,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	told    sync.Cond        // something was noted
-	newest  error            // what the library has told last
+	newest  error            // the refusal that the library has told last
 	refused map[string]error // by subject: what the server does not allow
 	overrun func()           // messages were dropped; nil for a connection that has no subscriptions
 }
@@ -51,9 +50,11 @@ func dial(ctx context.Context, o Options, overrun func()) (*conn, error) {
 }
 
 func (o Options) connect(ctx context.Context, c *conn) (*natsgo.Conn, error) {
+	way := &dialer{ctx: ctx}
+	defer way.made()
 	options := []natsgo.Option{
 		natsgo.Name("pregon"), natsgo.NoReconnect(), natsgo.IgnoreDiscoveredServers(),
-		natsgo.Timeout(o.DialTimeout), natsgo.SetCustomDialer(dialer{ctx}),
+		natsgo.Timeout(o.DialTimeout), natsgo.SetCustomDialer(way),
 		natsgo.PingInterval(o.Heartbeat), natsgo.MaxPingsOutstanding(1),
 		natsgo.ErrorHandler(c.note), natsgo.ClosedHandler(func(*natsgo.Conn) { c.close() }),
 	}
@@ -69,17 +70,26 @@ func (o Options) connect(ctx context.Context, c *conn) (*natsgo.Conn, error) {
 	return natsgo.Connect("nats://"+strings.Join(o.Servers, ",nats://"), options...)
 }
 
-// A dialer makes connections that end with a context until they are made.
-type dialer struct{ ctx context.Context }
+// A dialer makes connections that end with a context until made is called: so a server that accepts and
+// says nothing holds up nobody who closes.
+type dialer struct {
+	ctx   context.Context
+	stops []func() bool
+}
 
 // Dial implements natsgo.CustomDialer.
-func (d dialer) Dial(network, address string) (net.Conn, error) {
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	c, err := (&net.Dialer{}).DialContext(d.ctx, network, address)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		d.stops = append(d.stops, context.AfterFunc(d.ctx, func() { _ = c.Close() }))
 	}
-	_ = c.SetDeadline(time.Time{})
-	return c, nil
+	return c, err
+}
+
+func (d *dialer) made() {
+	for _, stop := range d.stops {
+		stop()
+	}
 }
 
 // dialError says what an attempt has failed with.
@@ -100,14 +110,14 @@ func dialError(ctx context.Context, err error) error {
 // note is what the library calls, one call after the other, where a server refuses something and
 // where messages were dropped.
 func (c *conn) note(_ *natsgo.Conn, _ *natsgo.Subscription, err error) {
-	c.mu.Lock()
-	c.newest = err
-	if subject := quoted(err.Error()); errors.Is(err, natsgo.ErrPermissionViolation) && subject != "" {
-		c.refused[subject] = fmt.Errorf("%w: the server does not permit the subject", broker.ErrDenied)
-	}
-	c.told.Broadcast()
-	c.mu.Unlock()
-	if errors.Is(err, natsgo.ErrSlowConsumer) && c.overrun != nil {
+	switch {
+	case errors.Is(err, natsgo.ErrPermissionViolation):
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.newest = err
+		c.refused[quoted(err.Error())] = fmt.Errorf("%w: the server does not permit the subject", broker.ErrDenied)
+		c.told.Broadcast()
+	case errors.Is(err, natsgo.ErrSlowConsumer) && c.overrun != nil:
 		c.overrun()
 	}
 }
@@ -132,15 +142,26 @@ func (c *conn) close() {
 
 // confirm returns when the server has done what it was sent, and those of subjects that it does not
 // permit. The library tells of these on a goroutine of its own, but has noted the last one by the time
-// that the server's answer has come: so it is waited for that one.
+// that the server's answer has come: so it is waited for that one. Where it has noted something else last,
+// such as that there are too many subscriptions, or that messages were dropped, it cannot be known what the
+// server has done: that is an error, after which the connection is of no use.
 func (c *conn) confirm(ctx context.Context, subjects func(yield func(string) bool)) (refused map[string]error, err error) {
 	if err := c.FlushWithContext(ctx); err != nil {
 		return nil, err
 	}
-	last := c.LastError()
-	if last == nil {
+	switch last := c.LastError(); {
+	case last == nil:
 		return nil, nil
+	case !errors.Is(last, natsgo.ErrPermissionViolation):
+		c.Close()
+		return nil, last
+	default:
+		return c.refusals(last, subjects), nil
 	}
+}
+
+// refusals returns those of subjects that were refused, when the library has told of last.
+func (c *conn) refusals(last error, subjects func(yield func(string) bool)) (refused map[string]error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.newest != last && !c.isLost() {
@@ -155,7 +176,7 @@ func (c *conn) confirm(ctx context.Context, subjects func(yield func(string) boo
 			delete(c.refused, subject)
 		}
 	}
-	return refused, nil
+	return refused
 }
 
 func (c *conn) isLost() bool {

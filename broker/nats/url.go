@@ -100,7 +100,7 @@ func security(q url.Values) (*tls.Config, error) {
 	return nil, nil
 }
 
-// credentials adds who the node is, by a file, to o.
+// credentials adds to o what a file says of who the node is.
 func credentials(o *Options, q url.Values) error {
 	switch {
 	case q.Has("creds") && q.Has("nkey"), (q.Has("creds") || q.Has("nkey")) && o.Username != "":

@@ -1,6 +1,6 @@
 // Package handover lets one process of the program take the place of another without a refused
-// connection: the listening sockets are passed on, and what waits in them is accepted by whoever of
-// the two is there. It also tells systemd how the process is doing.
+// connection: the listening sockets are passed on, and what waits in them is accepted by either
+// of the two. It also tells systemd how the process is doing.
 //
 // # Sockets that are inherited
 //

@@ -10,7 +10,7 @@ import (
 // MainPID tells systemd that another process is the service's main one.
 func MainPID(pid int) error { return Notify(fmt.Sprintf("MAINPID=%d", pid)) }
 
-// Notify tells systemd, or who else has set NOTIFY_SOCKET, the state of the process in assignments
+// Notify tells systemd, or another manager that has set NOTIFY_SOCKET, the state of the process in assignments
 // such as READY=1: see sd_notify(3). Where nobody has asked for it, it does nothing.
 func Notify(state ...string) error {
 	path := os.Getenv("NOTIFY_SOCKET")

@@ -5,8 +5,8 @@
 // set, and with OTEL_SDK_DISABLED=true in any case. All else is the SDK's: headers, certificates, the sampler,
 // the resource, and the bounds of the queue have their standard names and defaults.
 //
-// The sampler is the SDK's default, too, parentbased_always_on: who sets the endpoint and nothing else expects to see
-// something, and a publisher that has decided is obeyed. At many thousand publications per second without a traceparent
+// The sampler is the SDK's default, too, parentbased_always_on: an operator that sets the endpoint and nothing else expects to
+// see something, and a publisher that has decided is obeyed. At many thousand publications per second without a traceparent
 // that is too much to export: OTEL_TRACES_SAMPLER=parentbased_always_off leaves the decision to publishers alone.
 //
 // OTLP over gRPC is not in: it would be a second way to the same collectors, which take both. The SDK and its exporter make

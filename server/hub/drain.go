@@ -62,7 +62,7 @@ func (p *drainLimiter) untilNext() time.Duration {
 	return max(paceStep, time.Duration((1-p.credit)/p.rate*float64(time.Second)))
 }
 
-// spread has those who wait end evenly over a time, all at once for 0. lead, from 0 to 1, is how
+// spread has the sessions that wait end evenly over a time, all at once for 0. lead, from 0 to 1, is how
 // much of one departure is due already: workers with a client each do not end them in one moment.
 // Where it is asked for twice the faster one counts.
 func (p *drainLimiter) spread(over time.Duration, lead float64, again bool) {

@@ -39,7 +39,7 @@ type Options struct {
 	// yet. It is asked then, concurrently, and must not wait. Nil means in none.
 	Strangers func(channel string) bool
 
-	// Delivered is told of messages that have a Traceparent: once a message and worker that has subscribers for it, when
+	// Delivered is told of messages that have a Traceparent: once per message and worker that has subscribers for it, when
 	// all of those were handed it. It is called by the workers, concurrently, and must not wait. Nil costs nothing.
 	Delivered func(Delivery)
 

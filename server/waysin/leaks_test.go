@@ -60,7 +60,7 @@ func (w way) inProgram(channel, credential string, c carrier) *http.Request {
 }
 
 // No key and no token is in what is logged (down to the debug level), what hooks and transports see, an answer, a
-// metric, or a span, be it as it came or encoded: neither of those who are refused nor of those who are let in.
+// metric, or a span, be it as it came or encoded: neither of callers that are refused nor of those that are let in.
 func TestCredentialsDoNotLeak(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -109,4 +110,39 @@ func TestWrongPassword(t *testing.T) {
 	if _, err := b.Publish(t.Context(), broker.Message{Channel: "a"}); !errors.Is(err, broker.ErrDenied) || strings.Contains(err.Error(), "s3cret") {
 		t.Error(err)
 	}
+}
+
+// Where the server takes no more subscriptions, which it says without a subject, Subscribe fails: no channel
+// is taken for subscribed that is not.
+func TestTooManySubscriptions(t *testing.T) {
+	server := natstest.Start(t, "max_subscriptions: 2")
+	f, err := open(t, server.Addr()).Feed(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Subscribe(t.Context(), "a", "b", "c", "d"); !errors.Is(err, broker.ErrUnavailable) {
+		t.Errorf("Subscribe returned %v", err)
+	}
+}
+
+// A server that accepts and says nothing holds up nobody that closes.
+func TestMuteServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	b, err := nats.New(nats.Options{Servers: []string{l.Addr().String()}, DialTimeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Feed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = b.Close() // returns
 }
