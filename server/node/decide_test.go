@@ -169,10 +169,20 @@ func TestDecisionsAllocateNothing(t *testing.T) {
 	for name, p := range map[string]*access.Policy{"open": access.Open(), "rules": policy(t, access.Rule{Channels: []string{"a"}, Publish: access.Anyone, MaxMessage: 8})} {
 		c := ruled(t, &counting{Broker: memory.New()}, node.Options{Access: p}).Client(access.Stranger, netip.Addr{})
 		m, ctx := broker.Message{Channel: "a", Data: []byte("x")}, t.Context()
-		if allocs := testing.AllocsPerRun(100, func() { _ = c.Publish(ctx, m) }); allocs > 1 {
+		if allocs := fewestAllocs(func() { _ = c.Publish(ctx, m) }); allocs > 1 {
 			t.Errorf("%s: %v allocations, want the slice of the result alone", name, allocs)
 		}
 	}
+}
+
+// fewestAllocs returns how many allocations f costs, in the quietest of ten rounds: what else the program does
+// meanwhile, as the node that starts, is counted too.
+func fewestAllocs(f func()) float64 {
+	fewest := testing.AllocsPerRun(100, f)
+	for range 9 {
+		fewest = min(fewest, testing.AllocsPerRun(100, f))
+	}
+	return fewest
 }
 
 // A hook that panics refuses, and the program lives on. The log has where, once, and nothing

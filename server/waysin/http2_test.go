@@ -10,7 +10,8 @@ import (
 	"unicode"
 )
 
-// visits calls test for each way in, over HTTP/1.1 and, where there is that way, over HTTP/2.
+// visits calls test for each way in, over HTTP/1.1 and, where there is that way, over HTTP/2. With -short it is
+// not for the latter, by which the same code is come to.
 func (s *site) visits(t *testing.T, all []way, test func(v *visitor, w way)) {
 	for _, w := range all {
 		t.Run(w.name, func(t *testing.T) {
@@ -18,7 +19,7 @@ func (s *site) visits(t *testing.T, all []way, test func(v *visitor, w way)) {
 			test(s.visitor(t), w)
 		})
 		two, ok := w.overHTTP2()
-		if !ok {
+		if !ok || testing.Short() {
 			continue
 		}
 		t.Run(w.name+" over HTTP/2", func(t *testing.T) {
