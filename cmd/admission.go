@@ -140,12 +140,17 @@ func (f accessFlags) addTo(c *config.Config, log *slog.Logger) error {
 
 // publishKey returns the key of --publish-key.
 func (f accessFlags) publishKey(log *slog.Logger) (string, error) {
-	path, isFile := strings.CutPrefix(f.PublishKey, "@")
-	if !isFile {
-		return f.PublishKey, nil // of the environment
-	}
-	secret, err := readSecret(path, log)
+	secret, err := secretOf(f.PublishKey, log)
 	return string(secret), err
+}
+
+// secretOf returns the secret of a flag whose value is @FILE or, in the environment, the secret itself.
+func secretOf(value string, log *slog.Logger) ([]byte, error) {
+	path, isFile := strings.CutPrefix(value, "@")
+	if !isFile {
+		return []byte(value), nil
+	}
+	return readSecret(path, log)
 }
 
 // keyIssuer returns the issuer of the tokens that are signed with the key of --jwt-key.

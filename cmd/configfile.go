@@ -108,6 +108,9 @@ func (c *serveCommand) BeforeResolve(kctx *kong.Context, trace *kong.Path) error
 		if f.Tag.Type == "path" && !filepath.IsAbs(s.Value) {
 			return filepath.Join(filepath.Dir(path), s.Value), nil // as all files that it names
 		}
+		if secret, isFile := strings.CutPrefix(s.Value, "@"); isFile && f.PlaceHolder == "@FILE" && !filepath.IsAbs(secret) {
+			return "@" + filepath.Join(filepath.Dir(path), secret), nil
+		}
 		return s.Value, nil
 	}))
 	return nil

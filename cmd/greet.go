@@ -12,7 +12,7 @@ import (
 // greet prints where the server is, who may use it, and how to see a first message arrive.
 func (c *serveCommand) greet(w io.Writer, addr net.Addr, a *admission) {
 	web, socket := "http", "ws"
-	if c.TLSCert != "" {
+	if c.TLS.on() {
 		web, socket = "https", "wss"
 	}
 	listen, publish := c.credentialFor(a, access.Subscribe), c.credentialFor(a, access.Publish)

@@ -27,10 +27,8 @@ func servable(ctx context.Context, path string, file config.Config) (warning str
 		return "", plainText(err, parser.Model)
 	}
 	c := &app.Serve
-	if c.TLSCert != "" {
-		if _, err := c.certificate(slog.New(slog.DiscardHandler)); err != nil {
-			return "", c.located(err)
-		}
+	if _, _, err := c.TLS.serving(slog.New(slog.DiscardHandler)); err != nil {
+		return "", c.located(err)
 	}
 	return c.tryHistory(ctx, file)
 }

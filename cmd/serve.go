@@ -18,7 +18,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/pregon/pregon/broker"
-	"github.com/pregon/pregon/cmd/certificate"
 	"github.com/pregon/pregon/cmd/handover"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/access/token"
@@ -63,8 +62,7 @@ type serveCommand struct {
 	PongTimeout    time.Duration `default:"55s" help:"Silence after which a WebSocket client is gone; more than --ping-interval. Default ${default}."`
 	DrainNotice    time.Duration `default:"2s" help:"Time for which /readyz is red at the end, and all else goes on, before clients are sent away. Default ${default}."`
 	DrainTime      time.Duration `default:"5s" help:"Time over which clients are sent away at the end. Default ${default}."`
-	TLSCert        string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate in PEM, to serve https and wss."`
-	TLSKey         string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key in PEM."`
+	TLS            tlsFlags      `embed:""`
 
 	file settingsFile
 }
@@ -98,8 +96,9 @@ func (c *serveCommand) check(kctx *kong.Context) error {
 		return errors.New("--max-connections: must not be negative")
 	case c.PongTimeout <= c.PingInterval:
 		return errors.New("--pong-timeout: must be more than --ping-interval")
-	case (c.TLSCert == "") != (c.TLSKey == ""):
-		return errors.New("--tls-cert and --tls-key: give both or neither")
+	}
+	if err := c.TLS.check(kctx, c.file); err != nil {
+		return err
 	}
 	if err := c.Access.check(kctx); err != nil {
 		return err
@@ -176,14 +175,12 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if err := c.useHistory(b, e); err != nil {
 		return err
 	}
-	pair, err := c.certificate(e.log)
+	secure, watch, err := c.TLS.serving(e.log)
 	if err != nil {
 		return err
 	}
-	if pair != nil {
-		defer background(ctx, pair.Watch)()
-	}
-	l, err := c.listen(ctx, sockets, pair)
+	defer background(ctx, watch)()
+	l, err := c.listen(ctx, sockets, secure)
 	if err != nil {
 		return err
 	}
@@ -260,25 +257,13 @@ func (c *serveCommand) test(ctx context.Context, s *server.Server, required bool
 	return nil
 }
 
-// listen opens the port, unless another process has done so.
-func (c *serveCommand) listen(ctx context.Context, sockets *handover.Listeners, pair *certificate.Pair) (net.Listener, error) {
+// listen opens the port, unless another process has done so. It is one of https where secure is not nil.
+func (c *serveCommand) listen(ctx context.Context, sockets *handover.Listeners, secure *tls.Config) (net.Listener, error) {
 	l, err := sockets.Listen(handover.HTTP, func() (net.Listener, error) { return server.Listen(ctx, c.Listen) })
-	if err != nil || pair == nil {
+	if err != nil || secure == nil {
 		return l, err
 	}
-	return tls.NewListener(l, pair.Config()), nil
-}
-
-// certificate reads what https needs, nil where it is not served.
-func (c *serveCommand) certificate(log *slog.Logger) (*certificate.Pair, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := certificate.Load(c.TLSCert, c.TLSKey, log)
-	if err != nil {
-		return nil, fmt.Errorf("load --tls-cert and --tls-key: %w", err)
-	}
-	return pair, nil
+	return tls.NewListener(l, secure), nil
 }
 
 // warnOfSecrets tells what other users of the machine can read.
@@ -286,7 +271,7 @@ func (c *serveCommand) warnOfSecrets(log *slog.Logger, args []string) {
 	if userinfo.MatchString(c.Broker) && strings.Contains(strings.Join(args, " "), c.Broker) {
 		log.Warn("a password on the command line is seen by every user of the machine; use PREGON_BROKER")
 	}
-	key, err := os.Stat(c.TLSKey)
+	key, err := os.Stat(c.TLS.Key)
 	if err == nil && runtime.GOOS != "windows" && key.Mode().Perm()&0o004 != 0 {
 		log.Warn("the file of --tls-key can be read by every user of the machine")
 	}

@@ -1,0 +1,79 @@
+package cmd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/pregon/pregon/cmd/certificate"
+)
+
+// tlsFlags say how https is served.
+type tlsFlags struct {
+	Cert      string `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate in PEM, to serve https and wss."`
+	Key       string `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key in PEM."`
+	TicketKey string `name:"tls-ticket-key" placeholder:"@FILE" help:"Clients of TLS continue their sessions at all servers with the secret in this file, which pregon key makes. PREGON_TLS_TICKET_KEY may be the secret itself."`
+}
+
+// on reports whether https is served.
+func (f tlsFlags) on() bool { return f.Cert != "" }
+
+// check says what of the flags makes no sense.
+func (f tlsFlags) check(kctx *kong.Context, file settingsFile) error {
+	_, inFile := file.used["tls-ticket-key"]
+	switch {
+	case (f.Cert == "") != (f.Key == ""):
+		return errors.New("--tls-cert and --tls-key: give both or neither")
+	case f.TicketKey == "":
+		return nil
+	case (inFile || given(kctx, "tls-ticket-key")) && !strings.HasPrefix(f.TicketKey, "@"):
+		return errors.New("--tls-ticket-key: others see a secret on the command line or in the configuration; write @FILE, the file that has it")
+	case !f.on():
+		return errors.New("--tls-ticket-key: it goes with --tls-cert")
+	}
+	return nil
+}
+
+// serving returns what https is served with, nil where it is not, and what is to run meanwhile.
+func (f tlsFlags) serving(log *slog.Logger) (config *tls.Config, watch func(context.Context), err error) {
+	if !f.on() {
+		return nil, func(context.Context) {}, nil
+	}
+	pair, err := f.pair(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	config = pair.Config()
+	return config, pair.Watch, f.share(config, log)
+}
+
+// pair reads the certificate and its key.
+func (f tlsFlags) pair(log *slog.Logger) (*certificate.Pair, error) {
+	pair, err := certificate.Load(f.Cert, f.Key, log)
+	if err != nil {
+		return nil, fmt.Errorf("load --tls-cert and --tls-key: %w", err)
+	}
+	return pair, nil
+}
+
+// share has config's sessions continue at other servers, where a secret says at which.
+func (f tlsFlags) share(config *tls.Config, log *slog.Logger) error {
+	if f.TicketKey == "" {
+		return nil
+	}
+	secret, err := secretOf(f.TicketKey, log)
+	var tickets *certificate.Tickets
+	if err == nil {
+		tickets, err = certificate.NewTickets(secret)
+	}
+	if err != nil {
+		return fmt.Errorf("--tls-ticket-key: %w%w", err, errUsage)
+	}
+	tickets.Apply(config)
+	return nil
+}
