@@ -39,7 +39,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		HTTP2:             http2Config(s.options.WriteTimeout),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- web.Serve(l) }()
+	go func() { failed <- web.Serve(&acceptance{Listener: l, log: s.log}) }()
 	select {
 	case err := <-failed:
 		_ = web.Close() // the error of Accept is the news
