@@ -149,6 +149,10 @@ func TestREADMENamesRealRoutes(t *testing.T) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(route, "/"), "/")
 		known = append(known, "/"+first)
 	}
+	for route := range adminRoutes(t) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(route, "/"), "/")
+		known = append(known, "/"+first)
+	}
 	for _, name := range []string{"README.md", "server/README.md", "transport/README.md", "broker/README.md"} {
 		text := read(t, name)
 		for _, route := range append(distinct(exampleRoute, text), distinct(quotedRoute, text)...) {

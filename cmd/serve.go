@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -40,6 +41,7 @@ const catchUp = "catch-up"
 
 type serveCommand struct {
 	Listen         string        `default:"localhost:8000" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one. Default ${default}."`
+	Admin          string        `placeholder:"HOST:PORT" help:"Address for operators: /metrics, which the other address then has not, and /debug/pprof. Off loopback it needs a key with admin: true."`
 	Broker         string        `default:"miniredis://" placeholder:"URL" help:"Broker, such as redis://localhost:6379; see pregon brokers. Default ${default}, which is embedded."`
 	Keep           historyFlags  `embed:""`
 	Access         accessFlags   `embed:""`
@@ -74,6 +76,9 @@ func (c *serveCommand) Validate(kctx *kong.Context) error { return c.located(c.c
 func (c *serveCommand) check(kctx *kong.Context) error {
 	if err := checkListen(c.Listen); err != nil {
 		return fmt.Errorf("--listen: %w", err)
+	}
+	if c.Admin != "" && checkListen(c.Admin) != nil {
+		return fmt.Errorf("--admin: %w", checkListen(c.Admin))
 	}
 	for name, d := range map[string]time.Duration{
 		"write-timeout": c.WriteTimeout, "ping-interval": c.PingInterval, "pong-timeout": c.PongTimeout, "drain-time": c.DrainTime,
@@ -154,7 +159,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	if err := entry.read(); err != nil {
 		return err
 	}
-	if err := c.checkExposure(ctx, entry.admission, out); err != nil {
+	if err := cmp.Or(c.checkExposure(ctx, entry.admission, out), c.checkAdmin(ctx, entry.admission)); err != nil {
 		return err
 	}
 	return c.serve(ctx, entry, sockets, out)
@@ -188,6 +193,13 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if err := c.checkListener(l.Addr(), e.admission, out); err != nil {
 		return err
 	}
+	operators, err := c.listenAdmin(ctx, sockets, secure, e.admission)
+	if err != nil {
+		return err
+	}
+	if operators != nil {
+		defer func() { _ = operators.Close() }() // likewise
+	}
 	s, err := server.New(ctx, c.options(b, l.Addr(), e, tracer, out.settings))
 	if err != nil {
 		return err
@@ -200,6 +212,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	ctx, stop := c.replaceAtSignals(ctx, b, sockets, e.log)
 	defer stop()
 	c.greet(out.stdout, l.Addr(), e.admission)
+	defer serveAdmin(ctx, s, operators, e.log)()
 	tellSystemd(e.log, sockets.Ready())
 	return s.Serve(ctx, l)
 }

@@ -28,6 +28,8 @@ var (
 
 var takenOver = regexp.MustCompile(`another process has taken over" pid=(\d+)`)
 
+var operatorsAt = regexp.MustCompile(`operators may ask" address=(\S+)`)
+
 // A program that is replaced on its machine, again and again, refuses and resets no connection:
 // each one, with its request, is served by one of the two processes. They exit with 0.
 func TestHandover(t *testing.T) {
@@ -35,7 +37,7 @@ func TestHandover(t *testing.T) {
 	for name, listen := range map[string]string{"one socket": "127.0.0.1:0", "localhost": "localhost:0"} {
 		t.Run(name, func(t *testing.T) {
 			var log lines
-			cmd := exec.Command(buildPregon(t), "--listen", listen, "--broker", redistest.Start(t).URL(), "--history", "5m",
+			cmd := exec.Command(buildPregon(t), "--listen", listen, "--broker", redistest.Start(t).URL(), "--history", "5m", "--admin", listen,
 				"--drain-notice", "100ms", "--drain-time", "100ms")
 			cmd.Stderr = &log
 			p := startProcess(t, cmd)
@@ -62,6 +64,10 @@ func TestHandover(t *testing.T) {
 			comesTrue(t, "enough connects", func() bool { return c.made() >= longForm(*handoverConnects, 500) })
 			for _, fault := range c.stop() {
 				t.Error(fault)
+			}
+			at := operatorsAt.FindStringSubmatch(log.containing("operators may ask"))[1]
+			if resp, err := http.Get("http://" + at + "/metrics"); err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusOK {
+				t.Error("the last one has no operators:", resp, err)
 			}
 			t.Logf("%d connects during %d hand-overs", c.made(), times)
 			_ = syscall.Kill(pid, syscall.SIGTERM)

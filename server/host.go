@@ -107,6 +107,10 @@ func (s *Server) checkHost(r *http.Request) error {
 		s.logOf(r).Warn("server: a request for a host that is not known as this server's was refused; if it is, name it with --host",
 			"host", host)
 	}
+	return hostRefused()
+}
+
+func hostRefused() *transport.Problem {
 	return &transport.Problem{Status: http.StatusMisdirectedRequest, Code: "host_not_allowed",
 		Detail: "This server does not answer for the host of this request; see --host."}
 }

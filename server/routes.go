@@ -74,7 +74,6 @@ func (s *Server) ownRoutes() []route {
 	routes := []route{
 		{"/healthz", http.MethodGet, s.healthz, false, false},
 		{"/readyz", http.MethodGet, s.readyz, false, false},
-		{"/metrics", http.MethodGet, s.identified(false, whereRoom(s.metrics)), false, false},
 		{"/publish", http.MethodPost, whereRoom(s.bodies.bounded(s.publishMany)), true, false},
 		{"/publish/*", http.MethodPost, whereRoom(s.bodies.bounded(s.publish)), true, false},
 		{"/history/*", http.MethodGet, whereRoom(s.history), true, false},
@@ -82,6 +81,9 @@ func (s *Server) ownRoutes() []route {
 		{"/pregon.js", http.MethodGet, whereRoom(clientModule.serve), false, false},
 		{"/pregon.d.ts", http.MethodGet, whereRoom(clientTypes.serve), false, false},
 		{"/presence/*", http.MethodGet, whereRoom(s.members), true, false},
+	}
+	if !s.options.NoMetrics {
+		routes = append(routes, route{"/metrics", http.MethodGet, s.identified(false, whereRoom(s.metrics)), false, false})
 	}
 	if !s.options.NoConsole {
 		routes = append(routes, consoleRoutes()...)
@@ -148,11 +150,7 @@ func adapt(h handler) echo.HandlerFunc {
 // becomes an error, so that it ends one request only.
 func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("server: panic: %s\n%s", shownPanic(p), debug.Stack())
-			}
-		}()
+		defer caught(&err)
 		w, r := c.Response(), s.begin(c.Request())
 		c.SetRequest(r)
 		setCommonHeaders(w.Header())
@@ -174,6 +172,13 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		return next(c)
+	}
+}
+
+// caught makes an error of a panic. It is to be deferred.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("server: panic: %s\n%s", shownPanic(p), debug.Stack())
 	}
 }
 

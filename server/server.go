@@ -82,6 +82,8 @@ type Options struct {
 	Open bool
 	// NoConsole leaves out the page at /.
 	NoConsole bool
+	// NoMetrics leaves out the figures at /metrics: Admin has them.
+	NoMetrics bool
 	// TrustProxies are the addresses of proxies that are believed when they say for whom
 	// they ask. Default none.
 	TrustProxies []netip.Prefix

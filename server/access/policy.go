@@ -79,6 +79,11 @@ func hash(keys []Key, rules []Rule) string {
 // IsOpen reports whether everybody may do everything.
 func (p *Policy) IsOpen() bool { return p.open }
 
+// HasAdmin reports whether there is a key that may administer the server.
+func (p *Policy) HasAdmin() bool {
+	return slices.ContainsFunc(p.keys, func(k key) bool { return k.Admin })
+}
+
 // TakesTokens reports whether there are callers with tokens.
 func (p *Policy) TakesTokens() bool { return p.tokens != nil }
 
