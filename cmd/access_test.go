@@ -160,7 +160,7 @@ func TestSettingsOfFile(t *testing.T) {
 	refused := 0
 	for _, flag := range distinct(regexp.MustCompile(`(?m)^ +--([a-z-]+)`), help) {
 		switch flag {
-		case "config", "open", "publish-key", "jwt-key", "jwks", "issuer", "audience", "allow-origin", "host", "trust-proxy", "tls-cert", "tls-key", "tls-ticket-key":
+		case "config", "open", "publish-key", "jwt-key", "jwks", "issuer", "audience", "allow-origin", "host", "trust-proxy", "tls-cert", "tls-key", "tls-ticket-key", "redirect":
 			continue
 		}
 		file := written(t, "pregon.yaml", flag+": s3cret\n")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/cmd/handover"
+	"github.com/pregon/pregon/cmd/redirect"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/access/token"
 )
@@ -19,6 +20,7 @@ type entry struct {
 	serve     *serveCommand
 	keysets   *token.Keysets // which outlive what is read
 	history   broker.Historian
+	redirect  *redirect.Server // nil without --redirect
 	log       *slog.Logger
 	admission *admission
 }
@@ -72,6 +74,9 @@ func (e *entry) reload(s *server.Server, addr net.Addr) error {
 		return err
 	}
 	e.retain(next)
+	if e.redirect != nil {
+		e.redirect.SetNames(e.serve.names(next))
+	}
 	before := e.admission
 	e.admission = next
 	e.tell(before, next)

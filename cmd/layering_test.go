@@ -29,6 +29,7 @@ var imported = []rule{
 	{"github.com/MicahParks/jwkset", []string{"server/access/token"}},
 	{"go.opentelemetry.io", []string{"server/tracing", "cmd/traces"}},
 	{"github.com/prometheus", []string{"server/metrics"}},
+	{"golang.org/x/net", []string{"cmd/redirect"}},
 }
 
 // reached is about everything that a package depends on, directly or not.

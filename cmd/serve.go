@@ -190,6 +190,11 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 		return err
 	}
 	defer func() { _ = l.Close() }() // closed already where it was served
+	redirecting, err := c.redirect(ctx, sockets, l.Addr(), e)
+	if err != nil {
+		return err
+	}
+	defer redirecting.close()
 	if err := c.checkListener(l.Addr(), e.admission, out); err != nil {
 		return err
 	}
@@ -211,6 +216,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	defer e.reloadAtSignals(ctx, s, l.Addr())()
 	ctx, stop := c.replaceAtSignals(ctx, b, sockets, e.log)
 	defer stop()
+	defer redirecting.begin(ctx, e.log)()
 	c.greet(out.stdout, l.Addr(), e.admission)
 	defer serveAdmin(ctx, s, operators, e.log)()
 	tellSystemd(e.log, sockets.Ready())

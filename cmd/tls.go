@@ -18,6 +18,7 @@ type tlsFlags struct {
 	Cert      string `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate in PEM, to serve https and wss."`
 	Key       string `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key in PEM."`
 	TicketKey string `name:"tls-ticket-key" placeholder:"@FILE" help:"Clients of TLS continue their sessions at all servers with the secret in this file, which pregon key makes. PREGON_TLS_TICKET_KEY may be the secret itself."`
+	Redirect  string `placeholder:"HOST:PORT" help:"Address to listen on without TLS, such as :80, and to send all to https that comes there."`
 }
 
 // on reports whether https is served.
@@ -29,6 +30,10 @@ func (f tlsFlags) check(kctx *kong.Context, file settingsFile) error {
 	switch {
 	case (f.Cert == "") != (f.Key == ""):
 		return errors.New("--tls-cert and --tls-key: give both or neither")
+	case f.Redirect != "" && !f.on():
+		return errors.New("--redirect: it goes with --tls-cert")
+	case f.Redirect != "" && checkListen(f.Redirect) != nil:
+		return fmt.Errorf("--redirect: %w", checkListen(f.Redirect))
 	case f.TicketKey == "":
 		return nil
 	case (inFile || given(kctx, "tls-ticket-key")) && !strings.HasPrefix(f.TicketKey, "@"):

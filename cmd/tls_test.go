@@ -69,6 +69,9 @@ func TestMistakesOfTLS(t *testing.T) {
 		says string
 	}{
 		{[]string{"--tls-ticket-key", "@" + secret}, "--tls-ticket-key: it goes with --tls-cert"},
+		{[]string{"--redirect", "localhost:0"}, "--redirect: it goes with --tls-cert"},
+		{append(flags, "--redirect", "80"), "--redirect: a port alone is written :80"},
+		{append(flags, "--redirect", "http://localhost"), "--redirect: "},
 		{append(flags, "--tls-ticket-key", "s3cretS3cretS3cretS3cretS3cretS3cret"), "write @FILE"},
 		{append(flags, "--config", written(t, "pregon.yaml", "tls-ticket-key: s3cretS3cretS3cretS3cretS3cretS3cret\n")), "line 1, column 17: --tls-ticket-key: "},
 		{append(flags, "--tls-ticket-key", "@"+short), "--tls-ticket-key: the secret must have at least 32 bytes"},
