@@ -82,11 +82,11 @@ func startProcess(t *testing.T, cmd *exec.Cmd) *process {
 		defer close(p.rest)
 		_, _ = io.Copy(io.Discard, lines)
 	}()
-	address, ok := strings.CutPrefix(strings.TrimSpace(first), "pregon is listening on http://")
+	_, address, ok := strings.Cut(strings.TrimSpace(first), "pregon is listening on http")
 	if err != nil || !ok {
 		t.Fatalf("the node printed %q: %v", first, err)
 	}
-	p.addr = address
+	_, p.addr, _ = strings.Cut(address, "://")
 	return p
 }
 

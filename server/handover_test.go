@@ -47,14 +47,7 @@ func TestHandover(t *testing.T) {
 			c := startConnecting(p.addr)
 			times := longForm(*handoverTimes, 3)
 			for i := range times {
-				_ = syscall.Kill(pid, syscall.SIGUSR2)
-				comesTrue(t, "taken over", func() bool {
-					found := takenOver.FindAllStringSubmatch(log.containing("taken over"), -1)
-					if len(found) == i+1 {
-						pid, _ = strconv.Atoi(found[i][1])
-					}
-					return len(found) > i
-				})
+				pid = handOver(t, &log, pid)
 				if i == 0 {
 					if state, err := p.cmd.Process.Wait(); err != nil || !state.Success() { // and not for its heirs
 						t.Error("the first process:", state, err)
@@ -75,6 +68,19 @@ func TestHandover(t *testing.T) {
 			p.over = true
 		})
 	}
+}
+
+// handOver has a process replaced, and returns the id of the next one. They share a log.
+func handOver(t *testing.T, log *lines, pid int) (next int) {
+	t.Helper()
+	successors := func() [][]string { return takenOver.FindAllStringSubmatch(log.containing("taken over"), -1) }
+	before := len(successors())
+	if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	comesTrue(t, "another process has taken over", func() bool { return len(successors()) > before })
+	next, _ = strconv.Atoi(successors()[before][1])
+	return next
 }
 
 // Where no other process gets ready, the one there goes on, and says why.
