@@ -26,7 +26,11 @@ func (s *Server) converse(name string, t transport.Conversation) handler {
 			err = client.Check(access.Subscribe, names(wanted.Subscriptions)...)
 		}
 		if p := s.refusedCaller(r, err); p != nil {
-			return t.Refuse(w, r, p)
+			if err := t.Refuse(w, r, p); err != nil {
+				return err
+			}
+			s.problems.count(p)
+			return nil
 		}
 		if err != nil {
 			return err
@@ -34,7 +38,7 @@ func (s *Server) converse(name string, t transport.Conversation) handler {
 		if err := s.admitListener(client); err != nil {
 			return err
 		}
-		wanted.Client = client
+		wanted.Client = client.Over(name)
 		return t.Serve(w, r, wanted)
 	}
 }

@@ -20,8 +20,11 @@ func (s *Server) Client(identity transport.Identity) transport.Client { return s
 
 // clientAs returns the Client of a caller within the program.
 func (s *Server) clientAs(identity transport.Identity) *node.Client {
-	return s.node.Client(access.NewCaller(identity), netip.Addr{})
+	return s.node.Client(access.NewCaller(identity), netip.Addr{}).Over(localName)
 }
+
+// localName is the transport of the program itself, in figures.
+const localName = "local"
 
 // Hooks are functions of the program that has a say in what callers do.
 type Hooks = node.Hooks

@@ -31,9 +31,9 @@ func (s *Server) begin(r *http.Request) *http.Request {
 }
 
 // spoken returns answer for what goes wrong while a client is connected, and no request is at
-// hand: each time gets a name of its own.
+// hand: each time gets a name of its own, and is counted.
 func (s *Server) spoken(answer func(*http.Request, error) *transport.Problem) func(error) *transport.Problem {
-	return func(err error) *transport.Problem { return answer(s.begin(new(http.Request)), err) }
+	return func(err error) *transport.Problem { return s.problems.count(answer(s.begin(new(http.Request)), err)) }
 }
 
 // exchangeOf returns the exchange of a request that came through the entrance, as all do.

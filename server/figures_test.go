@@ -65,7 +65,7 @@ func refuseBad(_ context.Context, _ transport.Identity, m broker.Message) (broke
 func TestFiguresOfLimitsAndReadiness(t *testing.T) {
 	n := start(t, server.Options{MaxConnections: 17, MaxMessage: 1 << 10, MaxBodies: 1 << 20, Version: "v9.8.7", Hosts: []string{}})
 	n.ws("/ws/a")
-	n.shows("pregon_connections 1", "pregon_connections_limit 17", "pregon_bodies_limit_bytes 1.048576e+06", "pregon_bodies_bytes 0", "pregon_ready 1")
+	n.shows(`pregon_connections{transport="ws"} 1`, `pregon_connections{transport="sse"} 0`, "pregon_connections_limit 17", "pregon_bodies_limit_bytes 1.048576e+06", "pregon_bodies_bytes 0", "pregon_ready 1")
 	if _, shown := n.get("/metrics"); !strings.Contains(shown, `version="v9.8.7"} 1`) {
 		t.Error("another version")
 	}

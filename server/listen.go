@@ -24,7 +24,7 @@ func (s *Server) listen(name string, t transport.Transport) handler {
 		if err != nil {
 			return err
 		}
-		wanted.Client = s.accepted.listening(r, client)
+		wanted.Client = s.accepted.listening(r, client.Over(name))
 		return s.connect(r, client, func() error { return t.Serve(w, r, wanted) })
 	}
 }
@@ -58,6 +58,7 @@ func (s *Server) retrying(t transport.Transport, next handler) handler {
 		if p.RetryAfter == 0 {
 			return p
 		}
+		s.problems.count(p)
 		retrier.Retry(w, r, p)
 		return nil
 	}

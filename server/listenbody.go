@@ -13,7 +13,7 @@ import (
 // listenByBody returns the handler that connects clients of one transport which name their channels
 // in a body. The bodies of all requests are bounded while they are read, and not for as long as a
 // client listens.
-func (s *Server) listenByBody(t transport.Poster) handler {
+func (s *Server) listenByBody(name string, t transport.Poster) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		var wanted transport.SubscribeRequest
 		var client *node.Client
@@ -24,7 +24,7 @@ func (s *Server) listenByBody(t transport.Poster) handler {
 		if err != nil {
 			return err
 		}
-		wanted.Client = s.accepted.listening(r, client)
+		wanted.Client = s.accepted.listening(r, client.Over(name))
 		err = s.connect(r, client, func() error { return t.ServePost(w, r, wanted) })
 		if failed := (*transport.OpenError)(nil); errors.As(err, &failed) {
 			return s.problemOfWish(r, failed.Index, err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/pregon/pregon/server/metrics"
@@ -33,17 +34,28 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 
 // snapshot returns the figures of one moment for /metrics.
 func (s *Server) snapshot() metrics.Snapshot {
-	now, published := s.Stats(), s.node.Publications()
+	now, hub, published := s.Stats(), s.hub.Stats(), s.node.Publications()
 	stalled := s.sockets.Stalled()
 	return metrics.Snapshot{
 		Ready:       !s.leaving.Load() && s.hub.Ready() == nil,
-		Connections: now.Connections, ConnectionsLimit: s.options.MaxConnections, Waiting: now.Waiting, Channels: now.Channels,
-		BodyBytes: s.bodies.used.Load(), BodyBytesLimit: s.bodies.most,
+		Connections: s.connectionsOver(hub.Over), ConnectionsLimit: s.options.MaxConnections, Waiting: now.Waiting, Channels: now.Channels,
+		BodyBytes: s.bodies.used.Load(), BodyBytesLimit: s.bodies.most, QueueBytes: s.sockets.Waiting(),
 		Members: now.Members, Nodes: now.Nodes, DifferentNodes: now.DifferentNodes,
 		Published: published.Published, Repeated: published.Repeated, Refused: published.Refused, Failed: published.Failed, Unknown: published.Unknown,
-		Heard: now.Heard, Unkept: now.Unkept, Rejected: now.Rejected, Gaps: now.Gaps, Filled: now.Filled,
+		Heard: now.Heard, Unkept: now.Unkept, Rejected: now.Rejected, Gaps: now.Gaps, Fills: hub.Fills, Filled: now.Filled,
+		Delivered: hub.Delivered, DeliveredBytes: hub.DeliveredBytes, Recovered: hub.Recovered, NotRecovered: hub.NotRecovered,
 		Disconnected: now.Disconnected - min(stalled, now.Disconnected), Stalled: stalled, CaughtUp: now.CaughtUp, Dropped: now.Dropped,
-		RefusedCallers: now.RefusedCallers, RefusedConnections: now.RefusedConnections,
+		Refusals: s.problems.byCode(), RefusedConnections: now.RefusedConnections,
 		RefusedPublications: now.RefusedPublications, RefusedBodies: now.RefusedBodies,
 	}
+}
+
+// connectionsOver returns those of each transport, where over has those that are there.
+func (s *Server) connectionsOver(over map[string]int) map[string]int {
+	all := map[string]int{localName: 0}
+	for name := range s.transports {
+		all[name] = 0
+	}
+	maps.Copy(all, over)
+	return all
 }

@@ -220,6 +220,9 @@ func (s *Server) answerError(err error, c echo.Context) {
 	}
 	p := *s.problemOf(c.Request(), err) // others may have it, too
 	p.Request = requestID(c.Request())
+	if !isProbe(c.Request().URL.Path) {
+		s.problems.count(&p)
+	}
 	p.ServeHTTP(c.Response(), c.Request())
 }
 

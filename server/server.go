@@ -180,6 +180,7 @@ type Server struct {
 	reloading  sync.Mutex // held while settings and the node get a new policy
 	refusals   sayOnce    // of origins, hosts and proxies
 	refused    *sayFew    // callers
+	problems   *problemCounts
 	handler    http.Handler
 	handedOver atomic.Bool   // new connections are another process's
 	leaving    atomic.Bool   // not ready any more
@@ -203,7 +204,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 			"wanted", o.MaxConnections, "allowed", most)
 		o.MaxConnections = most
 	}
-	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), refused: newSayFew()}
+	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), refused: newSayFew(), problems: newProblemCounts()}
 	s.figures = metrics.New(metrics.Options{Version: o.Version, Read: s.snapshot})
 	first, err := newSettings(o.reloadable())
 	if err != nil {

@@ -86,7 +86,7 @@ func (s *Server) routesOf(name string, t transport.Transport) ([]route, error) {
 		{"/" + name + "/*", http.MethodGet, listen, true, true},
 	}
 	if p, takes := t.(transport.Poster); takes {
-		routes = append(routes, route{"/" + name, http.MethodPost, whereRoom(s.listenByBody(p)), true, true})
+		routes = append(routes, route{"/" + name, http.MethodPost, whereRoom(s.listenByBody(name, p)), true, true})
 	}
 	router, ok := t.(transport.Router)
 	if !ok {
@@ -94,7 +94,7 @@ func (s *Server) routesOf(name string, t transport.Transport) ([]route, error) {
 	}
 	var own []route
 	for _, r := range router.Routes() {
-		added := route{"/" + name + r.Path, r.Method, s.serveRoute(t, r), true, true}
+		added := route{"/" + name + r.Path, r.Method, s.serveRoute(name, t, r), true, true}
 		if !validRoute(r) || slices.ContainsFunc(own, added.same) {
 			return nil, fmt.Errorf("%w: the transport %q has the route %q %q, which is not valid or is there twice", ErrOptions, name, r.Method, r.Path)
 		}
@@ -121,7 +121,7 @@ func validRoute(r transport.Route) bool {
 }
 
 // serveRoute returns the handler of a transport's own route.
-func (s *Server) serveRoute(t transport.Transport, r transport.Route) handler {
+func (s *Server) serveRoute(name string, t transport.Transport, r transport.Route) handler {
 	next := s.bodies.bounded(func(w http.ResponseWriter, req *http.Request) error {
 		client, err := s.clientOf(req)
 		if err != nil {
@@ -133,7 +133,7 @@ func (s *Server) serveRoute(t transport.Transport, r transport.Route) handler {
 			}
 		}
 		req.Body = http.MaxBytesReader(w, req.Body, s.longestBatch())
-		err = r.Serve(w, req, s.accepted.listening(req, client))
+		err = r.Serve(w, req, s.accepted.listening(req, client.Over(name)))
 		if p := bodyProblem(w, err); p != nil {
 			return p
 		}

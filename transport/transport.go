@@ -137,6 +137,10 @@ type Subscriber struct {
 	// AnswersPings says that this client answers pings, so that one which has
 	// stopped answering may be taken for gone.
 	AnswersPings bool
+
+	// Transport is the server's to set: the name of the Transport by which the client came,
+	// "local" for the program itself.
+	Transport string
 }
 
 // A Start is where a Subscriber begins in a channel: live, where it is zero, behind

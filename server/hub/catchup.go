@@ -252,6 +252,7 @@ func (w *worker) sendFrames(m *membership, frames []frame) {
 		frames = frames[:untold]
 		defer w.sendGap(m.session, nil)
 	}
+	defer w.output.show()
 	for len(frames) > 0 {
 		joined, left := join(frames)
 		if !w.sendTo(m.group, member{m.session.Socket, m}, joined, frames[:len(frames)-len(left)]) {

@@ -95,7 +95,8 @@ type Hub struct {
 
 	mu       sync.RWMutex
 	sessions int
-	joined   int // sessions ever; it spreads them over the workers
+	over     map[string]int // sessions of each transport
+	joined   int            // sessions ever; it spreads them over the workers
 	draining bool
 
 	empty chan struct{} // closed when draining and no session is left
@@ -104,7 +105,7 @@ type Hub struct {
 // New returns a Hub on b, which it uses until Close and does not close. It does
 // not wait for the broker: see Check.
 func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
-	h := &Hub{broker: b, options: o.withDefaults(), empty: make(chan struct{})}
+	h := &Hub{broker: b, options: o.withDefaults(), over: map[string]int{}, empty: make(chan struct{})}
 	h.log = h.options.Logger
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.topics = &directory{counts: &h.counts, traced: h.options.Delivered != nil, topics: map[string]*topic{}}

@@ -93,6 +93,9 @@ func (r *replay) answer(c *catchup, at broker.Position, recovered bool) bool {
 	if !c.send(r.ctx, told, 0) || !ok {
 		return false
 	}
+	if c.wanted.Since {
+		c.session.hub.counts.resumed(recovered)
+	}
 	c.answered.Store(true)
 	c.session.worker.post(entry{kind: answered, membership: c.membership})
 	c.begun(*c.wanted)
@@ -313,8 +316,14 @@ func (c *catchup) trySend(frames func() []byte, messages int) (there bool, err e
 	if c.over {
 		return false, nil
 	}
-	if all := frames(); len(all) > 0 {
-		_, err = c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: all, Messages: messages})
+	all := frames()
+	if len(all) == 0 {
+		return true, nil
+	}
+	_, err = c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: all, Messages: messages})
+	if err == nil && messages > 0 {
+		c.session.hub.counts.replayed.Add(uint64(messages))
+		c.session.hub.counts.replayedBytes.Add(uint64(len(all)))
 	}
 	return true, err
 }

@@ -59,6 +59,7 @@ func (h *Hub) Join(_ context.Context, sub transport.Subscriber, by Caller) (tran
 	s := &session{Subscriber: sub, hub: h, worker: h.workers[h.joined%len(h.workers)], caller: by, due: gone}
 	h.joined++
 	h.sessions++
+	h.over[s.Transport]++
 	h.mu.Unlock()
 	s.Touch()
 	if !s.worker.post(entry{kind: attach, session: s}) {
@@ -272,6 +273,7 @@ func (h *Hub) leave(s *session) (ended stays, left bool) {
 		h.topics.leave(m.group)
 	}
 	ended, s.stays = s.stays, stays{}
+	h.over[s.Transport]--
 	if h.sessions--; h.sessions == 0 && h.draining {
 		close(h.empty)
 	}

@@ -26,6 +26,7 @@ type worker struct {
 	backlog bool     // the last round has not sent all that it could
 	spare   []entry  // those taken before, for reuse
 	done    tally
+	output  output
 	wheel   wheel
 	leaving drainLimiter
 	lead    float64 // see drainLimiter.spread
@@ -235,6 +236,7 @@ func (w *worker) sendSome(g *group) {
 	n := len(g.frames) - len(left)
 	w.done.add(len(g.members), n)
 	w.sendTraced(g, joined, g.frames[:n])
+	w.output.show()
 	g.frames = slices.Delete(g.frames, 0, n)
 	w.sent(n, len(joined))
 }
@@ -273,6 +275,10 @@ func (w *worker) sendTo(g *group, m member, joined []byte, frames []frame) bool 
 	dropped, err := m.socket.Send(&w.writer, socket.Batch{Frames: joined, Messages: len(frames), DropNotice: g.dropped})
 	if dropped > 0 {
 		w.counts.dropped.Add(uint64(dropped))
+	}
+	if err == nil {
+		w.output.add(len(frames), len(joined))
+		return true
 	}
 	if !errors.Is(err, socket.ErrSlow) {
 		return true

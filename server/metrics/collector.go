@@ -1,34 +1,58 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"maps"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // A figure is one value of a Snapshot, or one for each value of its label.
 type figure struct {
-	desc   *prometheus.Desc
-	kind   prometheus.ValueType
-	values func(Snapshot) []float64 // one for each of labels, or one
-	labels []string                 // values of the label, if it has one
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	label bool // whether it has one
+	// values returns them by the value of the label; of a figure without one there is one, by "".
+	values func(Snapshot) map[string]float64
 }
 
+// A number is what a Snapshot has.
+type number interface{ int | int64 | uint64 }
+
 // gauge is a figure that rises and falls.
-func gauge[T int | int64](name, help string, value func(Snapshot) T) figure {
-	return figure{
-		desc: prometheus.NewDesc(name, help, nil, nil), kind: prometheus.GaugeValue,
-		values: func(s Snapshot) []float64 { return []float64{float64(value(s))} },
-	}
+func gauge[T number](name, help string, value func(Snapshot) T) figure {
+	return figure{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, false, one(value)}
 }
 
 // counter is a figure that only rises.
 func counter(name, help string, value func(Snapshot) uint64) figure {
-	return figure{
-		desc: prometheus.NewDesc(name, help, nil, nil), kind: prometheus.CounterValue,
-		values: func(s Snapshot) []float64 { return []float64{float64(value(s))} },
-	}
+	return figure{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, false, one(value)}
 }
 
-// outcomes is a counter of what has several outcomes.
-func outcomes(name, help string, labels []string, values func(Snapshot) []float64) figure {
-	return figure{prometheus.NewDesc(name, help, []string{"outcome"}, nil), prometheus.CounterValue, values, labels}
+// gauges are a gauge for each value of a label.
+func gauges[T number](name, help, label string, values func(Snapshot) map[string]T) figure {
+	return figure{prometheus.NewDesc(name, help, []string{label}, nil), prometheus.GaugeValue, true, each(values)}
+}
+
+// counters are a counter for each value of a label.
+func counters(name, help, label string, values func(Snapshot) map[string]uint64) figure {
+	return figure{prometheus.NewDesc(name, help, []string{label}, nil), prometheus.CounterValue, true, each(values)}
+}
+
+// one returns the values of a figure without a label.
+func one[T number](value func(Snapshot) T) func(Snapshot) map[string]float64 {
+	return func(s Snapshot) map[string]float64 { return map[string]float64{"": float64(value(s))} }
+}
+
+// each returns the values of a figure with a label.
+func each[T number](values func(Snapshot) map[string]T) func(Snapshot) map[string]float64 {
+	return func(s Snapshot) map[string]float64 {
+		all := map[string]float64{}
+		for label, value := range values(s) {
+			all[label] = float64(value)
+		}
+		return all
+	}
 }
 
 // A collector makes figures of a Snapshot when they are asked for.
@@ -45,12 +69,13 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	now := c.read()
 	for _, f := range figures {
-		for i, value := range f.values(now) {
+		values := f.values(now)
+		for _, label := range slices.Sorted(maps.Keys(values)) {
 			var labels []string
-			if f.labels != nil {
-				labels = f.labels[i : i+1]
+			if f.label {
+				labels = []string{label}
 			}
-			out <- prometheus.MustNewConstMetric(f.desc, f.kind, value, labels...)
+			out <- prometheus.MustNewConstMetric(f.desc, f.kind, values[label], labels...)
 		}
 	}
 }

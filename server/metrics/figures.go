@@ -8,7 +8,7 @@ var figures = []figure{
 		}
 		return 0
 	}),
-	gauge("pregon_connections", "Clients that listen.", func(s Snapshot) int { return s.Connections }),
+	gauges("pregon_connections", "Clients that listen, by transport.", "transport", func(s Snapshot) map[string]int { return s.Connections }),
 	gauge("pregon_connections_limit", "The most clients that may listen at once.", func(s Snapshot) int { return s.ConnectionsLimit }),
 	gauge("pregon_waiting_requests", "Requests that wait for news.", func(s Snapshot) int { return s.Waiting }),
 	gauge("pregon_channels", "Channels that are heard from the broker.", func(s Snapshot) int { return s.Channels }),
@@ -19,23 +19,28 @@ var figures = []figure{
 	gauge("pregon_presence_nodes", "Nodes that tell each other who is in a channel, this one included; 0 where no channel has presence.", func(s Snapshot) int { return s.Nodes }),
 	gauge("pregon_presence_nodes_different", "Of these, nodes with other keys or rules than this one.", func(s Snapshot) int { return s.DifferentNodes }),
 
-	outcomes("pregon_publishes_total", "Messages of this node's callers, by what became of them.",
-		[]string{"published", "repeated", "refused", "failed", "unknown"}, func(s Snapshot) []float64 {
-			return []float64{float64(s.Published), float64(s.Repeated), float64(s.Refused), float64(s.Failed), float64(s.Unknown)}
-		}),
+	counters("pregon_publishes_total", "Messages of this node's callers, by what became of them.", "outcome", func(s Snapshot) map[string]uint64 {
+		return map[string]uint64{"published": s.Published, "repeated": s.Repeated, "refused": s.Refused, "failed": s.Failed, "unknown": s.Unknown}
+	}),
 	counter("pregon_messages_heard_total", "Messages from the broker.", func(s Snapshot) uint64 { return s.Heard }),
 	counter("pregon_messages_unkept_total", "Of these, messages of other programs that are in no history.", func(s Snapshot) uint64 { return s.Unkept }),
 	counter("pregon_messages_rejected_total", "Messages that claim a place in a history and cannot prove it.", func(s Snapshot) uint64 { return s.Rejected }),
+	counter("pregon_fills_total", "Times that the history of a channel was read because the subscription may have lost messages.", func(s Snapshot) uint64 { return s.Fills }),
 	counter("pregon_messages_filled_total", "Messages read from the history because the subscription had lost them.", func(s Snapshot) uint64 { return s.Filled }),
 	counter("pregon_gaps_total", "Places on channels where messages may be missing, as clients are told.", func(s Snapshot) uint64 { return s.Gaps }),
 
-	outcomes("pregon_slow_clients_total", "Clients that did not read fast enough, by what became of them.",
-		[]string{"disconnected", "stalled", "caught_up"}, func(s Snapshot) []float64 {
-			return []float64{float64(s.Disconnected), float64(s.Stalled), float64(s.CaughtUp)}
-		}),
+	counter("pregon_deliveries_total", "Messages to single clients that were handed to their connections.", func(s Snapshot) uint64 { return s.Delivered }),
+	counter("pregon_sent_bytes_total", "Bytes of these messages as they are framed, ahead of TLS.", func(s Snapshot) uint64 { return s.DeliveredBytes }),
+	gauge("pregon_queue_bytes", "Bytes that wait for clients which have not taken them yet.", func(s Snapshot) int64 { return s.QueueBytes }),
+	counters("pregon_resumes_total", "Times that a client asked to be continued in a channel, by what it was told.", "verdict", func(s Snapshot) map[string]uint64 {
+		return map[string]uint64{"recovered": s.Recovered, "not_recovered": s.NotRecovered}
+	}),
+	counters("pregon_slow_clients_total", "Clients that did not read fast enough, by what became of them.", "outcome", func(s Snapshot) map[string]uint64 {
+		return map[string]uint64{"disconnected": s.Disconnected, "stalled": s.Stalled, "caught_up": s.CaughtUp}
+	}),
 	counter("pregon_slow_clients_messages_dropped_total", "Messages to single clients dropped because they did not read fast enough.", func(s Snapshot) uint64 { return s.Dropped }),
 
-	counter("pregon_callers_refused_total", "Requests whose caller may not do what it wants, or is not known.", func(s Snapshot) uint64 { return s.RefusedCallers }),
+	counters("pregon_refusals_total", "Requests, and commands of clients, that were answered with a problem, by its code.", "code", func(s Snapshot) map[string]uint64 { return s.Refusals }),
 	counter("pregon_connections_refused_total", "Connections and listeners beyond a limit.", func(s Snapshot) uint64 { return s.RefusedConnections }),
 	counter("pregon_publications_refused_total", "Messages of callers that publish too fast.", func(s Snapshot) uint64 { return s.RefusedPublications }),
 	counter("pregon_bodies_refused_total", "Bodies of requests for which there was no room.", func(s Snapshot) uint64 { return s.RefusedBodies }),

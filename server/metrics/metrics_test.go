@@ -26,7 +26,9 @@ func scrape(m *metrics.Metrics) []byte {
 }
 
 func fresh() *metrics.Metrics {
-	return metrics.New(metrics.Options{Version: "v1.2.3", Read: func() metrics.Snapshot { return metrics.Snapshot{Published: 7, Ready: true} }})
+	return metrics.New(metrics.Options{Version: "v1.2.3", Read: func() metrics.Snapshot {
+		return metrics.Snapshot{Published: 7, Ready: true, Connections: map[string]int{"ws": 1}, Refusals: map[string]uint64{"forbidden": 1}}
+	}})
 }
 
 // Names, units and help follow the conventions of Prometheus.

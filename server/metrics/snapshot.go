@@ -4,12 +4,13 @@ package metrics
 type Snapshot struct {
 	Ready bool // as /readyz says
 
-	Connections      int   // clients that listen
-	ConnectionsLimit int   // the most of them
-	Waiting          int   // requests that wait for news
-	Channels         int   // that are heard from the broker
-	BodyBytes        int64 // of the bodies of requests under way, their first 16 KiB left out
-	BodyBytesLimit   int64 // the most of them
+	Connections      map[string]int // clients that listen, by transport
+	ConnectionsLimit int            // the most of them
+	Waiting          int            // requests that wait for news
+	Channels         int            // that are heard from the broker
+	BodyBytes        int64          // of the bodies of requests under way, their first 16 KiB left out
+	BodyBytesLimit   int64          // the most of them
+	QueueBytes       int64          // that wait for clients
 
 	Members        int // of channels, on all nodes together
 	Nodes          int // that tell each other of members
@@ -21,12 +22,19 @@ type Snapshot struct {
 	Unkept   uint64 // of these, messages that are in no history
 	Rejected uint64 // messages that claim a place in a history and cannot prove it
 	Gaps     uint64 // places on channels where messages may be missing
+	Fills    uint64 // times that a history was read because messages may have been lost
 	Filled   uint64 // messages read from the history in place of lost ones
+
+	Delivered      uint64 // messages to single clients
+	DeliveredBytes uint64 // of these
+
+	Recovered, NotRecovered uint64 // clients that asked to be continued
 
 	Disconnected, Stalled, CaughtUp uint64 // slow clients, by what became of them
 	Dropped                         uint64 // messages to single clients
 
-	RefusedCallers      uint64 // requests whose caller may not, or is not known
+	Refusals map[string]uint64 // requests and commands that were answered with a problem, by its code
+
 	RefusedConnections  uint64 // connections and listeners beyond a limit
 	RefusedPublications uint64 // messages of callers that publish too fast
 	RefusedBodies       uint64 // bodies for which there was no room

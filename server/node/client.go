@@ -20,12 +20,19 @@ type Client struct {
 	node   *Node
 	who    atomic.Pointer[access.Caller] // replaced by Renew
 	from   netip.Addr
+	over   string                        // see Over
 	author atomic.Pointer[broker.Author] // of what it publishes; nil where it has neither subject nor session
 
 	presents map[*present]struct{} // its own, guarded as the Node's are; nil for none
 }
 
 var _ transport.Client = (*Client)(nil)
+
+// Over says by which transport c comes, and returns c. It is called once, ahead of Join.
+func (c *Client) Over(transport string) *Client {
+	c.over = transport
+	return c
+}
 
 // Identity implements transport.Client. It is a copy: what a Transport writes into it nobody else is told.
 func (c *Client) Identity() transport.Identity {

@@ -42,6 +42,7 @@ func (s countedStay) Gone() { s.end() }
 
 // Join implements transport.Client.
 func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
+	s.Transport = c.over
 	end, err := c.listen()
 	switch {
 	case err != nil:

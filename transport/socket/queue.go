@@ -138,6 +138,7 @@ func (s *Socket) enqueue(c chunk) (dropped int, err error) {
 	if s.queue == nil {
 		s.newQueue()
 	}
+	defer s.count()
 	if s.queue.fits(c, s.group.limits) {
 		s.queue.append(c)
 		return 0, nil
@@ -164,6 +165,7 @@ func (s *Socket) writeNow(w *Writer, c chunk) error {
 	s.queue.cut = n > 0
 	c.bytes = c.bytes[n:]
 	s.queue.append(c)
+	s.count()
 	return nil
 }
 
@@ -212,6 +214,7 @@ func (s *Socket) nextWrite(size, messages *int) (bufs net.Buffers, ended bool) {
 	}
 	q.bytes -= *size
 	q.messages -= *messages
+	s.count()
 	q.progress = time.Now()
 	bufs, *size, *messages = q.take()
 	if bufs == nil {

@@ -30,6 +30,7 @@ type Group struct {
 	limits  Limits
 	writers sync.WaitGroup
 	stalled atomic.Uint64
+	waiting waiting
 }
 
 // NewGroup returns a Group with these limits, all of which must be positive.
@@ -41,7 +42,7 @@ func (g *Group) Wait() { g.writers.Wait() }
 
 // New returns a Socket that keeps what it is sent. Its life goes on with Attach
 // and Uncork, or ends with Close.
-func (g *Group) New() *Socket { return &Socket{group: g, corked: true} }
+func (g *Group) New() *Socket { return &Socket{group: g, corked: true, shard: g.waiting.shard()} }
 
 // The states of a Socket, in the order of its life.
 type state uint8
@@ -61,8 +62,10 @@ type Socket struct {
 
 	mu      sync.Mutex
 	state   state
+	shard   uint8         // of Group.waiting
 	corked  bool          // until Uncork: what is sent waits, and Write goes through
 	queue   *queue        // nil while nothing waits
+	counted int           // its bytes, as Group.waiting has them
 	emptied chan struct{} // closed when AwaitEmpty is to look again; nil while nobody waits
 }
 
@@ -138,6 +141,7 @@ func (s *Socket) Control(w *Writer, frame []byte) error {
 	case s.state != taking:
 		return ErrClosed
 	case s.queue != nil:
+		defer s.count()
 		return s.queue.insert(frame, s.group.limits)
 	case s.corked || s.raw == nil:
 		_, err := s.enqueue(chunk{bytes: frame})
@@ -194,6 +198,7 @@ func (s *Socket) end(last []byte, drop bool) {
 	if len(last) > 0 {
 		s.queue.append(chunk{bytes: last})
 	}
+	s.count()
 }
 
 // Ended reports whether the Socket was closed, or is about to be when what waits has gone out.
@@ -241,6 +246,7 @@ func (s *Socket) close() error {
 		return nil
 	}
 	s.state = closed
+	s.count()
 	s.wakeWaiters()
 	if s.Conn == nil {
 		return nil

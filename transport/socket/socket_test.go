@@ -188,6 +188,9 @@ func TestBoundsAndCut(t *testing.T) {
 		if !errors.Is(err, socket.ErrSlow) {
 			t.Fatal("refused with", err)
 		}
+		if n := g.Waiting(); n < 32<<10 || n > 65<<10 {
+			t.Errorf("%d bytes wait behind a bound of 64 KiB", n)
+		}
 		s.CloseNow(frame('e', 0, 0))
 		received := readAll(peer, 1<<16)
 		if !bytes.HasSuffix(received, frame('e', 0, 0)) {
@@ -196,6 +199,9 @@ func TestBoundsAndCut(t *testing.T) {
 		_ = peer.Close()
 		_ = s.Close()
 		g.Wait()
+		if n := g.Waiting(); n != 0 {
+			t.Errorf("%d bytes wait for nobody", n)
+		}
 	}
 }
 
@@ -227,10 +233,16 @@ func TestHandshakeThatFails(t *testing.T) {
 		t.Error(err)
 	}
 	s.CloseAfterFlush([]byte("bye"))
+	if n := g.Waiting(); n != 4 {
+		t.Errorf("%d bytes wait, not those of two frames", n)
+	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	g.Wait()
+	if n := g.Waiting(); n != 0 {
+		t.Errorf("%d bytes wait for nobody", n)
+	}
 }
 
 // Sending to a peer that reads costs no allocation.

@@ -75,6 +75,7 @@ func (f *fill) tellFirst() {
 // run reads the history behind what was delivered last, and delivers it, until nothing is
 // missing ahead of what waits.
 func (f *fill) run() {
+	f.filler.fills.Add(1)
 	var pause retry.Backoff
 	for began := time.Now(); ; {
 		more, err := f.read()

@@ -40,6 +40,7 @@ type Filler struct {
 	strangers func(channel string) bool
 
 	outside atomic.Uint64
+	fills   atomic.Uint64
 	filled  atomic.Uint64
 
 	cancel context.CancelFunc
@@ -138,6 +139,10 @@ func (f *Filler) Anew(since time.Time) {
 
 // Outside returns how many messages beside a history were heard.
 func (f *Filler) Outside() uint64 { return f.outside.Load() }
+
+// Fills returns how many times the history of a channel was read because the feed may have lost messages
+// of it.
+func (f *Filler) Fills() uint64 { return f.fills.Load() }
 
 // Filled returns how many messages were read from the history because the feed had lost them.
 func (f *Filler) Filled() uint64 { return f.filled.Load() }

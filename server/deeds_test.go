@@ -1,0 +1,157 @@
+package server_test
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/memory"
+	"github.com/pregon/pregon/server"
+	"github.com/pregon/pregon/transport"
+)
+
+// A deed is something that happens to a server, and moves figures.
+type deed struct {
+	name    string
+	options server.Options
+	history bool // it needs one
+	do      func(n *node)
+	moves   map[string]float64 // by how much
+	least   map[string]float64 // by how much at least
+}
+
+var deeds = []deed{
+	{
+		name: "clients of each transport connect",
+		do: func(n *node) {
+			n.ws("/ws/a")
+			n.ws("/ws/a")
+			n.sse("/sse/a")
+			n.ws("/live?channel=a")
+			n.hear("a")
+		},
+		moves: map[string]float64{
+			`pregon_connections{transport="ws"}`: 2, `pregon_connections{transport="sse"}`: 1,
+			`pregon_connections{transport="live"}`: 1, `pregon_connections{transport="local"}`: 1,
+		},
+	},
+	{
+		name: "a client goes away",
+		do:   func(n *node) { _ = n.ws("/ws/a").Close() },
+		moves: map[string]float64{
+			`pregon_connections{transport="ws"}`: 0, "pregon_deliveries_total": 0, "pregon_queue_bytes": 0,
+		},
+	},
+	{
+		name: "three clients hear two messages",
+		do: func(n *node) {
+			for range 3 {
+				n.ws("/ws/a?format=raw")
+			}
+			n.publish("a", "12345")
+			n.publish("a", "67890")
+		},
+		moves: map[string]float64{"pregon_deliveries_total": 6, "pregon_sent_bytes_total": 6 * (2 + 5), "pregon_messages_heard_total": 2},
+	},
+	{
+		name: "a client is fed from the history", history: true,
+		do: func(n *node) {
+			n.publish("a", "12345")
+			n.ws("/ws/a?format=raw&history=1")
+		},
+		moves: map[string]float64{"pregon_deliveries_total": 1, "pregon_sent_bytes_total": 2 + 5},
+	},
+	{
+		name: "clients come back, one with a position and one with one that is not known", history: true,
+		do: func(n *node) {
+			n.ws("/ws/a?format=json&since=" + n.publishedAt("a", "1"))
+			n.ws("/ws/a?format=json&since=" + transport.Cursor("a", broker.Position{Epoch: 99, Seq: 1}))
+		},
+		moves: map[string]float64{`pregon_resumes_total{verdict="recovered"}`: 1, `pregon_resumes_total{verdict="not_recovered"}`: 1},
+	},
+	{
+		name: "a client reads nothing of what is more than the system takes",
+		do: func(n *node) {
+			_ = n.ws("/ws/a?format=raw").NetConn().(*net.TCPConn).SetReadBuffer(4 << 10)
+			for range 32 {
+				n.publish("a", strings.Repeat("x", 256<<10))
+			}
+		},
+		least: map[string]float64{"pregon_queue_bytes": 1 << 10},
+	},
+	{
+		name: "a stranger asks for what is not there, and a page of another site listens",
+		do: func(n *node) {
+			n.get("/nothing")
+			n.raw("GET /sse/a HTTP/1.1\r\nHost: localhost\r\nOrigin: https://other.example\r\nConnection: close\r\n\r\n")
+		},
+		moves: map[string]float64{`pregon_refusals_total{code="other"}`: 1, `pregon_refusals_total{code="origin_not_allowed"}`: 1},
+	},
+}
+
+// Each deed moves the figures that stand for it, and by how much it happened.
+func TestDeedsMoveFigures(t *testing.T) {
+	for _, d := range deeds {
+		t.Run(d.name, func(t *testing.T) {
+			o := d.options
+			o.Hosts = []string{} // or the figures would need a key
+			if d.history {
+				b := memory.NewBusWithHistory(broker.Retention{MaxMessages: 100, MaxAge: patience}).Broker()
+				t.Cleanup(func() { _ = b.Close() })
+				o.Broker = b
+			}
+			n := start(t, o)
+			before := n.figures()
+			d.do(n)
+			var name string
+			var by float64
+			defer func() {
+				if t.Failed() {
+					t.Errorf("%s has moved by %v, not by %v", name, n.moved(name, before), by)
+				}
+			}()
+			for name, by = range d.moves {
+				eventually(t, func() bool { return n.moved(name, before) == by })
+			}
+			for name, by = range d.least {
+				eventually(t, func() bool { return n.moved(name, before) >= by })
+			}
+		})
+	}
+}
+
+// figures returns what /metrics shows, by series.
+func (n *node) figures() map[string]float64 {
+	_, shown := n.get("/metrics")
+	all := map[string]float64{}
+	for line := range strings.Lines(shown) {
+		series, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if value, err := strconv.ParseFloat(text, 64); err == nil && series != "#" {
+			all[series] = value
+		}
+	}
+	return all
+}
+
+// moved returns by how much a figure has moved, which is to be shown.
+func (n *node) moved(name string, before map[string]float64) float64 {
+	n.t.Helper()
+	now, shown := n.figures()[name]
+	if !shown {
+		n.t.Fatalf("%s is not shown", name)
+	}
+	return now - before[name]
+}
+
+// hear has the program itself listen.
+func (n *node) hear(channel string) {
+	n.t.Helper()
+	s, err := n.server.Subscribe(context.Background(), transport.Identity{}, transport.Subscription{Channel: channel})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(s.Close)
+}
