@@ -4,9 +4,13 @@ package server_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +18,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker/redis/redistest"
 )
@@ -88,22 +93,35 @@ func (c *checker) comings() int {
 	return c.joins
 }
 
-// certificateFiles returns the files of a certificate and its key, and what trusts it.
+// certificateFiles returns the files of a certificate for localhost and of its key, which is one of ECDSA, and what
+// trusts it.
 func certificateFiles(t *testing.T) (cert, key string, trust *tls.Config) {
 	t.Helper()
-	certificates, pool := certificate(t)
-	private, err := x509.MarshalPKCS8PrivateKey(certificates[0].PrivateKey)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(signed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
 	cert, key = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
-	for file, block := range map[string]*pem.Block{
-		cert: {Type: "CERTIFICATE", Bytes: certificates[0].Certificate[0]}, key: {Type: "PRIVATE KEY", Bytes: private},
-	} {
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: signed}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
 		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return cert, key, &tls.Config{RootCAs: pool.TLSClientConfig.RootCAs, ServerName: "example.com"} // which it is for
+	trust = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}
+	trust.RootCAs.AddCert(parsed)
+	return cert, key, trust
 }
