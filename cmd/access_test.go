@@ -33,6 +33,7 @@ func TestExposure(t *testing.T) {
 		"serve --listen :0":                               ":0 is not a loopback address",
 		"--listen :0 --broker memory://":                  ":0 is not a loopback address",
 		"--host rt.example.com --listen localhost:0":      "with --host",
+		"--acme a.example --acme-dir x":                   "with --acme",
 		"--trust-proxy 10.0.0.0/8 --listen 127.0.0.1:0":   "with --trust-proxy",
 		"--listen 0.0.0.0:0 --broker redis://:s3cret@h:1": "0.0.0.0:0",
 	} {
@@ -160,7 +161,7 @@ func TestSettingsOfFile(t *testing.T) {
 	refused := 0
 	for _, flag := range distinct(regexp.MustCompile(`(?m)^ +--([a-z-]+)`), help) {
 		switch flag {
-		case "config", "open", "publish-key", "jwt-key", "jwks", "issuer", "audience", "allow-origin", "host", "trust-proxy", "tls-cert", "tls-key", "tls-ticket-key", "redirect":
+		case "config", "open", "publish-key", "jwt-key", "jwks", "issuer", "audience", "allow-origin", "host", "trust-proxy", "tls-cert", "tls-key", "tls-ticket-key", "admin", "redirect", "acme", "acme-dir", "acme-email", "acme-directory", "acme-ca":
 			continue
 		}
 		file := written(t, "pregon.yaml", flag+": s3cret\n")

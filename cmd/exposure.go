@@ -46,6 +46,8 @@ func (c *serveCommand) exposed(ctx context.Context) (string, error) {
 	switch {
 	case len(c.Host) > 0:
 		return "with --host others are to reach the server", nil
+	case c.TLS.ACME.on():
+		return "with --acme others are to reach the server", nil
 	case len(c.TrustProxy) > 0:
 		return "with --trust-proxy others are to reach the server", nil
 	}

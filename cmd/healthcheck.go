@@ -13,9 +13,10 @@ import (
 const checkupTime = 3 * time.Second
 
 type healthcheckCommand struct {
-	URL     address `name:"url" env:"-" placeholder:"URL" help:"Address of the server. By default that of --listen on this machine, by https where --tls-cert is given."`
-	Listen  string  `default:"localhost:8000" placeholder:"HOST:PORT" help:"What the server listens on. Default ${default}."`
-	TLSCert string  `name:"tls-cert" placeholder:"FILE" help:"The server's certificate, if it has one; it is not read."`
+	URL     address  `name:"url" env:"-" placeholder:"URL" help:"Address of the server. By default that of --listen on this machine, by https where --tls-cert or --acme is given."`
+	Listen  string   `default:"localhost:8000" placeholder:"HOST:PORT" help:"What the server listens on. Default ${default}."`
+	TLSCert string   `name:"tls-cert" placeholder:"FILE" help:"The server's certificate, if it has one; it is not read."`
+	ACME    []string `name:"acme" placeholder:"HOST" help:"The names for which the server obtains certificates, if it does."`
 }
 
 // Help is shown by pregon healthcheck --help.
@@ -75,7 +76,7 @@ func (c *healthcheckCommand) target() address {
 		host = "localhost"
 	}
 	scheme := "http"
-	if c.TLSCert != "" {
+	if c.TLSCert != "" || len(c.ACME) > 0 {
 		scheme = "https"
 	}
 	return address(scheme + "://" + net.JoinHostPort(host, port))

@@ -27,6 +27,7 @@ func TestHealthcheck(t *testing.T) {
 		"on all addresses":      {[]string{"--listen", ":" + port}, 0, "ok"},
 		"on all of one family":  {[]string{"--listen", "0.0.0.0:" + port}, 0, "ok"},
 		"by its URL":            {[]string{"--url", url}, 0, "ok"},
+		"with --acme":           {[]string{"--listen", secure.Listener.Addr().String(), "--acme", "a.example"}, 0, "ok"},
 		"with a certificate":    {[]string{"--listen", secure.Listener.Addr().String(), "--tls-cert", "cert.pem"}, 0, "ok"},
 		"nobody":                {[]string{"--url", "http://" + closedPort(t)}, 1, "connection refused"},
 		"a redirect":            {[]string{"--url", elsewhere}, 1, "302"},

@@ -30,6 +30,7 @@ var imported = []rule{
 	{"go.opentelemetry.io", []string{"server/tracing", "cmd/traces"}},
 	{"github.com/prometheus", []string{"server/metrics"}},
 	{"golang.org/x/net", []string{"cmd/redirect"}},
+	{"golang.org/x/crypto", []string{"cmd/certificate"}},
 }
 
 // reached is about everything that a package depends on, directly or not.

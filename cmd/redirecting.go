@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -21,7 +22,7 @@ type redirecting struct {
 }
 
 // redirect opens the port of --redirect, unless another process has done so. https is the other port's address.
-func (c *serveCommand) redirect(ctx context.Context, sockets *handover.Listeners, https net.Addr, e *entry) (*redirecting, error) {
+func (c *serveCommand) redirect(ctx context.Context, sockets *handover.Listeners, https net.Addr, challenges http.Handler, e *entry) (*redirecting, error) {
 	if c.TLS.Redirect == "" {
 		return nil, nil
 	}
@@ -30,14 +31,14 @@ func (c *serveCommand) redirect(ctx context.Context, sockets *handover.Listeners
 		return nil, fmt.Errorf("--redirect: %w", err)
 	}
 	port := https.(*net.TCPAddr).Port // as of all listeners of the program
-	e.redirect = redirect.New(redirect.Options{Port: strconv.Itoa(port), Logger: e.log})
+	e.redirect = redirect.New(redirect.Options{Port: strconv.Itoa(port), Challenges: challenges, Logger: e.log})
 	e.redirect.SetNames(c.names(e.admission))
 	return &redirecting{e.redirect, l}, nil
 }
 
 // names are those for which requests are redirected.
 func (c *serveCommand) names(a *admission) []string {
-	return slices.Concat(c.Host, a.config.Hosts)
+	return slices.Concat(c.Host, c.TLS.ACME.Hosts, a.config.Hosts)
 }
 
 // begin serves until stop is called, which is when nobody is served any more, or another process has taken over.

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -27,7 +26,7 @@ func servable(ctx context.Context, path string, file config.Config) (warning str
 		return "", plainText(err, parser.Model)
 	}
 	c := &app.Serve
-	if _, _, err := c.TLS.serving(slog.New(slog.DiscardHandler)); err != nil {
+	if err := c.TLS.try(); err != nil {
 		return "", c.located(err)
 	}
 	return c.tryHistory(ctx, file)

@@ -180,17 +180,16 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if err := c.useHistory(b, e); err != nil {
 		return err
 	}
-	secure, watch, err := c.TLS.serving(e.log)
+	secure, err := c.TLS.open(e.log)
 	if err != nil {
 		return err
 	}
-	defer background(ctx, watch)()
-	l, err := c.listen(ctx, sockets, secure)
+	l, err := c.listen(ctx, sockets, secure.config)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.Close() }() // closed already where it was served
-	redirecting, err := c.redirect(ctx, sockets, l.Addr(), e)
+	redirecting, err := c.redirect(ctx, sockets, l.Addr(), secure.challenges, e)
 	if err != nil {
 		return err
 	}
@@ -198,7 +197,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if err := c.checkListener(l.Addr(), e.admission, out); err != nil {
 		return err
 	}
-	operators, err := c.listenAdmin(ctx, sockets, secure, e.admission)
+	operators, err := c.listenAdmin(ctx, sockets, secure.config, e.admission)
 	if err != nil {
 		return err
 	}
@@ -217,6 +216,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	ctx, stop := c.replaceAtSignals(ctx, b, sockets, e.log)
 	defer stop()
 	defer redirecting.begin(ctx, e.log)()
+	defer background(ctx, secure.watch)() // which may have both ports asked
 	c.greet(out.stdout, l.Addr(), e.admission)
 	defer serveAdmin(ctx, s, operators, e.log)()
 	tellSystemd(e.log, sockets.Ready())

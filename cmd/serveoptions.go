@@ -52,11 +52,12 @@ func (c *serveCommand) trusted(file config.Config) []netip.Prefix {
 // hosts returns the names of the server. On loopback, where others are refused in
 // any case, the one that it was told to listen on is among them.
 func (c *serveCommand) hosts(addr net.Addr) []string {
+	names := slices.Concat(c.Host, c.TLS.ACME.Hosts)
 	name, _, err := net.SplitHostPort(c.Listen)
 	if err != nil || !isLoopback(addr) || server.CheckHost(name) != nil {
-		return c.Host
+		return names
 	}
-	return append(slices.Clone(c.Host), name)
+	return append(names, name)
 }
 
 func isLoopback(addr net.Addr) bool {

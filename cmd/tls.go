@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -15,14 +16,15 @@ import (
 
 // tlsFlags say how https is served.
 type tlsFlags struct {
-	Cert      string `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate in PEM, to serve https and wss."`
-	Key       string `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key in PEM."`
-	TicketKey string `name:"tls-ticket-key" placeholder:"@FILE" help:"Clients of TLS continue their sessions at all servers with the secret in this file, which pregon key makes. PREGON_TLS_TICKET_KEY may be the secret itself."`
-	Redirect  string `placeholder:"HOST:PORT" help:"Address to listen on without TLS, such as :80, and to send all to https that comes there."`
+	Cert      string    `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate in PEM, to serve https and wss."`
+	Key       string    `name:"tls-key" type:"path" placeholder:"FILE" help:"Private key in PEM."`
+	TicketKey string    `name:"tls-ticket-key" placeholder:"@FILE" help:"Clients of TLS continue their sessions at all servers with the secret in this file, which pregon key makes. PREGON_TLS_TICKET_KEY may be the secret itself."`
+	Redirect  string    `placeholder:"HOST:PORT" help:"Address to listen on without TLS, such as :80, and to send all to https that comes there."`
+	ACME      acmeFlags `embed:""`
 }
 
 // on reports whether https is served.
-func (f tlsFlags) on() bool { return f.Cert != "" }
+func (f tlsFlags) on() bool { return f.Cert != "" || f.ACME.on() }
 
 // check says what of the flags makes no sense.
 func (f tlsFlags) check(kctx *kong.Context, file settingsFile) error {
@@ -30,31 +32,62 @@ func (f tlsFlags) check(kctx *kong.Context, file settingsFile) error {
 	switch {
 	case (f.Cert == "") != (f.Key == ""):
 		return errors.New("--tls-cert and --tls-key: give both or neither")
+	case f.Cert != "" && f.ACME.on():
+		return errors.New("--acme: it does not go with --tls-cert")
 	case f.Redirect != "" && !f.on():
-		return errors.New("--redirect: it goes with --tls-cert")
+		return errors.New("--redirect: it goes with --tls-cert or --acme")
 	case f.Redirect != "" && checkListen(f.Redirect) != nil:
 		return fmt.Errorf("--redirect: %w", checkListen(f.Redirect))
 	case f.TicketKey == "":
-		return nil
+		return f.ACME.check(kctx)
 	case (inFile || given(kctx, "tls-ticket-key")) && !strings.HasPrefix(f.TicketKey, "@"):
 		return errors.New("--tls-ticket-key: others see a secret on the command line or in the configuration; write @FILE, the file that has it")
 	case !f.on():
-		return errors.New("--tls-ticket-key: it goes with --tls-cert")
+		return errors.New("--tls-ticket-key: it goes with --tls-cert or --acme")
 	}
-	return nil
+	return f.ACME.check(kctx)
 }
 
-// serving returns what https is served with, nil where it is not, and what is to run meanwhile.
-func (f tlsFlags) serving(log *slog.Logger) (config *tls.Config, watch func(context.Context), err error) {
-	if !f.on() {
-		return nil, func(context.Context) {}, nil
+// A secured is what https is served with.
+type secured struct {
+	config     *tls.Config           // nil where it is not served
+	watch      func(context.Context) // runs meanwhile
+	challenges http.Handler          // for the port without TLS, may be nil
+}
+
+// open reads or obtains certificates.
+func (f tlsFlags) open(log *slog.Logger) (secured, error) {
+	switch {
+	case f.Cert != "":
+		pair, err := f.pair(log)
+		if err != nil {
+			return secured{}, err
+		}
+		s := secured{config: pair.Config(), watch: pair.Watch}
+		return s, f.share(s.config, log)
+	case f.ACME.on():
+		a, err := f.ACME.open(log)
+		if err != nil {
+			return secured{}, err
+		}
+		s := secured{config: a.Config(), watch: a.Watch}
+		if f.Redirect != "" {
+			s.challenges = a.Challenges()
+		}
+		return s, f.share(s.config, log)
 	}
-	pair, err := f.pair(log)
-	if err != nil {
-		return nil, nil, err
+	return secured{watch: func(context.Context) {}}, nil
+}
+
+// try says what is wrong with the files, and changes nothing.
+func (f tlsFlags) try() error {
+	quiet := slog.New(slog.DiscardHandler)
+	if f.ACME.on() {
+		_, err := f.ACME.roots()
+		return errors.Join(err, f.share(&tls.Config{}, quiet))
 	}
-	config = pair.Config()
-	return config, pair.Watch, f.share(config, log)
+	_, err := f.open(quiet)
+	return err
 }
 
 // pair reads the certificate and its key.

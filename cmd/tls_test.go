@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,6 +61,20 @@ func TestSessionsContinueAtOtherServers(t *testing.T) {
 	}
 }
 
+// A configuration with what ACME needs is good without --acme, and check makes no folder.
+func TestCheckOfACME(t *testing.T) {
+	file := written(t, "pregon.yaml", "acme-dir: acme\nacme-email: a@example.com\nrules: []\n")
+	more := written(t, "pregon.yaml", "acme: a.example,b.example\nacme-dir: acme\nrules: []\n")
+	for _, f := range []string{file, more} {
+		if code, stdout, stderr := run(t, "", "check", f); code != 0 {
+			t.Errorf("exit %d, %q %q", code, stdout, stderr)
+		}
+		if _, err := os.Stat(filepath.Join(filepath.Dir(f), "acme")); err == nil {
+			t.Error("check has made the folder")
+		}
+	}
+}
+
 // What makes no sense about TLS is refused with exit code 2, and shows no secret.
 func TestMistakesOfTLS(t *testing.T) {
 	flags, _ := certified(t)
@@ -69,7 +84,15 @@ func TestMistakesOfTLS(t *testing.T) {
 		says string
 	}{
 		{[]string{"--tls-ticket-key", "@" + secret}, "--tls-ticket-key: it goes with --tls-cert"},
-		{[]string{"--redirect", "localhost:0"}, "--redirect: it goes with --tls-cert"},
+		{[]string{"--redirect", "localhost:0"}, "--redirect: it goes with --tls-cert or --acme"},
+		{append(flags, "--acme", "rt.example.com"), "--acme: it does not go with --tls-cert"},
+		{[]string{"--acme", "rt.example.com"}, "--acme: give --acme-dir, too"},
+		{[]string{"--acme", "rt.example.com,*.example.com", "--acme-dir", "x"}, `--acme: "*.example.com": it is not a full host name`},
+		{[]string{"--acme-dir", "x"}, "--acme-dir: it goes with --acme"},
+		{[]string{"--acme", "a.example", "--acme-dir", "x", "--acme-directory", "http://s3cret@h"}, "--acme-directory: this must be a URL of https://"},
+		{[]string{"--open", "--acme", "a.example", "--acme-dir", "x", "--acme-ca", "nowhere.pem"}, "nowhere.pem"},
+		{[]string{"--open", "--acme", "a.example", "--acme-dir", "x", "--acme-ca", secret}, "--acme-ca: there is no certificate in PEM"},
+		{[]string{"--open", "--acme", "a.example", "--acme-dir", secret}, "--acme-dir: "},
 		{append(flags, "--redirect", "80"), "--redirect: a port alone is written :80"},
 		{append(flags, "--redirect", "http://localhost"), "--redirect: "},
 		{append(flags, "--tls-ticket-key", "s3cretS3cretS3cretS3cretS3cretS3cret"), "write @FILE"},

@@ -1,9 +1,28 @@
-// Package certificate has a server's certificate, whose files may be replaced while the server runs, as
-// programs do that renew certificates, and as Kubernetes does with secrets.
+// Package certificate has a server's certificate, and what else TLS is served with. All that
+// changes while the server runs.
 //
-// The files are read every few seconds, and not watched: that works alike for files that are written over, for
+// # Files
+//
+// A [Pair] is of two files, which may be replaced, as programs do that renew certificates, and as Kubernetes does with
+// secrets. The files are read every few seconds, and not watched: that works alike for files that are written over, for
 // links that are moved, and on every file system. Where certificate and key do not belong together, or are not
 // written to their ends yet, the pair from before goes on.
+//
+// # ACME
+//
+// An [ACME] has certificates from an authority, by golang.org/x/crypto/acme/autocert, two packages of a
+// module that is needed already. certmagic was weighed: it knows more (locks between nodes, renewal
+// when the authority asks for it, DNS challenges), and brings zap, miekg/dns, libdns and an ACME client of its own; it opens ports 80
+// and 443 by itself where it thinks it has to. What autocert lacks is here:
+//
+//   - It orders a certificate when a client asks for it, which waits. Here Watch orders, and handshakes get what there is.
+//   - It asks again a minute after a failure, where authorities count failures. Here it is less and less often.
+//   - It does not say why an authority refuses, and nothing at all of renewals. A round tripper listens in.
+//   - It has no end. The round tripper ends with Watch; what is left are timers.
+//
+// Nodes that share the folder share certificates and account, and each answers for the orders of the others (the
+// challenges are in the folder, too). Each looks there before it renews; but those that start at the same moment with an empty
+// folder all order.
 package certificate
 
 import (
@@ -17,11 +36,7 @@ import (
 	"time"
 )
 
-const (
-	checkEvery = 5 * time.Second     // so that a new pair counts within ten seconds
-	soon       = 14 * 24 * time.Hour // before it ends, a certificate should have been replaced
-	warnEvery  = 24 * time.Hour
-)
+const checkEvery = 5 * time.Second // so that a new pair counts within ten seconds
 
 // A Pair is a certificate with its key, in PEM, in two files. It may be used concurrently.
 type Pair struct {
@@ -29,17 +44,17 @@ type Pair struct {
 	log              *slog.Logger
 	current          atomic.Pointer[tls.Certificate]
 
-	read   [2][]byte // what the files had when they were looked at last
-	warned time.Time // when it was told that the certificate ends soon
+	read [2][]byte // what the files had when they were looked at last
+	ends reminder
 }
 
 // Load reads a pair, which must be good.
 func Load(certificate, key string, log *slog.Logger) (*Pair, error) {
-	p := &Pair{certificate: certificate, key: key, log: log}
+	p := &Pair{certificate: certificate, key: key, log: log, ends: reminder{log: log, soon: soon}}
 	if _, err := p.load(); err != nil {
 		return nil, err
 	}
-	p.warn()
+	p.ends.remind(p.current.Load().Leaf)
 	return p, nil
 }
 
@@ -48,9 +63,12 @@ func Load(certificate, key string, log *slog.Logger) (*Pair, error) {
 func (p *Pair) Config() *tls.Config {
 	return &tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.current.Load(), nil },
-		MinVersion:     tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion:     tls.VersionTLS12, NextProtos: protocols(),
 	}
 }
+
+// protocols are those that clients may choose (ALPN).
+func protocols() []string { return []string{"h2", "http/1.1"} }
 
 // Watch reads the files again and again, until ctx ends. It is called once.
 func (p *Pair) Watch(ctx context.Context) {
@@ -74,9 +92,9 @@ func (p *Pair) check() {
 		p.log.Warn("tls: the new certificate or key is not usable; the one from before goes on", "error", err)
 	case changed:
 		p.log.Info("tls: a new certificate is served", "expires", p.current.Load().Leaf.NotAfter)
-		p.warned = time.Time{}
+		p.ends.warned = time.Time{}
 	}
-	p.warn()
+	p.ends.remind(p.current.Load().Leaf)
 }
 
 // load reads the files, and reports whether they have changed since they were looked at last.
@@ -99,19 +117,4 @@ func (p *Pair) load() (changed bool, err error) {
 	}
 	p.current.Store(&pair)
 	return true, nil
-}
-
-// warn says once a day that the certificate ends soon, or has ended.
-func (p *Pair) warn() {
-	ends := p.current.Load().Leaf.NotAfter
-	left := time.Until(ends)
-	if left > soon || time.Since(p.warned) < warnEvery {
-		return
-	}
-	p.warned = time.Now()
-	if left < 0 {
-		p.log.Error("tls: the certificate has expired", "expired", ends)
-		return
-	}
-	p.log.Warn("tls: the certificate expires soon", "expires", ends)
 }
