@@ -3,10 +3,9 @@
 package deploy_test
 
 import (
-	"bufio"
 	"context"
+	"flag"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +25,13 @@ import (
 	_ "github.com/pregon/pregon/transport/ws"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "20"); err != nil { // the tests mostly wait
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func text(t *testing.T, file string) string {
 	t.Helper()
@@ -204,117 +209,5 @@ func TestSystemd(t *testing.T) {
 	command := exec.Command(tool(t, "systemd-analyze"), "verify", "--man=no", filepath.Join(folder, "pregon.service"), filepath.Join(folder, "pregon.socket"))
 	if out, err := command.CombinedOutput(); err != nil || strings.Contains(string(out), "pregon") {
 		t.Errorf("%v: %s", err, out)
-	}
-}
-
-// freePort returns an address at which nobody listens.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// Through each proxy, as it is configured here, everything passes: pregon doctor finds nothing.
-func TestProxies(t *testing.T) {
-	for name, proxy := range map[string]struct {
-		file string
-		run  func(config, folder string) *exec.Cmd
-	}{
-		"nginx": {"nginx.conf", func(config, folder string) *exec.Cmd {
-			return exec.Command(tool(t, "nginx"), "-p", folder, "-e", "stderr", "-c", config, "-g", "daemon off; pid "+folder+"/pid;")
-		}},
-		"haproxy": {"haproxy.cfg", func(config, _ string) *exec.Cmd {
-			return exec.Command(tool(t, "haproxy"), "-f", config)
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel() // each waits for a ping
-			backend, front, folder := serve(t), freePort(t), t.TempDir()
-			config := text(t, proxy.file)
-			for old, now := range map[string]string{
-				"pregon-1:8000": backend, "pregon-2:8000": backend,
-				"listen 80;": "listen " + front + "; access_log off; client_body_temp_path " + folder + "/body; proxy_temp_path " + folder + "/proxy; fastcgi_temp_path " + folder + "/f; uwsgi_temp_path " + folder + "/u; scgi_temp_path " + folder + "/s;",
-				"bind :80":   "bind " + front, "30000": "200", "65536": "1024",
-			} {
-				config = strings.ReplaceAll(config, old, now)
-			}
-			if name == "nginx" && os.Geteuid() == 0 {
-				config = "user root root;\n" + config // or its workers may not use the folder
-			}
-			path := filepath.Join(folder, proxy.file)
-			if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			run(t, proxy.run(path, folder), front)
-			var out, errors strings.Builder
-			code := cmd.Run(t.Context(), []string{"doctor", "--url", "http://" + front}, nil, &out, &errors)
-			if code != 0 || strings.Contains(out.String(), "\nwarn") || !strings.Contains(out.String(), "ok    silence") {
-				t.Errorf("exit %d, %s\n%s", code, errors.String(), out.String())
-			}
-		})
-	}
-}
-
-// serve runs a server until the test ends, as it is behind a proxy, and returns its address.
-func serve(t *testing.T) string {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	said, out := io.Pipe()
-	done := make(chan int, 1)
-	go func() {
-		code := cmd.Run(ctx, []string{"--broker", "memory://", "--history", "5m", "--listen", "127.0.0.1:0", "--open", "--trust-proxy", "127.0.0.1",
-			"--drain-notice", "0", "--drain-time", "10ms"}, nil, out, io.Discard)
-		_ = out.Close()
-		done <- code
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if code := <-done; code != 0 {
-			t.Errorf("the server exited with %d", code)
-		}
-	})
-	lines := bufio.NewReader(said)
-	first, err := lines.ReadString('\n')
-	if err != nil {
-		t.Fatalf("the server printed %q and ended", first)
-	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }()
-	return strings.TrimPrefix(strings.TrimSpace(first), "pregon is listening on http://")
-}
-
-// run runs a proxy until the test ends.
-func run(t *testing.T, proxy *exec.Cmd, front string) {
-	t.Helper()
-	var said strings.Builder
-	proxy.Stderr = &said
-	if err := proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = proxy.Process.Signal(os.Interrupt)
-		_ = proxy.Wait()
-		if t.Failed() {
-			t.Log(said.String())
-		}
-	})
-	await(t, front)
-}
-
-// await returns when somebody listens there.
-func await(t *testing.T, address string) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
 	}
 }
