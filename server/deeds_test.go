@@ -17,7 +17,8 @@ import (
 type deed struct {
 	name    string
 	options server.Options
-	history bool // it needs one
+	history bool                 // it needs one
+	broker  func() broker.Broker // else the one in memory
 	do      func(n *node)
 	moves   map[string]float64 // by how much
 	least   map[string]float64 // by how much at least
@@ -73,6 +74,21 @@ var deeds = []deed{
 		moves: map[string]float64{`pregon_resumes_total{verdict="recovered"}`: 1, `pregon_resumes_total{verdict="not_recovered"}`: 1},
 	},
 	{
+		name: "a broker loses messages, for a reason of the field's, one of its own, and as a history was cleared", broker: func() broker.Broker { return newScripted() },
+		do: func(n *node) {
+			c := n.ws("/ws/a?format=json")
+			q, _ := n.broker.(*scripted).state()
+			for _, reason := range []broker.GapReason{broker.Overrun, "a whim", "another", broker.Cleared} {
+				q.Gap(reason, "a")
+				read(n.t, c)
+			}
+		},
+		moves: map[string]float64{
+			`pregon_gaps_total{reason="overrun"}`: 1, `pregon_gaps_total{reason="other"}`: 2,
+			`pregon_gaps_total{reason="not-retained"}`: 1, `pregon_gaps_total{reason="link-lost"}`: 0,
+		},
+	},
+	{
 		name: "a client reads nothing of what is more than the system takes",
 		do: func(n *node) {
 			_ = n.ws("/ws/a?format=raw").NetConn().(*net.TCPConn).SetReadBuffer(4 << 10)
@@ -103,7 +119,12 @@ func TestDeedsMoveFigures(t *testing.T) {
 				t.Cleanup(func() { _ = b.Close() })
 				o.Broker = b
 			}
+			if d.broker != nil {
+				o.Broker = d.broker()
+				t.Cleanup(func() { _ = o.Broker.Close() })
+			}
 			n := start(t, o)
+			n.broker = o.Broker
 			before := n.figures()
 			d.do(n)
 			var name string

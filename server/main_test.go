@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
 	_ "github.com/pregon/pregon/transport/live"
@@ -41,7 +42,8 @@ type node struct {
 	client *http.Client
 	pool   *http.Transport
 	server *server.Server
-	stop   func() // drains, and waits for the end
+	broker broker.Broker // where a test has said so
+	stop   func()        // drains, and waits for the end
 
 	credential string // that its clients have; none, if empty
 }

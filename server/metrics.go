@@ -42,7 +42,7 @@ func (s *Server) snapshot() metrics.Snapshot {
 		BodyBytes: s.bodies.used.Load(), BodyBytesLimit: s.bodies.most, QueueBytes: s.sockets.Waiting(),
 		Members: now.Members, Nodes: now.Nodes, DifferentNodes: now.DifferentNodes,
 		Published: published.Published, Repeated: published.Repeated, Refused: published.Refused, Failed: published.Failed, Unknown: published.Unknown,
-		Heard: now.Heard, Unkept: now.Unkept, Rejected: now.Rejected, Gaps: now.Gaps, Fills: hub.Fills, Filled: now.Filled,
+		Heard: now.Heard, Unkept: now.Unkept, Rejected: now.Rejected, Gaps: hub.GapsFor, Fills: hub.Fills, Filled: now.Filled,
 		Delivered: hub.Delivered, DeliveredBytes: hub.DeliveredBytes, Recovered: hub.Recovered, NotRecovered: hub.NotRecovered,
 		Disconnected: now.Disconnected - min(stalled, now.Disconnected), Stalled: stalled, CaughtUp: now.CaughtUp, Dropped: now.Dropped,
 		Refusals: s.problems.byCode(), RefusedConnections: now.RefusedConnections,

@@ -95,7 +95,7 @@ func TestDropOldest(t *testing.T) {
 	}
 	_, figures := n.get("/metrics")
 	for _, want := range []string{`(?m)^pregon_slow_clients_messages_dropped_total [1-9]`, `(?m)^pregon_slow_clients_total\{outcome="disconnected"\} 1$`,
-		`(?m)^pregon_messages_heard_total 257$`, `(?m)^pregon_gaps_total 0$`, `(?m)^pregon_channels [1-9]`, `(?m)^pregon_connections\{transport="ws"\} [1-9]`} {
+		`(?m)^pregon_messages_heard_total 257$`, `(?m)^pregon_gaps_total\{reason="overrun"\} 0$`, `(?m)^pregon_channels [1-9]`, `(?m)^pregon_connections\{transport="ws"\} [1-9]`} {
 		if !regexp.MustCompile(want).MatchString(figures) {
 			t.Errorf("no %s in\n%s", want, figures)
 		}

@@ -22,7 +22,7 @@ func (r *reader) denied(channels []string) {
 			t.lost()
 		}
 		if t.listen == nil {
-			r.counts.gaps.Add(1)
+			r.counts.gaps.add(broker.Denied)
 			gap := transport.Gap{Channel: channel, Reason: broker.Denied}
 			t.notify()
 			fanOut(t.audience(), barred, frame{}, nil, func(e transport.Encoding) []byte { return e.Gap(gap) })

@@ -93,7 +93,7 @@ func (t *topic) Deliver(m broker.Message) {
 
 // Gap tells the subscribers of t.
 func (t *topic) Gap(gap transport.Gap) {
-	t.directory.counts.gaps.Add(1)
+	t.directory.counts.gaps.add(gap.Reason)
 	t.notify()
 	fanOut(t.audience(), gapped, frame{position: gap.To}, nil, func(e transport.Encoding) []byte { return e.Gap(gap) })
 }

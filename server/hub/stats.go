@@ -10,7 +10,7 @@ import (
 // counts are what a hub has done since it began.
 type counts struct {
 	heard        atomic.Uint64
-	gaps         atomic.Uint64
+	gaps         gapCounts
 	caughtUp     atomic.Uint64
 	disconnected atomic.Uint64
 	dropped      atomic.Uint64
@@ -35,10 +35,14 @@ type Stats struct {
 	Channels int            // that the broker's feed carries or is asked to carry, the hub's own included and buses not
 
 	// Since the hub began:
-	Heard        uint64 // messages from the broker
-	Outside      uint64 // of these, messages beside a history that are not in it
-	Rejected     uint64 // messages that claim a position which they cannot prove, and are ignored
-	Gaps         uint64 // places on channels where messages may be missing, as clients are told
+	Heard    uint64 // messages from the broker
+	Outside  uint64 // of these, messages beside a history that are not in it
+	Rejected uint64 // messages that claim a position which they cannot prove, and are ignored
+	Gaps     uint64 // places on channels where messages may be missing, as clients are told
+
+	// GapsFor are the Gaps by the reason that clients are told; reasons of a driver's own are "other".
+	GapsFor map[string]uint64
+
 	Fills        uint64 // times that the history of a channel was read because the feed may have lost messages
 	Filled       uint64 // messages that were read from the history because the feed had lost them
 	CaughtUp     uint64 // times that a client which did not read fast enough was fed from the history
@@ -55,10 +59,11 @@ type Stats struct {
 func (h *Hub) Stats() Stats {
 	stats := Stats{
 		Sessions: h.Sessions(), Over: h.sessionsOver(), Channels: h.topics.size(),
-		Heard: h.counts.heard.Load(), Rejected: h.rejected(), Gaps: h.counts.gaps.Load(),
+		Heard: h.counts.heard.Load(), Rejected: h.rejected(),
 		CaughtUp:     h.counts.caughtUp.Load(),
 		Disconnected: h.counts.disconnected.Load(), Dropped: h.counts.dropped.Load(),
 	}
+	stats.GapsFor, stats.Gaps = h.counts.gaps.byReason()
 	stats.Delivered, stats.DeliveredBytes = h.delivered()
 	stats.Recovered, stats.NotRecovered = h.counts.recovered.Load(), h.counts.notRecovered.Load()
 	if h.filler != nil {

@@ -27,7 +27,7 @@ var figures = []figure{
 	counter("pregon_messages_rejected_total", "Messages that claim a place in a history and cannot prove it.", func(s Snapshot) uint64 { return s.Rejected }),
 	counter("pregon_fills_total", "Times that the history of a channel was read because the subscription may have lost messages.", func(s Snapshot) uint64 { return s.Fills }),
 	counter("pregon_messages_filled_total", "Messages read from the history because the subscription had lost them.", func(s Snapshot) uint64 { return s.Filled }),
-	counter("pregon_gaps_total", "Places on channels where messages may be missing, as clients are told.", func(s Snapshot) uint64 { return s.Gaps }),
+	counters("pregon_gaps_total", "Places on channels where messages may be missing, by the reason that clients are told.", "reason", func(s Snapshot) map[string]uint64 { return s.Gaps }),
 
 	counter("pregon_deliveries_total", "Messages to single clients that were handed to their connections.", func(s Snapshot) uint64 { return s.Delivered }),
 	counter("pregon_sent_bytes_total", "Bytes of these messages as they are framed, ahead of TLS.", func(s Snapshot) uint64 { return s.DeliveredBytes }),

@@ -21,9 +21,10 @@ type Snapshot struct {
 	Heard    uint64 // messages from the broker
 	Unkept   uint64 // of these, messages that are in no history
 	Rejected uint64 // messages that claim a place in a history and cannot prove it
-	Gaps     uint64 // places on channels where messages may be missing
 	Fills    uint64 // times that a history was read because messages may have been lost
 	Filled   uint64 // messages read from the history in place of lost ones
+
+	Gaps map[string]uint64 // places on channels where messages may be missing, by reason
 
 	Delivered      uint64 // messages to single clients
 	DeliveredBytes uint64 // of these
