@@ -40,7 +40,8 @@
 // which one it follows, which tells a reader that nothing is missing; what the link
 // lost, it reads again. Where it is a [Clearer], what is kept of a channel can be
 // forgotten. A driver that can say what in its backend's settings would
-// hurt is a [Diagnoser].
+// hurt is a [Diagnoser], and one that can say whether its link to the backend
+// stands is a [Linked].
 //
 // How much is kept can differ from channel to channel: a [Retainer] is given a function
 // that says it, and calls it where it needs to know. The other way is a retention in

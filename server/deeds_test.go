@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pregon/pregon/broker"
@@ -87,6 +88,16 @@ var deeds = []deed{
 			`pregon_gaps_total{reason="overrun"}`: 1, `pregon_gaps_total{reason="other"}`: 2,
 			`pregon_gaps_total{reason="not-retained"}`: 1, `pregon_gaps_total{reason="link-lost"}`: 0,
 		},
+	},
+	{
+		name: "the link to the broker is lost and restored", broker: func() broker.Broker { return &linked{Broker: memory.New()} },
+		do:    func(n *node) { n.broker.(*linked).restored.Add(3) },
+		moves: map[string]float64{"pregon_broker_link_restored_total": 3, "pregon_broker_link_up": 0},
+	},
+	{
+		name: "the link to the broker is lost", broker: func() broker.Broker { return &linked{Broker: memory.New()} },
+		do:    func(n *node) { n.broker.(*linked).down.Store(true) },
+		moves: map[string]float64{"pregon_broker_link_restored_total": 0, "pregon_broker_link_up": -1},
 	},
 	{
 		name: "a client reads nothing of what is more than the system takes",
@@ -175,4 +186,15 @@ func (n *node) hear(channel string) {
 		n.t.Fatal(err)
 	}
 	n.t.Cleanup(s.Close)
+}
+
+// A linked broker says of its link what a test says.
+type linked struct {
+	broker.Broker
+	down     atomic.Bool
+	restored atomic.Uint64
+}
+
+func (l *linked) Link() broker.Link {
+	return broker.Link{Up: !l.down.Load(), Restored: l.restored.Load()}
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 
+	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/metrics"
 	"github.com/pregon/pregon/transport"
 )
@@ -38,7 +39,7 @@ func (s *Server) snapshot() metrics.Snapshot {
 	stalled := s.sockets.Stalled()
 	return metrics.Snapshot{
 		Ready:       !s.leaving.Load() && s.hub.Ready() == nil,
-		Connections: s.connectionsOver(hub.Over), ConnectionsLimit: s.options.MaxConnections, Waiting: now.Waiting, Channels: now.Channels,
+		Connections: s.connectionsOver(hub.Over), ConnectionsLimit: s.options.MaxConnections, Waiting: now.Waiting, Channels: now.Channels, ChannelsLimit: s.options.Limits.Channels, Broker: s.brokerLink(),
 		BodyBytes: s.bodies.used.Load(), BodyBytesLimit: s.bodies.most, QueueBytes: s.sockets.Waiting(),
 		Members: now.Members, Nodes: now.Nodes, DifferentNodes: now.DifferentNodes,
 		Published: published.Published, Repeated: published.Repeated, Refused: published.Refused, Failed: published.Failed, Unknown: published.Unknown,
@@ -58,4 +59,14 @@ func (s *Server) connectionsOver(over map[string]int) map[string]int {
 	}
 	maps.Copy(all, over)
 	return all
+}
+
+// brokerLink returns how the broker's link is, nil where it says nothing of one.
+func (s *Server) brokerLink() *metrics.Link {
+	linked, ok := s.options.Broker.(broker.Linked)
+	if !ok {
+		return nil
+	}
+	now := linked.Link()
+	return &metrics.Link{Up: now.Up, Restored: now.Restored}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -31,6 +32,27 @@ func testLinkLost(f *fixture) {
 				f.Fatalf("round %d: %v", round, err)
 			}
 		}
+		f.checkLink(node, uint64(round+1))
+	}
+}
+
+// checkLink checks that a node which says how its link is says that it stands again, and has been
+// lost at least so many times.
+func (f *fixture) checkLink(node broker.Broker, lost uint64) {
+	f.Helper()
+	linked, ok := node.(broker.Linked)
+	if !ok {
+		return
+	}
+	for start := time.Now(); ; {
+		now := linked.Link()
+		switch {
+		case now.Up && now.Restored >= lost:
+			return
+		case time.Since(start) > guard:
+			f.Fatalf("the link was lost and restored %d times, but Link says %+v", lost, now)
+		}
+		runtime.Gosched()
 	}
 }
 

@@ -26,6 +26,9 @@ type Feed struct {
 	queue  *broker.Queue
 	forget func(*Feed)
 
+	restored func() // called when all is there again that a link had lost
+	stood    bool   // a link has stood; the goroutine's that keeps links
+
 	ctx  context.Context // ends with the Feed
 	end  context.CancelFunc
 	done chan struct{} // closed when nothing of it runs any more
@@ -37,8 +40,8 @@ type Feed struct {
 	link *link           // the present one
 }
 
-func newFeed(o Options, forget func(*Feed)) *Feed {
-	f := &Feed{opts: o, queue: broker.NewQueue(), forget: forget, done: make(chan struct{}),
+func newFeed(o Options, forget func(*Feed), restored func()) *Feed {
+	f := &Feed{opts: o, queue: broker.NewQueue(), forget: forget, restored: restored, done: make(chan struct{}),
 		turn: make(chan struct{}, 1), kept: map[string]bool{}}
 	f.ctx, f.end = context.WithCancel(context.Background())
 	f.link = newLink(f)
@@ -73,6 +76,14 @@ func (f *Feed) supervise() {
 		case <-time.After(minPause/2 + rand.N(ceiling)):
 		}
 	}
+}
+
+// stands is called when a link has all that the Feed carries.
+func (f *Feed) stands() {
+	if f.stood {
+		f.restored()
+	}
+	f.stood = true
 }
 
 // levelOf returns how a lost link is logged: what somebody has to mend is an error.
@@ -147,6 +158,9 @@ func (f *Feed) change(ctx context.Context, what string, do func(*link) error) er
 	}
 	return nil
 }
+
+// isUp reports whether the link stands, with all that the Feed carries.
+func (f *Feed) isUp() bool { l := f.present(); return l.wasUp() && l.err() == nil }
 
 func (f *Feed) present() *link {
 	f.mu.Lock()

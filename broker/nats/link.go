@@ -91,6 +91,7 @@ func (l *link) open(ctx context.Context) error {
 	}
 	l.feed.queue.Gap(broker.LinkLost, restored...)
 	close(l.up)
+	l.feed.stands()
 	return nil
 }
 

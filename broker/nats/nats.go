@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -64,6 +65,8 @@ type Broker struct {
 	end       context.CancelFunc
 	publisher *publisher
 
+	restored atomic.Uint64 // links of feeds
+
 	mu    sync.Mutex
 	feeds map[*Feed]struct{}
 }
@@ -71,6 +74,7 @@ type Broker struct {
 var (
 	_ broker.Broker         = (*Broker)(nil)
 	_ broker.BatchPublisher = (*Broker)(nil)
+	_ broker.Linked         = (*Broker)(nil)
 )
 
 // New returns a Broker. It contacts nobody. The caller closes it.
@@ -112,9 +116,20 @@ func (b *Broker) Feed(context.Context) (broker.Feed, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.feeds, f)
-	})
+	}, func() { b.restored.Add(1) })
 	b.feeds[f] = struct{}{}
 	return f, nil
+}
+
+// Link implements broker.Linked.
+func (b *Broker) Link() broker.Link {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := broker.Link{Up: true, Restored: b.restored.Load()}
+	for f := range b.feeds {
+		now.Up = now.Up && f.isUp()
+	}
+	return now
 }
 
 // Close implements broker.Broker.

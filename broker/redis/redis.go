@@ -21,7 +21,8 @@ func (silence) Printf(context.Context, string, ...any) {}
 // A Broker publishes to one Redis, or to the master that Sentinels name, and opens
 // Feeds from it. It implements [broker.Broker] and its optional interfaces: with a history
 // [broker.Historian], [broker.Retainer], [broker.Marker] and [broker.Clearer], and always
-// [broker.BatchPublisher], [broker.Diagnoser], [broker.Verifier] and [broker.Scripter].
+// [broker.BatchPublisher], [broker.Diagnoser], [broker.Linked], [broker.Verifier] and
+// [broker.Scripter].
 type Broker struct {
 	opts     Options
 	shard    *shard // see route
@@ -93,6 +94,9 @@ func (b *Broker) reject() {
 
 // Rejected implements [broker.Verifier].
 func (b *Broker) Rejected() uint64 { return b.rejected.Load() }
+
+// Link implements [broker.Linked].
+func (b *Broker) Link() broker.Link { return b.shard.link() }
 
 // Close implements broker.Broker. A publication that is under way ends with an
 // unknown outcome.

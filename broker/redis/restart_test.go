@@ -165,3 +165,32 @@ func (h *heardLoad) check(t *testing.T, accepted []int) {
 	}
 	t.Logf("%d accepted, %d events, %d lost in gaps", len(accepted), len(h.events), lost)
 }
+
+// While Redis is away the link is said to be down, and afterwards to stand again.
+func TestLinkIsSaidToBeDown(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	b := newBroker(t, options(server.Addr()))
+	becomes := func(up bool, restored uint64) {
+		t.Helper()
+		for began := time.Now(); ; time.Sleep(time.Millisecond) {
+			now := b.Link()
+			if now.Up == up && now.Restored == restored {
+				return
+			}
+			if time.Since(began) > time.Minute {
+				t.Fatalf("%+v, want up %v and restored %d", now, up, restored)
+			}
+		}
+	}
+	becomes(true, 0) // there is nobody yet that a lost link could concern
+	f := newFeed(t, b, "c")
+	becomes(true, 0)
+	server.Kill()
+	becomes(false, 0)
+	server.Restart()
+	becomes(true, 1)
+	_ = f.Close()
+	server.Kill()
+	becomes(true, 1)
+}

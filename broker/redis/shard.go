@@ -26,6 +26,8 @@ type shard struct {
 	closing context.Context // of the Broker
 	reject  func()          // of a message that is not believed
 
+	restored atomic.Uint64 // links of feeds
+
 	master   topology.Master
 	client   *goredis.Client
 	pipeline *pipeline.Pipeline
@@ -92,7 +94,7 @@ func (s *shard) feed() (*link.Feed, error) {
 	o := link.Options{
 		Settings: s.opts.settings(), Connect: s.connectFeed, Prefix: s.opts.Prefix,
 		Heartbeat: s.opts.Heartbeat, Logger: s.opts.logger(),
-		Reject: s.reject, Closed: s.forget,
+		Restored: func() { s.restored.Add(1) }, Reject: s.reject, Closed: s.forget,
 	}
 	if s.history != nil {
 		o.History = s.history
@@ -135,6 +137,17 @@ func (s *shard) cleared(channel string) {
 	for f := range s.feeds {
 		f.Cleared(channel)
 	}
+}
+
+// link returns how the links of feeds are.
+func (s *shard) link() broker.Link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := broker.Link{Up: true, Restored: s.restored.Load()}
+	for f := range s.feeds {
+		now.Up = now.Up && f.IsUp()
+	}
+	return now
 }
 
 // heard are the witnesses of what the Feeds have heard.

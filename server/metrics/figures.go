@@ -3,15 +3,15 @@ package metrics
 // figures are what is shown of a Snapshot. README.md of the server says what each means and when to worry.
 var figures = []figure{
 	gauge("pregon_ready", "Whether messages go through the broker and come back, and the server is not stopping.", func(s Snapshot) int {
-		if s.Ready {
-			return 1
-		}
-		return 0
+		return yes(s.Ready)
 	}),
+	whereLinked(gauge("pregon_broker_link_up", "Whether the connection to the broker by which messages are heard stands.", func(s Snapshot) int { return yes(s.Broker.Up) })),
+	whereLinked(counter("pregon_broker_link_restored_total", "Times that this connection stood again after it was lost.", func(s Snapshot) uint64 { return s.Broker.Restored })),
 	gauges("pregon_connections", "Clients that listen, by transport.", "transport", func(s Snapshot) map[string]int { return s.Connections }),
 	gauge("pregon_connections_limit", "The most clients that may listen at once.", func(s Snapshot) int { return s.ConnectionsLimit }),
 	gauge("pregon_waiting_requests", "Requests that wait for news.", func(s Snapshot) int { return s.Waiting }),
 	gauge("pregon_channels", "Channels that are heard from the broker.", func(s Snapshot) int { return s.Channels }),
+	gauge("pregon_connection_channels_limit", "The most channels that one client may have, 0 for any number.", func(s Snapshot) int { return s.ChannelsLimit }),
 	gauge("pregon_bodies_bytes", "Bytes of the bodies of all requests under way, the first 16 KiB of each left out.", func(s Snapshot) int64 { return s.BodyBytes }),
 	gauge("pregon_bodies_limit_bytes", "The most bytes of such bodies.", func(s Snapshot) int64 { return s.BodyBytesLimit }),
 
@@ -44,4 +44,24 @@ var figures = []figure{
 	counter("pregon_connections_refused_total", "Connections and listeners beyond a limit.", func(s Snapshot) uint64 { return s.RefusedConnections }),
 	counter("pregon_publications_refused_total", "Messages of callers that publish too fast.", func(s Snapshot) uint64 { return s.RefusedPublications }),
 	counter("pregon_bodies_refused_total", "Bodies of requests for which there was no room.", func(s Snapshot) uint64 { return s.RefusedBodies }),
+}
+
+// yes is 1 for true.
+func yes(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// whereLinked returns f, which is shown only where the broker has a link that could be lost.
+func whereLinked(f figure) figure {
+	values := f.values
+	f.values = func(s Snapshot) map[string]float64 {
+		if s.Broker == nil {
+			return nil
+		}
+		return values(s)
+	}
+	return f
 }

@@ -4,10 +4,13 @@ package metrics
 type Snapshot struct {
 	Ready bool // as /readyz says
 
+	Broker *Link // nil where the broker has no link that could be lost
+
 	Connections      map[string]int // clients that listen, by transport
 	ConnectionsLimit int            // the most of them
 	Waiting          int            // requests that wait for news
 	Channels         int            // that are heard from the broker
+	ChannelsLimit    int            // the most of one client, 0 for any number
 	BodyBytes        int64          // of the bodies of requests under way, their first 16 KiB left out
 	BodyBytesLimit   int64          // the most of them
 	QueueBytes       int64          // that wait for clients
@@ -39,4 +42,10 @@ type Snapshot struct {
 	RefusedConnections  uint64 // connections and listeners beyond a limit
 	RefusedPublications uint64 // messages of callers that publish too fast
 	RefusedBodies       uint64 // bodies for which there was no room
+}
+
+// A Link is how the connection to the broker is by which messages are heard.
+type Link struct {
+	Up       bool
+	Restored uint64 // times that it stood again after it was lost
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pregon/pregon/broker"
@@ -25,10 +26,11 @@ type Options struct {
 	// of life, and then how long that may take.
 	Heartbeat time.Duration
 
-	History History     // nil where none is kept
-	Reject  func()      // called for a message whose position is not believed
-	Closed  func(*Feed) // called when it is closed and nothing of it runs any more
-	Logger  *slog.Logger
+	History  History     // nil where none is kept
+	Restored func()      // called when all is there again that a link had lost; nil tells nobody
+	Reject   func()      // called for a message whose position is not believed
+	Closed   func(*Feed) // called when it is closed and nothing of it runs any more
+	Logger   *slog.Logger
 }
 
 // A History is what a Feed needs to know of one. Methods may be called concurrently.
@@ -59,6 +61,8 @@ type Feed struct {
 	link *link               // the present one, or the next to be made
 
 	newest seal.Witness // of what was heard
+
+	up atomic.Bool // see IsUp
 }
 
 // New opens a Feed. It does not wait for Redis. The caller closes it.
@@ -146,6 +150,9 @@ func (f *Feed) Close() error {
 	f.opts.Closed(f)
 	return nil
 }
+
+// IsUp reports whether the link stands, with all that the Feed carries.
+func (f *Feed) IsUp() bool { return f.up.Load() }
 
 // current waits until the link stands.
 func (f *Feed) current(ctx context.Context) (*link, error) {

@@ -16,12 +16,22 @@ func (f *Feed) supervise() {
 	var (
 		between pause.Backoff
 		log     = report{log: f.opts.Logger}
+		again   bool
 	)
+	restored := func() {
+		log.up()
+		f.up.Store(true)
+		if again && f.opts.Restored != nil {
+			f.opts.Restored()
+		}
+		again = true
+	}
 	for l := f.link; ; l = f.link { // only this goroutine replaces it
 		err := l.open(f.ctx)
 		if err == nil {
 			began := time.Now()
-			err = l.serve(f.ctx, log.up)
+			err = l.serve(f.ctx, restored)
+			f.up.Store(false)
 			between.Served(time.Since(began))
 		}
 		err = reply.Outcome(err, false)
