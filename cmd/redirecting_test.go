@@ -52,12 +52,12 @@ func redirected(t *testing.T, addr, host string) (status int, where string) {
 	return resp.StatusCode, resp.Header.Get("Location")
 }
 
-// The port of --redirect sends requests to https for the names that the server has, those of a reloaded file
+// A name that the certificate is not for is a warning at the start. The port of --redirect sends requests to https for the names that the server has, those of a reloaded file
 // included, and goes on where another process takes over.
 func TestRedirecting(t *testing.T) {
 	t.Parallel()
 	flags, _ := certified(t)
-	file := written(t, "pregon.yaml", "hosts: [rt.example.com]\nrules: []\n")
+	file := written(t, "pregon.yaml", "hosts: [example.com, rt.elsewhere.test]\nrules: []\n")
 	p := exec.Command(os.Args[0], append(flags, "--redirect", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--config", file,
 		"--broker", redistest.Start(t).URL(), "--drain-notice", "0", "--drain-time", "10ms")...)
 	p.Env = append(os.Environ(), asPregon+"=1")
@@ -67,6 +67,9 @@ func TestRedirecting(t *testing.T) {
 	}
 	log := bufio.NewReader(stderr)
 	start(t, p)
+	if host := logged(t, log, regexp.MustCompile(`is not for a name of this server" host=(\S+)`)); host != "rt.elsewhere.test" {
+		t.Errorf("a warning of %s", host)
+	}
 	addr := logged(t, log, redirectsAt)
 	sends := func(host string, wantStatus int, wantWhere string) {
 		t.Helper()
@@ -74,7 +77,7 @@ func TestRedirecting(t *testing.T) {
 			t.Errorf("%s: %d %q", host, status, where)
 		}
 	}
-	sends("rt.example.com", 308, "https://rt.example.com/publish/a?x=1")
+	sends("rt.elsewhere.test", 308, "https://rt.elsewhere.test/publish/a?x=1")
 	sends("www.example.com", 421, "")
 	if err := os.WriteFile(file, []byte("hosts: [www.example.com]\nrules: []\n"), 0o600); err != nil {
 		t.Fatal(err)

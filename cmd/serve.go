@@ -184,6 +184,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if err != nil {
 		return err
 	}
+	c.TLS.warnOfNames(secure, c.names(e.admission), e.log)
 	l, err := c.listen(ctx, sockets, secure.config)
 	if err != nil {
 		return err

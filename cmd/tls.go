@@ -79,6 +79,22 @@ func (f tlsFlags) open(log *slog.Logger) (secured, error) {
 	return secured{watch: func(context.Context) {}}, nil
 }
 
+// warnOfNames tells which of the server's names the certificate is not for.
+func (f tlsFlags) warnOfNames(s secured, names []string, log *slog.Logger) {
+	if f.Cert == "" {
+		return // ACME has one for each
+	}
+	c, err := s.config.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		return // never: a Pair has one
+	}
+	for _, name := range names {
+		if c.Leaf.VerifyHostname(name) != nil {
+			log.Warn("the certificate of --tls-cert is not for a name of this server", "host", name, "for", c.Leaf.DNSNames)
+		}
+	}
+}
+
 // try says what is wrong with the files, and changes nothing.
 func (f tlsFlags) try() error {
 	quiet := slog.New(slog.DiscardHandler)

@@ -5,12 +5,16 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io"
 	"log/slog"
 	"math/big"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,12 +32,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // made returns a certificate with a serial number, and its key, in PEM.
 func made(t *testing.T, serial int64, lasts time.Duration) (cert, key []byte) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lasts), DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	der, err := x509.CreateCertificate(cryptorand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +119,65 @@ func TestReplaced(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+// However the files are replaced, in whichever order and with whatever in between, every handshake gets a
+// certificate with its key, and in the end the new one.
+func TestEveryHandshakeWhileFilesChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := t.TempDir()
+		certFile, keyFile := filepath.Join(folder, "cert"), filepath.Join(folder, "key")
+		cert, key := made(t, 1, year)
+		write(t, certFile, cert)
+		write(t, keyFile, key)
+		p, err := certificate.Load(certFile, keyFile, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); p.Watch(ctx) }()
+		config := p.Config()
+		for i := range int64(50) {
+			cert, key := made(t, i+2, year)
+			steps := []func(){
+				func() { write(t, certFile, cert) }, func() { write(t, keyFile, key) },
+				func() { write(t, certFile, cert[:len(cert)/2]) }, func() { write(t, keyFile, key[:len(key)/2]) },
+				func() { write(t, certFile, nil) }, func() { _ = os.Remove(keyFile) },
+			}
+			rand.Shuffle(len(steps), func(a, b int) { steps[a], steps[b] = steps[b], steps[a] })
+			for _, step := range append(steps, func() { write(t, certFile, cert); write(t, keyFile, key) }) {
+				step()
+				time.Sleep(10 * time.Second)
+				got := shake(t, config)
+				if got != i+1 && got != i+2 {
+					t.Errorf("certificate %d is served between %d and %d", got, i+1, i+2)
+				}
+			}
+			if got := shake(t, config); got != i+2 {
+				t.Errorf("certificate %d is served, want %d", got, i+2)
+			}
+		}
+		cancel()
+		<-done
+	})
+}
+
+// shake makes a handshake, which fails where certificate and key do not match, and returns the serial number.
+func shake(t *testing.T, config *tls.Config) int64 {
+	t.Helper()
+	near, far := net.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- tls.Server(far, config).Handshake() }()
+	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true})
+	if err := errors.Join(conn.Handshake(), near.SetDeadline(time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	_ = far.Close() // a ticket that nobody reads
+	if err := <-done; err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		t.Fatal(err)
+	}
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 }
 
 // That a certificate ends soon is said once a day, and louder when it has ended.

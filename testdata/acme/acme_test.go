@@ -149,3 +149,26 @@ func TestAuthorityAway(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Nodes that share a folder answer for each other: the authority comes to whichever it finds. What one has obtained the
+// others serve, without an order.
+func TestNodesShareAFolder(t *testing.T) {
+	t.Parallel()
+	found, hidden, third := openPorts(t), openPorts(t), openPorts(t)
+	a, folder := startAuthority(t, portOf(found.http), portOf(found.https), 0), t.TempDir()
+	s := start(t, a, found, folder, "other.example.test")
+	s.says(1, obtained)
+	s = start(t, a, hidden, folder, "rt.example.test")
+	s.says(1, obtained)
+	one, err := s.handshake(a, "rt.example.test", "rt.example.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	orders := a.orders.Load()
+	s = start(t, a, third, folder, "rt.example.test")
+	s.says(1, "sent to https")
+	two, err := s.handshake(a, "rt.example.test", "rt.example.test")
+	if err != nil || !one.Equal(two) || a.orders.Load() != orders {
+		t.Errorf("%v, the same %v, %d orders, want %d", err, one.Equal(two), a.orders.Load(), orders)
+	}
+}
