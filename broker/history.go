@@ -19,8 +19,9 @@ import (
 // Receipt and every delivery carry. A message is kept before any Feed delivers it, so
 // that a reader that has heard it and then reads the history finds it there, unless it was
 // deleted or lost since. The newest position of a channel is remembered for as long as
-// its epoch lasts, also when its message is not kept any more: a backend that forgets it
-// begins an epoch with the next message. Messages that strangers publish without going
+// its epoch lasts, also when its message is not kept any more. A backend that forgets it
+// begins an epoch with the next message; one that never gives a number twice, as it numbers many
+// channels together, may go on in the epoch, as nothing is Complete behind what it has forgotten. Messages that strangers publish without going
 // through a Broker may have none.
 type Historian interface {
 	// Retention returns what is kept of each channel, unless a [Retainer] was told

@@ -13,8 +13,8 @@ import (
 // anywhere, and a backend that numbers many channels together leaves some out: whether
 // anything is missing between two messages is what [Message.Follows] says.
 //
-// A new epoch begins whenever numbers could be given twice or the newest one is not
-// known any more (the history was deleted, or the backend may have lost the end of it).
+// A new epoch begins whenever numbers could be given twice (the history was deleted and is numbered
+// anew, or the backend may have lost the end of it).
 // Epochs of a channel only grow: a later one has the higher number. Otherwise positions
 // of different epochs say nothing about each other.
 //

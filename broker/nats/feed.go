@@ -23,6 +23,7 @@ const (
 // A Feed hears its channels over one connection, which is made anew whenever it was lost.
 type Feed struct {
 	opts   Options
+	seen   *memory
 	queue  *broker.Queue
 	forget func(*Feed)
 
@@ -40,8 +41,8 @@ type Feed struct {
 	link *link           // the present one
 }
 
-func newFeed(o Options, forget func(*Feed), restored func()) *Feed {
-	f := &Feed{opts: o, queue: broker.NewQueue(), forget: forget, restored: restored, done: make(chan struct{}),
+func newFeed(o Options, seen *memory, forget func(*Feed), restored func()) *Feed {
+	f := &Feed{opts: o, seen: seen, queue: broker.NewQueue(), forget: forget, restored: restored, done: make(chan struct{}),
 		turn: make(chan struct{}, 1), kept: map[string]bool{}}
 	f.ctx, f.end = context.WithCancel(context.Background())
 	f.link = newLink(f)

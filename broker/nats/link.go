@@ -25,22 +25,28 @@ type link struct {
 	over    chan struct{} // closed when it is lost
 	conn    *conn         // set before up is closed
 
+	// With a history, for the goroutine that delivers:
+	begun   *natsgo.Subscription // what begins an epoch
+	epochs  epochs
+	highest uint64 // number
+
 	mu     sync.Mutex
 	subs   map[*natsgo.Subscription]*subscription
-	by     map[string]*natsgo.Subscription // channel
-	failed error                           // set before over is closed
+	by     map[string][]*natsgo.Subscription // channel
+	failed error                             // set before over is closed
 }
 
 // A subscription is a channel on a link.
 type subscription struct {
 	channel string
-	dropped int // messages, as far as that was told
+	dropped int              // messages, as far as that was told
+	newest  *broker.Position // of the channel on this link; for the goroutine that delivers
 }
 
 func newLink(f *Feed) *link {
 	return &link{feed: f, arrived: make(chan *natsgo.Msg, arriving), dropped: make(chan struct{}, 1),
 		up: make(chan struct{}), over: make(chan struct{}),
-		subs: map[*natsgo.Subscription]*subscription{}, by: map[string]*natsgo.Subscription{}}
+		subs: map[*natsgo.Subscription]*subscription{}, by: map[string][]*natsgo.Subscription{}}
 }
 
 // run connects, restores what the Feed carries and delivers until the link is lost or ctx ends. It
@@ -69,6 +75,11 @@ func (l *link) open(ctx context.Context) error {
 		return err
 	}
 	l.conn = c
+	if !l.feed.opts.History.IsZero() {
+		if err := l.attach(ctx); err != nil {
+			return unlessKnown(err)
+		}
+	}
 	carried := l.feed.channels()
 	refused, err := l.ask(ctx, carried)
 	if err != nil {
@@ -95,20 +106,29 @@ func (l *link) open(ctx context.Context) error {
 	return nil
 }
 
+// attach learns of the epochs, and hears of each that begins from now on.
+func (l *link) attach(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.feed.opts.Timeout)
+	defer cancel()
+	n := l.feed.opts.names
+	if l.begun, err = l.conn.ChanSubscribe(n.liveOf(n.epoch()), l.arrived); err == nil {
+		l.epochs, _, err = l.feed.opts.attach(ctx, l.conn, l.feed.seen)
+	}
+	return err
+}
+
 // ask subscribes channels, and returns those that the server does not permit, which are not.
 func (l *link) ask(ctx context.Context, channels []string) (refused map[string]error, err error) {
 	subjects := map[string]string{} // their channels
 	for _, channel := range channels {
-		subject := subjectOf(l.feed.opts.Prefix, channel)
-		subjects[subject] = channel
-		sub, err := l.conn.ChanSubscribe(subject, l.arrived)
-		if err != nil {
-			l.drop(channels)
-			return nil, l.lost(err)
+		newest := &broker.Position{}
+		for _, subject := range l.feed.opts.names.live(channel) {
+			subjects[subject] = channel
+			if err := l.listen(channel, subject, newest); err != nil {
+				l.drop(channels)
+				return nil, l.lost(err)
+			}
 		}
-		l.mu.Lock()
-		l.subs[sub], l.by[channel] = &subscription{channel: channel}, sub
-		l.mu.Unlock()
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.feed.opts.Timeout)
 	defer cancel()
@@ -125,6 +145,18 @@ func (l *link) ask(ctx context.Context, channels []string) (refused map[string]e
 	return refused, nil
 }
 
+// listen subscribes one subject of a channel.
+func (l *link) listen(channel, subject string, newest *broker.Position) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sub, err := l.conn.ChanSubscribe(subject, l.arrived)
+	if err == nil {
+		l.subs[sub] = &subscription{channel: channel, newest: newest}
+		l.by[channel] = append(l.by[channel], sub)
+	}
+	return err
+}
+
 // lost is why a server could not be asked.
 func (l *link) lost(err error) error { return fmt.Errorf("%w: %w", err, broker.ErrUnavailable) }
 
@@ -132,11 +164,13 @@ func (l *link) lost(err error) error { return fmt.Errorf("%w: %w", err, broker.E
 func (l *link) drop(channels []string) {
 	for _, channel := range channels {
 		l.mu.Lock()
-		sub := l.by[channel]
+		subs := l.by[channel]
 		delete(l.by, channel)
-		delete(l.subs, sub)
+		for _, sub := range subs {
+			delete(l.subs, sub)
+		}
 		l.mu.Unlock()
-		if sub != nil {
+		for _, sub := range subs {
 			_ = sub.Unsubscribe() // fails only where the connection is lost
 		}
 	}
@@ -192,12 +226,16 @@ func (l *link) deliver(ctx context.Context) error {
 	for {
 		select {
 		case m := <-l.arrived:
-			l.take(m)
+			if err := l.take(m); err != nil {
+				return err
+			}
 		case <-l.dropped:
 			l.tellDropped()
 		case <-l.conn.lost:
 			for len(l.arrived) > 0 {
-				l.take(<-l.arrived)
+				if err := l.take(<-l.arrived); err != nil {
+					return err
+				}
 			}
 			return fmt.Errorf("the connection was lost: %w", broker.ErrUnavailable)
 		case <-ctx.Done():
@@ -206,16 +244,25 @@ func (l *link) deliver(ctx context.Context) error {
 	}
 }
 
-// take delivers m, behind a gap where the library has dropped what came before it.
-func (l *link) take(m *natsgo.Msg) {
+// take delivers m, behind a gap where the library has dropped what came before it. An error means that the link
+// is of no use any more.
+func (l *link) take(m *natsgo.Msg) error {
+	history := l.begun != nil
+	if history && m.Sub == l.begun {
+		return l.begin(storedOf(m))
+	}
 	l.mu.Lock()
 	s := l.subs[m.Sub]
 	l.mu.Unlock()
 	if s == nil {
-		return // it was unsubscribed
+		return nil // it was unsubscribed
 	}
 	l.checkDropped(m.Sub, s)
+	if history {
+		return l.takeStored(m, s)
+	}
 	l.feed.queue.Push(withoutPosition(broker.ParseWire(s.channel, m.Data)))
+	return nil
 }
 
 // withoutPosition returns m without the position that a stranger may claim: there is no history.

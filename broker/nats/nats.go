@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,8 +25,17 @@ type Options struct {
 	Credentials        natsgo.Option // from a file, in place of a user; nil for none
 	TLS                *tls.Config   // nil for plain text; not to be changed after New
 
-	// Prefix stands before every subject.
+	// Prefix stands before every subject. With a History it ends with a dot.
 	Prefix string
+
+	// History says how much of each channel JetStream keeps; zero keeps nothing. InMemory keeps it in
+	// the server's memory, and not in its files. Replicas is on how many servers it is kept; default 1.
+	// Subjects are what the stream stores without a Prefix, beside subjects of one token; see the
+	// package's documentation.
+	History  broker.Retention
+	InMemory bool
+	Replicas int
+	Subjects []string
 
 	// DialTimeout bounds one attempt to connect; default 5 s. Timeout bounds the wait for the answer
 	// to what was published; default 3 s.
@@ -35,12 +46,16 @@ type Options struct {
 	Heartbeat time.Duration
 
 	Logger *slog.Logger // default slog.Default(), asked when something is logged
+
+	names names
 }
 
 func (o Options) withDefaults() Options {
 	o.DialTimeout = orDefault(o.DialTimeout, 5*time.Second)
 	o.Timeout = orDefault(o.Timeout, 3*time.Second)
 	o.Heartbeat = orDefault(o.Heartbeat, 2*time.Second)
+	o.Replicas = max(o.Replicas, 1)
+	o.names = newNames(o)
 	return o
 }
 
@@ -58,12 +73,14 @@ func (o Options) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// A Broker is a node's connections to NATS: one to publish by, and one per Feed.
+// A Broker is a node's connections to NATS: one to publish by, one to read the history by, and one per Feed.
 type Broker struct {
 	opts      Options
+	seen      *memory
 	closing   context.Context
 	end       context.CancelFunc
 	publisher *publisher
+	reader    *reader
 
 	restored atomic.Uint64 // links of feeds
 
@@ -82,9 +99,13 @@ func New(o Options) (*Broker, error) {
 	if len(o.Servers) == 0 {
 		return nil, errors.New("nats: no server")
 	}
-	b := &Broker{opts: o.withDefaults(), feeds: map[*Feed]struct{}{}}
+	if !o.History.IsZero() && o.Prefix != "" && !strings.HasSuffix(o.Prefix, ".") {
+		return nil, errors.New("nats: with a history the prefix ends with a dot")
+	}
+	b := &Broker{opts: o.withDefaults(), seen: &memory{}, feeds: map[*Feed]struct{}{}}
 	b.closing, b.end = context.WithCancel(context.Background())
-	b.publisher = newPublisher(b.closing, b.opts)
+	b.publisher = newPublisher(b.closing, b.opts, b.seen)
+	b.reader = newReader(b.closing, b.opts, b.seen)
 	return b, nil
 }
 
@@ -96,10 +117,10 @@ func (b *Broker) Publish(ctx context.Context, m broker.Message) (broker.Receipt,
 
 // PublishBatch implements broker.BatchPublisher.
 func (b *Broker) PublishBatch(ctx context.Context, messages []broker.Message) []broker.Result {
-	results := make([]broker.Result, len(messages))
-	for i, err := range b.publisher.publish(ctx, messages) {
-		if err != nil {
-			results[i].Err = fmt.Errorf("nats: publish: %w", err)
+	results := b.publisher.publish(ctx, &call{messages: slices.Clone(messages)})
+	for i, r := range results {
+		if r.Err != nil {
+			results[i].Err = fmt.Errorf("nats: publish: %w", r.Err)
 		}
 	}
 	return results
@@ -112,7 +133,7 @@ func (b *Broker) Feed(context.Context) (broker.Feed, error) {
 	if b.closing.Err() != nil {
 		return nil, fmt.Errorf("nats: feed: %w", broker.ErrClosed)
 	}
-	f := newFeed(b.opts, func(f *Feed) {
+	f := newFeed(b.opts, b.seen, func(f *Feed) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.feeds, f)
@@ -145,5 +166,6 @@ func (b *Broker) Close() error {
 		_ = f.Close() // never fails
 	}
 	b.publisher.wait()
+	b.reader.close()
 	return nil
 }

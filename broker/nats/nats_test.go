@@ -18,23 +18,31 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A URL with a mistake is an error that names the part and repeats no secret.
 func TestBadURLs(t *testing.T) {
 	for rest, says := range map[string]string{
-		"":                              "host:port",
-		"a:x":                           "not a number",
-		"a:0":                           "host:port",
-		"a:4222,":                       "not a number",
-		":4222":                         "host:port",
-		"a/b":                           "ends behind",
-		"a#b":                           "ends behind",
-		"a?unknown=1":                   "unknown parameter",
-		"a?history=5m":                  "unknown parameter",
-		"a?tls=perhaps":                 "true or false",
-		"a?ca=/nowhere.pem":             "the parameter ca",
-		"a?creds=/nowhere":              "the parameter creds",
-		"a?nkey=/nowhere":               "the parameter nkey",
-		"u:s3cret@a?creds=/nowhere":     "more than one",
-		"u:s3cret@a?creds=/x&nkey=/y":   "more than one",
-		"u:s3cret@a?prefix=x&prefix=y":  "more than once",
-		"u:s3cret@a:4222,b:99999?tls=1": "host:port",
+		"":                                       "host:port",
+		"a:x":                                    "not a number",
+		"a:0":                                    "host:port",
+		"a:4222,":                                "not a number",
+		":4222":                                  "host:port",
+		"a/b":                                    "ends behind",
+		"a#b":                                    "ends behind",
+		"a?unknown=1":                            "unknown parameter",
+		"a?history=5":                            "the parameter history",
+		"a?replicas=3":                           "is for a history",
+		"a?history=5m&replicas=0":                "from 1 to 5",
+		"a?history=5m&storage=disk":              "file or memory",
+		"a?history=5m&prefix=app":                "ends with a dot",
+		"a?history=5m&subjects=chat":             "like room.>",
+		"a?history=5m&subjects=*.x":              "like room.>",
+		"a?history=5m&subjects=$JS.x":            "like room.>",
+		"a?history=5m&prefix=a.&subjects=room.>": "no effect",
+		"a?tls=perhaps":                          "true or false",
+		"a?ca=/nowhere.pem":                      "the parameter ca",
+		"a?creds=/nowhere":                       "the parameter creds",
+		"a?nkey=/nowhere":                        "the parameter nkey",
+		"u:s3cret@a?creds=/nowhere":              "more than one",
+		"u:s3cret@a?creds=/x&nkey=/y":            "more than one",
+		"u:s3cret@a?prefix=x&prefix=y":           "more than once",
+		"u:s3cret@a:4222,b:99999?tls=1":          "host:port",
 	} {
 		b, err := broker.Open(t.Context(), "nats://"+rest)
 		if err == nil {
@@ -44,7 +52,8 @@ func TestBadURLs(t *testing.T) {
 			t.Errorf("nats://%s: error %v, want one about %q", rest, err, says)
 		}
 	}
-	for _, url := range []string{"nats://a", "nats://a:4222,b:4223", "nats://u:p@[::1]:4222?prefix=app.", "nats://a?tls=true"} {
+	for _, url := range []string{"nats://a", "nats://a:4222,b:4223", "nats://u:p@[::1]:4222?prefix=app.", "nats://a?tls=true",
+		"nats://a?history=5m&prefix=app.&storage=memory&replicas=3", "nats://a?history-size=10&subjects=room.%3E,news.*"} {
 		b, err := broker.Open(t.Context(), url)
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
@@ -66,14 +75,29 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
+// With a history, a subject that the stream does not store as it is becomes one token.
+func TestKeptSubjects(t *testing.T) {
+	for channel, want := range map[string]string{
+		"chat": "chat", "a/b": "a/b", "room.1": "room.1", "room.1.x": "room.1.x", "news.es": "news.es", "news.es.x": "news%2Ees%2Ex",
+		"user.1": "user%2E1", "room.": "room%2E", "a..b": "a%2E%2Eb",
+	} {
+		if got := nats.KeptSubject(channel, "room.>", "news.*"); got != want {
+			t.Errorf("%q is the subject %q, want %q", channel, got, want)
+		}
+	}
+}
+
 // No two channels have the same subject, and each subject is one that a server takes.
 func TestSubjectsAreDistinct(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.StringOfN(rapid.RuneFrom([]rune(".*>% $_INBOXé\x00\n\x7f")), 1, 12, -1)
+		name := rapid.StringOfN(rapid.RuneFrom([]rune("a2E.*>% $_INBOXé\x00\n\x7f")), 1, 12, -1)
 		a, b := name.Draw(t, "a"), name.Draw(t, "b")
 		subject := nats.SubjectOf("", a)
 		if (a == b) != (subject == nats.SubjectOf("", b)) {
 			t.Fatalf("%q and %q", a, b)
+		}
+		if (a == b) != (nats.KeptSubject(a, "a.>") == nats.KeptSubject(b, "a.>")) {
+			t.Fatalf("%q and %q, with a history", a, b)
 		}
 		if strings.ContainsAny(subject, " \t\r\n*>\x00\x7f") || strings.HasPrefix(subject, "$") || strings.Contains("."+subject+".", "..") {
 			t.Fatalf("%q is the subject %q", a, subject)

@@ -31,7 +31,8 @@ func badURL(why string) error { return fmt.Errorf("%w: nats: %s", broker.ErrURL,
 
 // parse returns what a URL says.
 func parse(u *url.URL) (o Options, err error) {
-	if err := broker.CheckParams(u, "creds", "nkey", "tls", "ca", "prefix"); err != nil {
+	if err := broker.CheckParams(u, "creds", "nkey", "tls", "ca", "prefix", "storage", "replicas", "subjects",
+		broker.ParamHistory, broker.ParamHistorySize); err != nil {
 		return o, err
 	}
 	if u.Path != "" && u.Path != "/" || u.Fragment != "" {
@@ -44,6 +45,9 @@ func parse(u *url.URL) (o Options, err error) {
 	o.Password, _ = u.User.Password()
 	q := u.Query()
 	o.Prefix = q.Get("prefix")
+	if err := history(&o, u); err != nil {
+		return o, err
+	}
 	if o.TLS, err = security(q); err != nil {
 		return o, err
 	}
@@ -61,6 +65,52 @@ func servers(hosts string) (all []string, err error) {
 			return nil, badURL("a server is not host:port; several stand behind commas")
 		}
 		all = append(all, net.JoinHostPort(name, port))
+	}
+	return all, nil
+}
+
+// history adds to o what a URL says of what is kept.
+func history(o *Options, u *url.URL) (err error) {
+	if o.History, err = broker.ParseRetention(u); err != nil {
+		return err
+	}
+	q := u.Query()
+	for _, name := range []string{"storage", "replicas", "subjects"} {
+		if o.History.IsZero() && q.Has(name) {
+			return badURL("the parameter " + name + " is for a history")
+		}
+	}
+	if !o.History.IsZero() && o.Prefix != "" && !strings.HasSuffix(o.Prefix, ".") {
+		return badURL("with a history the parameter prefix ends with a dot")
+	}
+	switch q.Get("storage") {
+	case "", "file":
+	case "memory":
+		o.InMemory = true
+	default:
+		return badURL("the parameter storage is not file or memory")
+	}
+	if q.Has("replicas") {
+		if o.Replicas, err = strconv.Atoi(q.Get("replicas")); err != nil || o.Replicas < 1 || o.Replicas > 5 {
+			return badURL("the parameter replicas is not a number from 1 to 5")
+		}
+	}
+	if q.Has("subjects") {
+		o.Subjects, err = patterns(q.Get("subjects"), o.Prefix)
+	}
+	return err
+}
+
+// patterns returns the subjects of a list, which all have more than one token.
+func patterns(list, prefix string) ([]string, error) {
+	if prefix != "" {
+		return nil, badURL("with a prefix the parameter subjects has no effect: all subjects behind it are kept")
+	}
+	all := strings.Split(list, ",")
+	for _, pattern := range all {
+		if first, _, more := strings.Cut(pattern, "."); !more || first == "*" || first == "" || first[0] == '$' || first == "_INBOX" {
+			return nil, badURL("a subject of the parameter subjects is not like room.> or news.*")
+		}
 	}
 	return all, nil
 }
