@@ -283,7 +283,7 @@ func (c *serveCommand) listen(ctx context.Context, sockets *handover.Listeners, 
 	if err != nil || secure == nil {
 		return l, err
 	}
-	return tls.NewListener(l, secure), nil
+	return server.Secure(l, secure), nil
 }
 
 // warnOfSecrets tells what other users of the machine can read.

@@ -102,7 +102,7 @@ func TestHTTP2(t *testing.T) {
 				t.Fatal(err)
 			}
 			if secure {
-				l = tls.NewListener(l, &tls.Config{Certificates: certificates, NextProtos: []string{"h2", "http/1.1"}})
+				l = server.Secure(l, &tls.Config{Certificates: certificates, NextProtos: []string{"h2", "http/1.1"}})
 			}
 			n := startOn(t, l, server.Options{Broker: b, DrainTime: 100 * time.Millisecond})
 			client, url := n.overHTTP2().client, "http://"+n.addr

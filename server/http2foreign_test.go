@@ -72,7 +72,7 @@ func startSecureAt(t *testing.T, addr string, certificates []tls.Certificate, o 
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		l, err := net.Listen("tcp", addr)
 		if err == nil {
-			return startOn(t, tls.NewListener(l, &tls.Config{Certificates: certificates, NextProtos: []string{"h2", "http/1.1"}}), o)
+			return startOn(t, server.Secure(l, &tls.Config{Certificates: certificates, NextProtos: []string{"h2", "http/1.1"}}), o)
 		}
 		if time.Now().After(deadline) {
 			t.Fatal(err)

@@ -239,6 +239,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 // Handler returns what answers requests. It is for use with an http.Server of
 // the caller's, which must not close the Server before that has stopped: Drain,
 // then http.Server.Shutdown, then Close.
+// For TLS give its Serve a listener of Secure; ListenAndServeTLS works, at a higher price for each message.
 // With TLS that server speaks HTTP/2 by itself. Give it an http.HTTP2Config with a
 // WriteByteTimeout, as otherwise a connection whose client takes nothing keeps what serves
 // its streams until the system gives it up. Limits of connections are for what Serve accepts.

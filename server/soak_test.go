@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -82,7 +83,7 @@ func TestChaosSoak(t *testing.T) {
 	proxy := redistest.StartProxy(t, redis.Addr())
 	node := startPregon(t, buildPregon(t), proxy.URL())
 	c := newChaos(t, node.addr)
-	clients := cutter{conns: map[*cuttable]struct{}{}}
+	clients := cutter{dialer: new(net.Dialer).DialContext, conns: map[net.Conn]struct{}{}}
 	c.dial = clients.dial
 	c.load.pace(longForm(*chaosRate, 300))
 	n := longForm(*chaosClients, 40)

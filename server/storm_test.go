@@ -2,8 +2,14 @@ package server_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net"
 	"slices"
 	"sync"
@@ -13,37 +19,38 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pregon/pregon/broker/redis/redistest"
+	"github.com/pregon/pregon/server"
 )
 
 // A cutter makes connections that it can cut all at once.
 type cutter struct {
-	mu    sync.Mutex
-	conns map[*cuttable]struct{}
+	dialer dialFunc
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
 }
 
 // A cuttable is forgotten when it is closed, by whichever side.
 type cuttable struct {
-	*net.TCPConn
+	net.Conn
 	of *cutter
 }
 
 func (c *cutter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	conn, err := c.dialer(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	one := &cuttable{conn.(*net.TCPConn), c}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conns[one] = struct{}{}
-	return one, nil
+	c.conns[conn] = struct{}{}
+	return &cuttable{conn, c}, nil
 }
 
 func (c *cuttable) Close() error {
 	c.of.mu.Lock()
-	delete(c.of.conns, c)
+	delete(c.of.conns, c.Conn)
 	c.of.mu.Unlock()
-	return c.TCPConn.Close()
+	return c.Conn.Close()
 }
 
 // cut resets all connections, as where a network goes.
@@ -51,8 +58,11 @@ func (c *cutter) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.conns {
-		_ = conn.SetLinger(0)
-		_ = conn.TCPConn.Close()
+		if secured, ok := conn.(*tls.Conn); ok {
+			conn = secured.NetConn()
+		}
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
 	}
 }
 
@@ -64,7 +74,8 @@ type bystander struct {
 
 // listen sends a message every 20 ms until ctx ends.
 func (b *bystander) listen(ctx context.Context, t *testing.T, n *node) {
-	conn, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+n.addr+"/ws/bystander", nil)
+	dialer := websocket.Dialer{NetDialContext: n.pool.DialContext}
+	conn, _, err := dialer.DialContext(ctx, "ws://"+n.addr+"/ws/bystander", nil)
 	if err != nil {
 		t.Error(err)
 		return
@@ -103,14 +114,54 @@ func (b *bystander) percentile(p int) time.Duration {
 // The long form is -chaos.clients 5000 -chaos.faults 20.
 func TestChaosStorm(t *testing.T) {
 	t.Parallel()
+	storm(t, new(net.Dialer).DialContext, func(l net.Listener) net.Listener { return l })
+}
+
+// So it is over TLS, where each has to shake hands again. The long form is -chaos.clients 3000 -chaos.faults 20.
+func TestChaosStormOverTLS(t *testing.T) {
+	t.Parallel()
+	config := &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return tls.Client(conn, &tls.Config{InsecureSkipVerify: true}), nil
+	}
+	storm(t, dial, func(l net.Listener) net.Listener { return server.Secure(l, config) })
+}
+
+// selfSigned returns a certificate of ECDSA that nobody has certified.
+func selfSigned(t *testing.T) tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// storm has clients that dial so cut off from a server that listens so.
+func storm(t *testing.T, dial dialFunc, secure func(net.Listener) net.Listener) {
 	redis := redistest.Start(t)
 	var log lines
 	o := onHistory(t, redis.URL())
 	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	n := start(t, o)
+	l, err := server.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := startOn(t, secure(l), o)
+	n.pool.DialContext = dial
 	c := newChaos(t, n.addr)
 	c.load.pace(longForm(*chaosRate, 200))
-	clients := cutter{conns: map[*cuttable]struct{}{}}
+	clients := cutter{dialer: dial, conns: map[net.Conn]struct{}{}}
 	c.dial = clients.dial
 	for i := range longForm(*chaosClients, 300) {
 		switch i % 3 {

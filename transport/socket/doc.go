@@ -5,8 +5,14 @@
 // for it doubles that. So [Socket.Send] writes on the caller's goroutine,
 // straight to the descriptor, and takes what the kernel takes. Only a connection
 // that did not take everything gets a queue, and a goroutine that lives until
-// the queue is empty. A connection without a descriptor of its own, such as TLS,
-// always takes the second path.
+// the queue is empty. A connection without a descriptor of its own always takes the
+// second path.
+//
+// With TLS the descriptor is the one below it: where [Secure] has made the
+// connection, what is sent is joined, encrypted into a buffer of the sender's, and
+// goes out by one write just the same. What waits, waits as it was sent, and
+// shared; only what the kernel was offered and did not take is there encrypted, for
+// every peer on its own. Other connections of TLS always take the second path.
 //
 // # Whole frames
 //

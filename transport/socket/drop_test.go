@@ -20,7 +20,7 @@ func TestEveryHoleIsTold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := socket.NewGroup(socket.Limits{Bytes: rapid.IntRange(1<<10, 64<<10).Draw(t, "bytes"),
 			Messages: rapid.IntRange(2, 100).Draw(t, "messages"), WriteTimeout: limits.WriteTimeout, Linger: limits.Linger})
-		s, peer := pair(t, g, rapid.Bool().Draw(t, "hide descriptor"))
+		s, peer := pair(t, g, rapid.SampledFrom(paths).Draw(t, "path"))
 		defer g.Wait()
 		defer s.Close()
 		defer peer.Close()
@@ -93,7 +93,7 @@ func TestEveryHoleIsTold(t *testing.T) {
 func TestTheNewestStays(t *testing.T) {
 	const size = 60_000
 	g := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 100, WriteTimeout: limits.WriteTimeout, Linger: limits.Linger})
-	s, peer := pair(t, g, false)
+	s, peer := pair(t, g, direct)
 	defer g.Wait()
 	defer s.Close()
 	defer peer.Close()

@@ -15,15 +15,16 @@ type chunk struct {
 	messages int
 	gap      []byte // takes its place where it is dropped; nil where it may not be
 	told     bool   // bytes are the gap of chunks that were dropped
+	sealed   bool   // bytes were encrypted
 }
 
 // A queue holds what a connection did not take. It exists for as long as a
 // writer goroutine works on it, or the Socket is corked.
 type queue struct {
 	chunks   []chunk
-	bytes    int  // that wait or are being written
-	messages int  // likewise
-	cut      bool // chunks[0] begins in the middle of a frame
+	fixed    int // chunks at the front between which there is no boundary of frames, nor one before them
+	bytes    int // that wait or are being written
+	messages int // likewise
 
 	watchdog       *time.Timer // calls Socket.look; nil until there is a writer
 	progress       time.Time   // when the peer last took something
@@ -47,11 +48,7 @@ func (q *queue) insert(frame []byte, l Limits) error {
 	if !q.fits(c, l) {
 		return ErrSlow
 	}
-	at := 0
-	if q.cut {
-		at = 1
-	}
-	q.chunks = slices.Insert(q.chunks, at, c)
+	q.chunks = slices.Insert(q.chunks, q.fixed, c)
 	q.bytes += len(frame)
 	return nil
 }
@@ -65,7 +62,7 @@ func (q *queue) makeRoom(l Limits) (dropped int) {
 	kept := q.chunks[:0]
 	newest := len(q.chunks) - 1
 	for i, c := range q.chunks {
-		if c.gap != nil && i != newest && !(i == 0 && q.cut) && q.exceeds(half) {
+		if c.gap != nil && i != newest && i >= q.fixed && q.exceeds(half) {
 			dropped += c.messages
 			c = q.replace(c, kept)
 		}
@@ -99,37 +96,47 @@ func (q *queue) replace(c chunk, before []chunk) chunk {
 	return chunk{bytes: c.gap, told: true}
 }
 
-// drop forgets all chunks but one of which a part has been sent.
+// drop forgets all chunks but those of which a part has been sent.
 func (q *queue) drop() {
-	keep := 0
-	if q.cut {
-		keep = 1
-	}
-	for _, c := range q.chunks[keep:] {
+	for _, c := range q.chunks[q.fixed:] {
 		q.bytes -= len(c.bytes)
 		q.messages -= c.messages
 	}
-	q.chunks = slices.Delete(q.chunks, keep, len(q.chunks))
+	q.chunks = slices.Delete(q.chunks, q.fixed, len(q.chunks))
 }
 
-// take removes up to maxWrite bytes from the front and returns them, and how
-// many messages they complete.
-func (q *queue) take() (bufs net.Buffers, size, messages int) {
-	whole := 0
-	for whole < len(q.chunks) && size < maxWrite {
+// take removes up to most bytes from the front and returns them, and how
+// many messages they complete. What is encrypted comes alone.
+func (q *queue) take(most int) (taken taken) {
+	whole, cut := 0, 0
+	for whole < len(q.chunks) && taken.size < most && !taken.sealed {
 		c := &q.chunks[whole]
-		n := min(len(c.bytes), maxWrite-size)
-		bufs = append(bufs, c.bytes[:n])
-		size += n
-		if q.cut = n < len(c.bytes); q.cut {
-			c.bytes = c.bytes[n:]
+		if c.sealed && whole > 0 {
 			break
 		}
-		messages += c.messages
+		n := min(len(c.bytes), most-taken.size)
+		taken.bufs = append(taken.bufs, c.bytes[:n])
+		taken.size += n
+		taken.sealed = c.sealed
+		if n < len(c.bytes) {
+			c.bytes = c.bytes[n:]
+			cut = 1
+			break
+		}
+		taken.messages += c.messages
 		whole++
 	}
 	q.chunks = slices.Delete(q.chunks, 0, whole)
-	return bufs, size, messages
+	q.fixed = max(q.fixed-whole, cut)
+	return taken
+}
+
+// A taken is what is written at once.
+type taken struct {
+	bufs     net.Buffers // nil where nothing waits
+	size     int
+	messages int // that it completes
+	sealed   bool
 }
 
 // enqueue makes c wait, and starts the writer where none runs. It returns how
@@ -153,6 +160,9 @@ func (s *Socket) enqueue(c chunk) (dropped int, err error) {
 // writeNow writes what the connection takes and makes the rest wait. The caller
 // holds the lock, and nothing waits.
 func (s *Socket) writeNow(w *Writer, c chunk) error {
+	if s.carrier != nil {
+		return s.sealNow(w, c)
+	}
 	n, err := w.write(s.raw, c.bytes)
 	if err != nil {
 		_ = s.close() // the write's error is the news
@@ -162,7 +172,9 @@ func (s *Socket) writeNow(w *Writer, c chunk) error {
 		return nil
 	}
 	s.newQueue()
-	s.queue.cut = n > 0
+	if n > 0 {
+		s.queue.fixed = 1
+	}
 	c.bytes = c.bytes[n:]
 	s.queue.append(c)
 	s.count()
@@ -184,52 +196,62 @@ func (s *Socket) startWriter() {
 
 // drain writes until the queue is empty or the connection has failed.
 func (s *Socket) drain() {
-	size, messages := 0, 0
+	var last taken
 	for {
-		bufs, ended := s.nextWrite(&size, &messages)
+		next, ended := s.nextWrite(last)
 		if ended {
 			s.shutdown()
 		}
-		if bufs == nil {
+		if next.bufs == nil {
 			return
 		}
-		if _, err := bufs.WriteTo(s.Conn); err != nil {
+		if err := s.write(next); err != nil {
 			_ = s.Close() // its reader hears of it
 			return
 		}
+		last = next
 	}
 }
 
 // nextWrite takes out of the queue's account what was written, and returns what
-// to write next: nil where there is nothing, after which no writer runs. Then
+// to write next: nothing where nothing waits, after which no writer runs. Then
 // ended says that there will never be.
-func (s *Socket) nextWrite(size, messages *int) (bufs net.Buffers, ended bool) {
+func (s *Socket) nextWrite(last taken) (next taken, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.queue
 	if s.state == closed {
 		q.watchdog.Stop()
 		s.queue = nil
-		return nil, false
+		return taken{}, false
 	}
-	q.bytes -= *size
-	q.messages -= *messages
+	q.bytes -= last.size
+	q.messages -= last.messages
 	s.count()
 	q.progress = time.Now()
-	bufs, *size, *messages = q.take()
-	if bufs == nil {
+	next = q.take(s.mostAtOnce())
+	if next.bufs == nil {
 		q.watchdog.Stop()
 		s.queue = nil
 		s.wakeWaiters()
 	}
-	return bufs, bufs == nil && s.state == ending
+	return next, next.bufs == nil && s.state == ending
+}
+
+// write writes and waits. The caller is the writer.
+func (s *Socket) write(t taken) error {
+	if s.secured() {
+		return s.writeSecured(t)
+	}
+	_, err := t.bufs.WriteTo(s.Conn)
+	return err
 }
 
 // shutdown ends the writing side and bounds the reading side. It is called
 // without the lock: with TLS it writes, and can take seconds.
 func (s *Socket) shutdown() {
 	half, ok := s.Conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	if !ok || half.CloseWrite() != nil || s.carrier != nil && s.sendEnd() != nil {
 		_ = s.Close()
 		return
 	}

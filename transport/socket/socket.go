@@ -59,6 +59,8 @@ type Socket struct {
 	net.Conn // nil before Attach
 	group    *Group
 	raw      syscall.RawConn // nil where there is no descriptor to write to
+	carrier  *carrier        // of Conn, where that is one of TLS and Secure has made it
+	more     bool            // Conn may have read more than the last Read returned
 
 	mu      sync.Mutex
 	state   state
@@ -78,6 +80,9 @@ func (s *Socket) Attach(c net.Conn) {
 	if d, ok := c.(syscall.Conn); ok && canWriteDirectly {
 		s.raw, _ = d.SyscallConn() // without one the queue does it all
 	}
+	if k, ok := inner(c).(*carrier); ok {
+		s.carrier, s.raw = k, k.raw
+	}
 	if s.state == closed {
 		_ = abort(c)
 	}
@@ -91,6 +96,9 @@ func (s *Socket) Uncork() {
 		return
 	}
 	s.corked = false
+	if s.carrier != nil {
+		s.carrier.hold()
+	}
 	if s.queue != nil {
 		s.startWriter()
 	} else {
@@ -209,12 +217,23 @@ func (s *Socket) Ended() bool {
 }
 
 // AwaitInput returns when a Read would not wait, an error when it would fail. It
-// needs less stack than Read. Where there is no descriptor it returns at once.
+// needs less stack than Read. Where there is no descriptor it returns at once, and over TLS
+// it may. It is for the goroutine that reads.
 func (s *Socket) AwaitInput() error {
-	if s.raw == nil {
+	if s.raw == nil || s.more {
 		return nil
 	}
 	return awaitInput(s.raw)
+}
+
+// Read implements net.Conn. One goroutine reads at a time.
+func (s *Socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if s.carrier != nil {
+		s.more = n > 0 && n == len(p) // the rest of the record is TLS's
+		s.sendReplies()
+	}
+	return n, err
 }
 
 // SetReadDeadline implements net.Conn. Once the Socket is ending the deadline is

@@ -2,10 +2,12 @@ package socket_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -20,17 +22,55 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var limits = socket.Limits{Bytes: 1 << 20, Messages: 1 << 10, WriteTimeout: 10 * time.Second, Linger: 10 * time.Second}
 
+// A path is how a Socket comes to its connection.
+type path string
+
+const (
+	direct  path = "direct"
+	hidden  path = "without a descriptor"
+	secured path = "TLS"
+	foreign path = "TLS of others" // which Secure has not made
+)
+
+var paths = []path{direct, hidden, secured, foreign}
+
 // pair returns a Socket that is attached to one end of a TCP connection, and the
-// other end. hideDescriptor makes it take the path of TLS.
-func pair(t interface{ Fatal(...any) }, g *socket.Group, hideDescriptor bool) (*socket.Socket, *net.TCPConn) {
+// other end.
+func pair(t interface{ Fatal(...any) }, g *socket.Group, way path) (*socket.Socket, net.Conn) {
 	s, ours, peer := unattached(t, g)
 	_ = ours.SetWriteBuffer(4 << 10) // so that writes are partial
-	if hideDescriptor {
-		s.Attach(halfCloser{ours, ours})
-	} else {
+	switch way {
+	case direct:
 		s.Attach(ours)
+	case hidden:
+		s.Attach(halfCloser{ours, ours})
+	case secured:
+		return s, handshake(t, s, socket.Secure(ours, certified.TLS), peer)
+	case foreign:
+		return s, handshake(t, s, tls.Server(ours, certified.TLS), peer)
 	}
 	return s, peer
+}
+
+// certified has a certificate.
+var certified = func() *httptest.Server {
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	s.Close()
+	s.TLS.NextProtos = nil
+	return s
+}()
+
+// handshake attaches ours to s when it is through its handshake with peer, and returns the peer's side.
+func handshake(t interface{ Fatal(...any) }, s *socket.Socket, ours *tls.Conn, peer net.Conn) net.Conn {
+	theirs := tls.Client(peer, &tls.Config{InsecureSkipVerify: true})
+	done := make(chan error, 1)
+	go func() { done <- theirs.Handshake() }()
+	if err := errors.Join(ours.Handshake(), <-done); err != nil {
+		t.Fatal(err)
+	}
+	s.Attach(ours)
+	return theirs
 }
 
 // unattached returns a Socket, and both ends of a TCP connection.
@@ -99,7 +139,7 @@ func parse(t *rapid.T, received []byte) (all []parsed) {
 func TestFramesAreWholeOnceAndInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := socket.NewGroup(limits)
-		s, peer := pair(t, g, rapid.Bool().Draw(t, "hide descriptor"))
+		s, peer := pair(t, g, rapid.SampledFrom(paths).Draw(t, "path"))
 		defer g.Wait()
 		defer s.Close()
 		defer peer.Close()
@@ -173,9 +213,9 @@ func readAll(r io.Reader, size int) []byte {
 // A peer that does not read is refused more than the bounds, the sender never
 // waits, and CloseNow ends the connection at the boundary of a frame.
 func TestBoundsAndCut(t *testing.T) {
-	for _, hidden := range []bool{false, true} {
+	for _, way := range paths {
 		g := socket.NewGroup(socket.Limits{Bytes: 64 << 10, Messages: 100, WriteTimeout: 10 * time.Second, Linger: 10 * time.Second})
-		s, peer := pair(t, g, hidden)
+		s, peer := pair(t, g, way)
 		s.Uncork()
 		var w socket.Writer
 		var err error
@@ -208,8 +248,14 @@ func TestBoundsAndCut(t *testing.T) {
 // A peer that takes nothing for Limits.WriteTimeout is disconnected: the reading side
 // hears of it.
 func TestStall(t *testing.T) {
+	for _, way := range []path{direct, secured} {
+		t.Run(string(way), func(t *testing.T) { testStall(t, way) })
+	}
+}
+
+func testStall(t *testing.T, way path) {
 	g := socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 1 << 20, WriteTimeout: 50 * time.Millisecond, Linger: time.Second})
-	s, peer := pair(t, g, false)
+	s, peer := pair(t, g, way)
 	defer peer.Close()
 	s.Uncork()
 	var w socket.Writer
@@ -247,8 +293,14 @@ func TestHandshakeThatFails(t *testing.T) {
 
 // Sending to a peer that reads costs no allocation.
 func TestSendDoesNotAllocate(t *testing.T) {
+	for _, way := range []path{direct, secured} {
+		t.Run(string(way), func(t *testing.T) { testSendAllocations(t, way) })
+	}
+}
+
+func testSendAllocations(t *testing.T, way path) {
 	g := socket.NewGroup(limits)
-	s, peer := pair(t, g, false)
+	s, peer := pair(t, g, way)
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = io.Copy(io.Discard, peer) }()
 	s.Uncork()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http/httptest"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -34,21 +33,20 @@ func TestSlowButSteadyPeerIsKept(t *testing.T) {
 		t.Skip("only Linux tells what a peer has taken")
 	}
 	const size = 600 << 10
-	certified := httptest.NewUnstartedServer(nil)
-	certified.StartTLS()
-	t.Cleanup(certified.Close)
-	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, way := range []path{direct, secured, foreign} {
+		t.Run(string(way), func(t *testing.T) {
 			t.Parallel()
 			g := socket.NewGroup(socket.Limits{Bytes: 64 << 20, Messages: 100, WriteTimeout: 500 * time.Millisecond, Linger: time.Second})
 			s, ours, peer := unattached(t, g)
 			_ = ours.SetWriteBuffer(256 << 10)
 			_ = peer.SetReadBuffer(32 << 10)
 			from := net.Conn(peer)
-			if secure {
-				s.Attach(tls.Server(ours, certified.TLS))
-				from = tls.Client(peer, &tls.Config{InsecureSkipVerify: true})
-			} else {
+			switch way {
+			case secured:
+				from = handshake(t, s, socket.Secure(ours, certified.TLS), peer)
+			case foreign:
+				from = handshake(t, s, tls.Server(ours, certified.TLS), peer)
+			default:
 				s.Attach(ours)
 			}
 			s.Uncork()

@@ -10,6 +10,8 @@ import (
 // A Writer is what one goroutine needs to write to descriptors without
 // allocating. The zero value is ready; it is not for concurrent use.
 type Writer struct {
+	sealed []byte // what is sent over TLS
+
 	buf []byte
 	n   int
 	err error

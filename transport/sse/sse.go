@@ -170,6 +170,9 @@ func (t *Transport) read(s *socket.Socket, session transport.Session) {
 	limit := t.env.MaxInbound
 	var buf [64]byte // small, as there is one for every connection
 	for limit > 0 {
+		if s.AwaitInput() != nil { // on a small stack, with TLS
+			return
+		}
 		n, err := s.Read(buf[:])
 		if err != nil {
 			return
