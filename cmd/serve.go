@@ -205,7 +205,9 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if operators != nil {
 		defer func() { _ = operators.Close() }() // likewise
 	}
-	s, err := server.New(ctx, c.options(b, l.Addr(), e, tracer, out.settings))
+	options := c.options(b, l.Addr(), e, tracer, out.settings)
+	options.CertificateEnds = secure.ends
+	s, err := server.New(ctx, options)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -52,6 +53,7 @@ func (f tlsFlags) check(kctx *kong.Context, file settingsFile) error {
 type secured struct {
 	config     *tls.Config           // nil where it is not served
 	watch      func(context.Context) // runs meanwhile
+	ends       func() time.Time      // when the first certificate does; nil without https
 	challenges http.Handler          // for the port without TLS, may be nil
 }
 
@@ -63,14 +65,14 @@ func (f tlsFlags) open(log *slog.Logger) (secured, error) {
 		if err != nil {
 			return secured{}, err
 		}
-		s := secured{config: pair.Config(), watch: pair.Watch}
+		s := secured{config: pair.Config(), watch: pair.Watch, ends: pair.Ends}
 		return s, f.share(s.config, log)
 	case f.ACME.on():
 		a, err := f.ACME.open(log)
 		if err != nil {
 			return secured{}, err
 		}
-		s := secured{config: a.Config(), watch: a.Watch}
+		s := secured{config: a.Config(), watch: a.Watch, ends: a.Ends}
 		if f.Redirect != "" {
 			s.challenges = a.Challenges()
 		}

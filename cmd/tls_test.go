@@ -4,10 +4,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -72,6 +74,28 @@ func TestCheckOfACME(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(f), "acme")); err == nil {
 			t.Error("check has made the folder")
 		}
+	}
+}
+
+// The figures have when the certificate ends.
+func TestFiguresHaveTheCertificate(t *testing.T) {
+	flags, roots := certified(t)
+	url := serve(t, append(flags, "--broker", "memory://", "--listen", "127.0.0.1:0")...)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	resp, err := client.Get(url + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, value, _ := strings.Cut(string(text), "\npregon_certificate_expiry_timestamp_seconds ")
+	value, _, _ = strings.Cut(value, "\n")
+	got, _ := strconv.ParseFloat(value, 64)
+	if want := resp.TLS.PeerCertificates[0].NotAfter.Unix(); int64(got) != want {
+		t.Errorf("%q, want %d", value, want)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/memory"
@@ -69,6 +70,18 @@ func TestFiguresOfLimitsAndReadiness(t *testing.T) {
 	if _, shown := n.get("/metrics"); !strings.Contains(shown, `version="v9.8.7"} 1`) {
 		t.Error("another version")
 	}
+}
+
+// When the certificate ends is shown where there is one.
+func TestFigureOfTheCertificate(t *testing.T) {
+	var ends time.Time
+	n := start(t, server.Options{Hosts: []string{}, CertificateEnds: func() time.Time { return ends }})
+	const name = "pregon_certificate_expiry_timestamp_seconds"
+	if _, shown := n.get("/metrics"); strings.Contains(shown, name) {
+		t.Error("it is shown without a certificate")
+	}
+	ends = time.Unix(1800000000, 0)
+	n.shows(name + " 1.8e+09")
 }
 
 // shows checks that /metrics has lines.

@@ -3,6 +3,7 @@ package server
 import (
 	"maps"
 	"net/http"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/metrics"
@@ -37,9 +38,14 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) snapshot() metrics.Snapshot {
 	now, hub, published := s.Stats(), s.hub.Stats(), s.node.Publications()
 	stalled := s.sockets.Stalled()
+	var ends time.Time
+	if s.options.CertificateEnds != nil {
+		ends = s.options.CertificateEnds()
+	}
 	return metrics.Snapshot{
-		Ready:       !s.leaving.Load() && s.hub.Ready() == nil,
-		Connections: s.connectionsOver(hub.Over), ConnectionsLimit: s.options.MaxConnections, Waiting: now.Waiting, Channels: now.Channels, ChannelsLimit: s.options.Limits.Channels, Broker: s.brokerLink(),
+		CertificateEnds: ends,
+		Ready:           !s.leaving.Load() && s.hub.Ready() == nil,
+		Connections:     s.connectionsOver(hub.Over), ConnectionsLimit: s.options.MaxConnections, Waiting: now.Waiting, Channels: now.Channels, ChannelsLimit: s.options.Limits.Channels, Broker: s.brokerLink(),
 		BodyBytes: s.bodies.used.Load(), BodyBytesLimit: s.bodies.most, QueueBytes: s.sockets.Waiting(),
 		Members: now.Members, Nodes: now.Nodes, DifferentNodes: now.DifferentNodes,
 		Published: published.Published, Repeated: published.Repeated, Refused: published.Refused, Failed: published.Failed, Unknown: published.Unknown,

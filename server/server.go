@@ -93,6 +93,10 @@ type Options struct {
 	// Version is the program's, for the figure pregon_build_info. Default what the build says of its main module.
 	Version string
 
+	// CertificateEnds returns when the first of the certificates ends with which the program's listener is
+	// served, or the zero time, for the figure pregon_certificate_expiry_timestamp_seconds. Nil shows none. It may be called concurrently.
+	CertificateEnds func() time.Time
+
 	// Tracer makes spans of requests, publications and deliveries. Nil makes none, and costs nothing.
 	Tracer *tracing.Tracer
 

@@ -152,6 +152,17 @@ func (a *ACME) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return nil, errNoCertificate
 }
 
+// Ends returns when the first of the certificates ends, the zero time where there is none yet.
+func (a *ACME) Ends() time.Time {
+	var first time.Time
+	for _, h := range a.hosts {
+		if c := h.current.Load(); c != nil && (first.IsZero() || c.Leaf.NotAfter.Before(first)) {
+			first = c.Leaf.NotAfter
+		}
+	}
+	return first
+}
+
 // token is what ends the path of a challenge (RFC 8555, section 8.3).
 var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 

@@ -67,6 +67,9 @@ func (p *Pair) Config() *tls.Config {
 	}
 }
 
+// Ends returns when the certificate that counts ends.
+func (p *Pair) Ends() time.Time { return p.current.Load().Leaf.NotAfter }
+
 // protocols are those that clients may choose (ALPN).
 func protocols() []string { return []string{"h2", "http/1.1"} }
 

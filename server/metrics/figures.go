@@ -7,6 +7,7 @@ var figures = []figure{
 	}),
 	whereLinked(gauge("pregon_broker_link_up", "Whether the connection to the broker by which messages are heard stands.", func(s Snapshot) int { return yes(s.Broker.Up) })),
 	whereLinked(counter("pregon_broker_link_restored_total", "Times that this connection stood again after it was lost.", func(s Snapshot) uint64 { return s.Broker.Restored })),
+	whereCertified(gauge("pregon_certificate_expiry_timestamp_seconds", "When the certificate of the server ends, in seconds since 1970.", func(s Snapshot) int64 { return s.CertificateEnds.Unix() })),
 	gauges("pregon_connections", "Clients that listen, by transport.", "transport", func(s Snapshot) map[string]int { return s.Connections }),
 	gauge("pregon_connections_limit", "The most clients that may listen at once.", func(s Snapshot) int { return s.ConnectionsLimit }),
 	gauge("pregon_waiting_requests", "Requests that wait for news.", func(s Snapshot) int { return s.Waiting }),
@@ -56,9 +57,19 @@ func yes(is bool) int {
 
 // whereLinked returns f, which is shown only where the broker has a link that could be lost.
 func whereLinked(f figure) figure {
+	return where(func(s Snapshot) bool { return s.Broker != nil }, f)
+}
+
+// whereCertified is likewise for a server with a certificate.
+func whereCertified(f figure) figure {
+	return where(func(s Snapshot) bool { return !s.CertificateEnds.IsZero() }, f)
+}
+
+// where returns f, left out where it is not shown.
+func where(shown func(Snapshot) bool, f figure) figure {
 	values := f.values
 	f.values = func(s Snapshot) map[string]float64 {
-		if s.Broker == nil {
+		if !shown(s) {
 			return nil
 		}
 		return values(s)

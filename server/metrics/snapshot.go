@@ -1,10 +1,14 @@
 package metrics
 
+import "time"
+
 // A Snapshot has a server's figures at one moment. Those of type uint64 count since the server began.
 type Snapshot struct {
 	Ready bool // as /readyz says
 
 	Broker *Link // nil where the broker has no link that could be lost
+
+	CertificateEnds time.Time // of the first one to end, zero without TLS
 
 	Connections      map[string]int // clients that listen, by transport
 	ConnectionsLimit int            // the most of them
