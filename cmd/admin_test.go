@@ -81,8 +81,14 @@ func TestAdmin(t *testing.T) {
 		{"http://localhost" + port + "/metrics", "", 401},
 		{"http://localhost" + port + "/healthz", "", 200},
 		{r.url + "/metrics", goodKey, 404},
+		{"http://localhost" + port + "/channels", goodKey, 200},
+		{"POST http://localhost" + port + "/drain", goodKey, 202},
 	} {
-		req, err := http.NewRequest("GET", c.url, nil)
+		method, url, post := strings.Cut(c.url, " ")
+		if !post {
+			method, url = "GET", c.url
+		}
+		req, err := http.NewRequest(method, url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,5 +104,9 @@ func TestAdmin(t *testing.T) {
 		if resp.StatusCode != c.want {
 			t.Errorf("%s: %s %s", c.url, resp.Status, body)
 		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := r.server.Wait(); err != nil {
+		t.Error("the server that was drained did not exit with 0:", err)
 	}
 }

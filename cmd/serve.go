@@ -41,7 +41,7 @@ const catchUp = "catch-up"
 
 type serveCommand struct {
 	Listen         string        `default:"localhost:8000" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one. Default ${default}."`
-	Admin          string        `placeholder:"HOST:PORT" help:"Address for operators: /metrics, which the other address then has not, and /debug/pprof. Off loopback it needs a key with admin: true."`
+	Admin          string        `placeholder:"HOST:PORT" help:"Address for operators: /metrics, which the other address then has not, /channels, /clients, /drain and /debug/pprof. Off loopback it needs a key with admin: true."`
 	Broker         string        `default:"miniredis://" placeholder:"URL" help:"Broker, such as redis://localhost:6379; see pregon brokers. Default ${default}, which is embedded."`
 	Keep           historyFlags  `embed:""`
 	Access         accessFlags   `embed:""`

@@ -18,7 +18,7 @@ const maxAdminConnections = 32
 // lets them in.
 var ErrNoAdmin = errors.New("server: others than this machine can reach the admin listener, and no key has admin: true")
 
-// Admin returns what answers operators: health, figures and profiles. It is for a listener of its own: see ServeAdmin, or give
+// Admin returns what answers operators: health, figures, channels and clients, profiles, and the end. It is for a listener of its own: see ServeAdmin, or give
 // it to an http.Server. Requests that came to a loopback address are let in; all others need a key with Admin (or an Identity with it,
 // of Options.Authenticate). Any request for a host that is not this server's, or from a page, is refused.
 func (s *Server) Admin() http.Handler {
@@ -40,6 +40,10 @@ func (s *Server) adminRoutes() []route {
 		{path: "/healthz", method: http.MethodGet, handle: s.healthz},
 		{path: "/readyz", method: http.MethodGet, handle: s.readyz},
 		{path: "/metrics", method: http.MethodGet, handle: s.showFigures},
+		{path: "/channels", method: http.MethodGet, handle: s.listChannels},
+		{path: "/clients", method: http.MethodGet, handle: s.listClients},
+		{path: "/clients/:session/disconnect", method: http.MethodPost, handle: s.disconnect},
+		{path: "/drain", method: http.MethodPost, handle: s.orderDrain},
 		{path: "/debug/pprof", method: http.MethodGet, handle: s.profile},
 		{path: "/debug/pprof/*", method: http.MethodGet, handle: s.profile},
 	}

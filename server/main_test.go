@@ -43,6 +43,7 @@ type node struct {
 	pool   *http.Transport
 	server *server.Server
 	broker broker.Broker // where a test has said so
+	served chan error    // what Serve has returned
 	stop   func()        // drains, and waits for the end
 
 	credential string // that its clients have; none, if empty
@@ -96,10 +97,10 @@ func startOn(t testing.TB, l net.Listener, o server.Options) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, addr: l.Addr().String(), server: s, pool: &http.Transport{MaxIdleConnsPerHost: 64}}
+	done := make(chan error, 1)
+	n := &node{t: t, served: done, addr: l.Addr().String(), server: s, pool: &http.Transport{MaxIdleConnsPerHost: 64}}
 	n.client = &http.Client{Transport: n}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
 	stopped := false
 	n.stop = func() {

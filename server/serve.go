@@ -19,7 +19,7 @@ const (
 	maxHeader   = 12 << 10         // bytes; net/http adds 4 KiB
 )
 
-// Serve serves l, and closes it, until ctx ends. Then it drains (see Drain), answers what
+// Serve serves l, and closes it, until ctx ends, or an operator asks for that (see Admin). Then it drains (see Drain), answers what
 // is under way, and returns nil. Where the cause of ctx's end is ErrHandedOver, it
 // closes l first.
 // An error means that l failed.
@@ -45,6 +45,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		_ = web.Close() // the error of Accept is the news
 		return fmt.Errorf("server: accept connections: %w", err)
 	case <-ctx.Done():
+	case <-s.ordered:
 	}
 	if errors.Is(context.Cause(ctx), ErrHandedOver) {
 		s.leaveTo(l, failed)

@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -170,28 +172,31 @@ var ErrOptions = errors.New("server: bad options")
 
 // A Server serves one node.
 type Server struct {
-	options    Options
-	log        *slog.Logger
-	hub        *hub.Hub   // for what concerns no channel: readiness, figures, the end
-	node       *node.Node // for all else
-	sockets    *socket.Group
-	transports map[string]transport.Transport
-	local      *local.Host // what the program itself hears
-	accepted   *connections
-	figures    *metrics.Metrics
-	bodies     bodies
-	settings   atomic.Pointer[settings]
-	reloading  sync.Mutex // held while settings and the node get a new policy
-	refusals   sayOnce    // of origins, hosts and proxies
-	refused    *sayFew    // callers
-	problems   *problemCounts
-	handler    http.Handler
-	handedOver atomic.Bool   // new connections are another process's
-	leaving    atomic.Bool   // not ready any more
-	draining   atomic.Bool   // nor for new listeners
-	stopping   chan struct{} // closed when draining begins
-	stopOnce   sync.Once
-	polls      atomic.Int64 // requests that wait for news
+	options     Options
+	log         *slog.Logger
+	hub         *hub.Hub   // for what concerns no channel: readiness, figures, the end
+	node        *node.Node // for all else
+	sockets     *socket.Group
+	transports  map[string]transport.Transport
+	local       *local.Host // what the program itself hears
+	accepted    *connections
+	figures     *metrics.Metrics
+	bodies      bodies
+	settings    atomic.Pointer[settings]
+	reloading   sync.Mutex // held while settings and the node get a new policy
+	refusals    sayOnce    // of origins, hosts and proxies
+	refused     *sayFew    // callers
+	problems    *problemCounts
+	handler     http.Handler
+	handedOver  atomic.Bool   // new connections are another process's
+	leaving     atomic.Bool   // not ready any more
+	draining    atomic.Bool   // nor for new listeners
+	stopping    chan struct{} // closed when draining begins
+	stopOnce    sync.Once
+	ordered     chan struct{} // closed when an operator asks for the end
+	orderOnce   sync.Once
+	incarnation string       // begins the names of its sessions
+	polls       atomic.Int64 // requests that wait for news
 
 	refusedListeners atomic.Uint64 // for whom there was no room
 }
@@ -208,7 +213,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 			"wanted", o.MaxConnections, "allowed", most)
 		o.MaxConnections = most
 	}
-	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), refused: newSayFew(), problems: newProblemCounts()}
+	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), ordered: make(chan struct{}), incarnation: strings.ToLower(rand.Text()[:8]), refused: newSayFew(), problems: newProblemCounts()}
 	s.figures = metrics.New(metrics.Options{Version: o.Version, Read: s.snapshot})
 	first, err := newSettings(o.reloadable())
 	if err != nil {

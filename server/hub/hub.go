@@ -96,7 +96,7 @@ type Hub struct {
 	mu       sync.RWMutex
 	sessions int
 	over     map[string]int // sessions of each transport
-	joined   int            // sessions ever; it spreads them over the workers
+	joined   uint64         // sessions ever; it spreads them over the workers
 	draining bool
 
 	empty chan struct{} // closed when draining and no session is left

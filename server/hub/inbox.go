@@ -36,6 +36,7 @@ const (
 	told                 // send frame to the client of membership, unless it has left
 	renewed              // the caller of session has another credential: see what it may hear, and send frame
 	review               // see that all sessions may still hear what they do
+	asked                // do it
 	level                // catchup has been sent all up to frame's position
 )
 
@@ -58,6 +59,7 @@ type entry struct {
 	frame      frame
 	reason     transport.CloseReason
 	over       time.Duration
+	do         func()
 }
 
 // An inbox is the queue of a worker.

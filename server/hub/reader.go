@@ -87,6 +87,7 @@ func (t *topic) Deliver(m broker.Message) {
 	if t.track == nil || !m.Position.IsZero() { // what is in no history cannot be read by watchers
 		t.notify()
 	}
+	t.meter.add()
 	groups := t.audience()
 	fanOut(groups, message, frame{position: m.Position}, t.deliveriesOf(m, groups), func(e transport.Encoding) []byte { return e.Message(m) })
 }

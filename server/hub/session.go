@@ -16,6 +16,7 @@ import (
 type session struct {
 	transport.Subscriber
 	hub    *Hub
+	id     uint64
 	worker *worker
 	caller Caller
 	heard  atomic.Int64 // seconds since 1970
@@ -56,8 +57,8 @@ func (h *Hub) Join(_ context.Context, sub transport.Subscriber, by Caller) (tran
 		h.mu.Unlock()
 		return nil, ErrDraining
 	}
-	s := &session{Subscriber: sub, hub: h, worker: h.workers[h.joined%len(h.workers)], caller: by, due: gone}
 	h.joined++
+	s := &session{Subscriber: sub, hub: h, id: h.joined, worker: h.workers[h.joined%uint64(len(h.workers))], caller: by, due: gone}
 	h.sessions++
 	h.over[s.Transport]++
 	h.mu.Unlock()

@@ -15,6 +15,7 @@ type topic struct {
 	name      string
 	want      *interest.Want       // how much it is wanted
 	track     *backfill.Channel    // nil where there is no history; it delivers to the topic
+	meter     meter                // of what is delivered
 	listen    func(broker.Message) // for the hub's own topics
 	lost      func()               // for buses: messages may be missing
 

@@ -162,6 +162,8 @@ func (w *worker) do(e *entry) {
 		w.endOne(e.session, e.reason)
 	case review:
 		w.reviews.begin()
+	case asked:
+		e.do()
 	case attach:
 		w.attach(e.session)
 	case detach:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/pregon/pregon/server/access"
@@ -21,7 +22,7 @@ const (
 // A stay is a Client as the hub knows it: on whose behalf a session is there.
 type stay struct{ *Client }
 
-var _ hub.Caller = stay{}
+var _ hub.Caller = (*seat)(nil)
 
 // stayOf returns the stay of c. Strangers share one, which costs their sessions nothing.
 func (n *Node) stayOf(c *Client) stay {
@@ -31,34 +32,35 @@ func (n *Node) stayOf(c *Client) stay {
 	return stay{c}
 }
 
-// A countedStay is that of a Client which is counted among the listeners of its network.
-type countedStay struct {
+// A seat is the stay of one session, with what there is to tell of it.
+type seat struct {
 	stay
-	end func()
+	from  netip.Addr
+	since time.Time
+	end   func() // of a session that is counted among the listeners of its network; nil for none
 }
 
 // Gone implements hub.Caller.
-func (s countedStay) Gone() { s.end() }
+func (s *seat) Gone() {
+	if s.end != nil {
+		s.end()
+	}
+}
 
 // Join implements transport.Client.
 func (c *Client) Join(ctx context.Context, s transport.Subscriber) (transport.Session, error) {
 	s.Transport = c.over
 	end, err := c.listen()
-	switch {
-	case err != nil:
-		return nil, err
-	case end == nil:
-		return c.node.hub.Join(ctx, s, c.node.stayOf(c))
-	}
-	session, err := c.node.hub.Join(ctx, s, countedStay{stay{c}, end})
 	if err != nil {
-		end()
+		return nil, err
+	}
+	at := &seat{stay: c.node.stayOf(c), from: c.from, since: time.Now(), end: end}
+	session, err := c.node.hub.Join(ctx, s, at)
+	if err != nil {
+		at.Gone()
 	}
 	return session, err
 }
-
-// Gone implements hub.Caller.
-func (s stay) Gone() {}
 
 // Enter implements hub.Caller.
 func (s stay) Enter(ctx context.Context, sub transport.Subscription) error {

@@ -8,6 +8,16 @@ type Stats struct {
 	Rejected    uint64 // messages that no node of this version has sent, since the Engine began
 }
 
+// Count returns how many members a channel has, as far as this node knows.
+func (e *Engine) Count(channel string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c := e.channel(channel); c != nil {
+		return len(c.people)
+	}
+	return 0
+}
+
 // Stats returns the Engine's figures.
 func (e *Engine) Stats() Stats {
 	e.mu.Lock()
