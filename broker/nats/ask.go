@@ -24,8 +24,9 @@ type request struct {
 // An answer is what has come for a request.
 type answer struct {
 	messages []*natsgo.Msg
-	ended    bool  // all of it has come
-	err      error // that it was refused
+	end      *natsgo.Msg // what has said that these are all, nil where nothing did
+	ended    bool        // all of it has come
+	err      error       // that it was refused
 }
 
 // ask sends requests together and returns their answers, in about one round trip. An error means that not all
@@ -87,7 +88,7 @@ func (c *conn) collect(ctx context.Context, sub *natsgo.Subscription, at int, re
 			a.messages = append(a.messages, m)
 			a.ended = !requests[i].many
 		case status == "204", status == "404":
-			a.ended = true
+			a.end, a.ended = m, true
 		default:
 			a.ended, a.err = true, statusError(status)
 		}

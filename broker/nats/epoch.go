@@ -12,6 +12,7 @@ import (
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -96,19 +97,25 @@ func (m *memory) get() (p broker.Position, at string) {
 // errBegun is why a witness was not written: another node has been faster.
 var errBegun = errors.New("another node has written it")
 
-// attach makes or checks the stream and returns its epochs, and when it was made. It begins one where the stream has none, and where
-// the server may have lost the end of it: see the package's documentation.
-func (o Options) attach(ctx context.Context, c *conn, seen *memory) (e epochs, made time.Time, err error) {
+// attach makes or checks the stream and returns its epochs, and how the stream is. It begins an epoch where the
+// stream has none, and where the server may have lost the end of it: see the package's documentation.
+func (o Options) attach(ctx context.Context, c *conn, seen *memory) (epochs, *jetstream.StreamInfo, error) {
 	known, at := seen.get() // ahead of what the stream says that it has
 	info, err := o.ensure(ctx, c)
-	for tries := 0; err == nil && tries < 5; tries++ {
+	for tries := 0; err == nil && tries < maxTries; tries++ {
 		w := witness{seen: known, seenTime: at}
 		if err = o.ask(ctx, c, &w); err != nil {
 			break
 		}
+		if tries > 0 && pause(ctx, behindPause) != nil {
+			break
+		}
+		if o.clustered() && len(w.epochs) > 0 && w.reached < info.State.LastSeq {
+			continue // the server that has answered is behind the others
+		}
 		switch w.verdict(c, info.State.LastSeq, info.Config.Replicas) {
 		case goesOn:
-			return w.epochs, info.Created, nil
+			return w.epochs, info, nil
 		case vouched:
 			err = o.write(ctx, c, o.names.run(), c.ConnectedServerId(), w.run, true)
 		case lost:
@@ -119,9 +126,9 @@ func (o Options) attach(ctx context.Context, c *conn, seen *memory) (e epochs, m
 		}
 	}
 	if err == nil {
-		err = fmt.Errorf("the epoch of the stream %s changes all the time: %w", o.names.stream, broker.ErrUnavailable)
+		err = fmt.Errorf("the epoch of the stream %s cannot be told: %w", o.names.stream, broker.ErrUnavailable)
 	}
-	return nil, made, err
+	return nil, nil, err
 }
 
 // A witness is what is known of the life of a stream.
@@ -132,6 +139,7 @@ type witness struct {
 	seen       broker.Position
 	seenTime   string
 	isTime     string // when the message was stored that is at seen now, empty where there is none
+	reached    uint64 // up to which number the server that has answered has the stream
 }
 
 // ask adds to w what the stream says.
@@ -144,6 +152,9 @@ func (o Options) ask(ctx context.Context, c *conn, w *witness) error {
 		gets = append(gets, get{Seq: w.seen.Seq})
 	}
 	found, err := c.gets(ctx, o.names.stream, gets...)
+	if err == nil && o.clustered() {
+		w.reached, err = c.reached(ctx, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -265,6 +276,7 @@ func refusedStore(e *apiError) error {
 const (
 	errTooLarge       = 10054
 	errHeaderTooLarge = 10097
+	errInProcess      = 10158 // the same message is being stored
 	errWrongLast      = 10164 // the newest message of the subject is another one
 	errWrongLastOf    = 10071 // the same, with its number
 )

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -28,7 +29,8 @@ type link struct {
 	// With a history, for the goroutine that delivers:
 	begun   *natsgo.Subscription // what begins an epoch
 	epochs  epochs
-	highest uint64 // number
+	highest uint64                // number
+	stream  *jetstream.StreamInfo // as it was when the link was made
 
 	mu     sync.Mutex
 	subs   map[*natsgo.Subscription]*subscription
@@ -54,7 +56,7 @@ func newLink(f *Feed) *link {
 func (l *link) run(ctx context.Context) error {
 	err := l.open(ctx)
 	if err == nil {
-		err = l.deliver(ctx)
+		err = l.watched(ctx, l.deliver)
 	}
 	if l.conn != nil {
 		l.conn.Close()
@@ -112,7 +114,7 @@ func (l *link) attach(ctx context.Context) (err error) {
 	defer cancel()
 	n := l.feed.opts.names
 	if l.begun, err = l.conn.ChanSubscribe(n.liveOf(n.epoch()), l.arrived); err == nil {
-		l.epochs, _, err = l.feed.opts.attach(ctx, l.conn, l.feed.seen)
+		l.epochs, l.stream, err = l.feed.opts.attach(ctx, l.conn, l.feed.seen)
 	}
 	return err
 }
@@ -133,6 +135,9 @@ func (l *link) ask(ctx context.Context, channels []string) (refused map[string]e
 	ctx, cancel := context.WithTimeout(ctx, l.feed.opts.Timeout)
 	defer cancel()
 	bySubject, err := l.conn.confirm(ctx, maps.Keys(subjects))
+	if err == nil && l.feed.opts.clustered() {
+		err = l.feed.opts.reachLeader(ctx, l.conn)
+	}
 	if err != nil {
 		l.drop(channels)
 		return nil, l.lost(err)

@@ -12,6 +12,7 @@ import (
 const (
 	epochSubject = "%epoch"  // what begins an epoch
 	runSubject   = "%run"    // which run of the server the epoch goes on in
+	markSubject  = "%mark"   // what a node stores to know that the stream's leader knows of its subscriptions
 	notePrefix   = "%note-"  // the newest position of a channel, so that it outlives its message
 	probePrefix  = "%probe-" // the newest probe of a channel
 )
@@ -77,6 +78,7 @@ func (n names) liveOf(subject string) string { return livePrefix + n.stream + ".
 func (n names) note(channel string) string  { return n.prefix + notePrefix + word(channel) }
 func (n names) probe(channel string) string { return n.prefix + probePrefix + word(channel) }
 func (n names) epoch() string               { return n.prefix + epochSubject }
+func (n names) mark() string                { return n.prefix + markSubject }
 func (n names) run() string                 { return n.prefix + runSubject }
 
 // word returns a channel as one token of a subject.

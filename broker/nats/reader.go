@@ -74,6 +74,9 @@ func (r *reader) try(ctx context.Context, read func(context.Context, *session) e
 	defer cancel()
 	defer context.AfterFunc(r.closing, cancel)()
 	s, err := r.open(ctx)
+	if err == nil {
+		err = s.catchUp(ctx)
+	}
 	if err != nil {
 		return err
 	}

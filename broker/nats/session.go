@@ -7,6 +7,7 @@ import (
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pregon/pregon/broker"
 )
@@ -36,7 +37,10 @@ func openSession(ctx context.Context, o Options, seen *memory) (*session, error)
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	if s.begun, err = c.SubscribeSync(o.names.liveOf(o.names.epoch())); err == nil {
-		s.epochs, s.made, err = o.attach(ctx, c, seen)
+		var info *jetstream.StreamInfo
+		if s.epochs, info, err = o.attach(ctx, c, seen); err == nil {
+			s.made = info.Created
+		}
 	}
 	if err != nil {
 		s.close()
@@ -79,7 +83,7 @@ func (s *session) known() epochs {
 // store publishes messages to the stream and returns what became of each. An error means that the connection
 // is of no use any more.
 func (s *session) store(ctx context.Context, requests []request) ([]broker.Result, error) {
-	answers, err := s.ask(ctx, requests)
+	answers, err := s.askAgain(ctx, requests)
 	results := make([]broker.Result, len(requests))
 	epochs := s.known()
 	for i, a := range answers {
