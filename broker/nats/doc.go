@@ -26,7 +26,8 @@
 //
 // Not in a cluster. There a server confirms a subscription before the other servers know of it, and a
 // route between servers that is lost loses messages without a word to any client. Nothing that a client
-// can see tells of either. So a cluster is refused with ErrDenied.
+// can see tells of either. So a cluster is refused with ErrDenied, unless a history is kept by three of its servers or
+// more: see Clusters.
 //
 // # History
 //
@@ -63,7 +64,22 @@
 // nodes; if not, or where no node was there, an epoch begins. What is kept in memory is gone with
 // the server, and %epoch with it.
 //
-// What is not covered: another node may have been acknowledged more than the one that looks first. It notices when it
+// # Clusters
+//
+// With replicas=3 and a history the servers may be a cluster, each of which keeps the stream. One leads: it stores, acknowledges
+// once most have it, and sends on. A Feed's Subscribe returns when the leader has acknowledged a message of its own, %mark, behind the
+// subscription, as its server then knows of that. What the leader has acknowledged is there when servers are
+// killed, one at a time. A link asks every Heartbeat who leads; when that is another one it is given up, and a gap is told, as the old
+// leader may not have sent on what it stored last. A reader first waits until the server that it asks has all
+// that the leader has.
+//
+// A route between two servers that is lost for a moment loses what was on it. No client sees that; the next message of the
+// channel shows it, as it follows another one, and without a next one whoever compares its place with Newest does, as
+// nodes do every half minute. So nothing is lost for good, and a message may be late by that.
+//
+// # What is not covered
+//
+// Another node may have been acknowledged more than the one that looks first. It notices when it
 // looks itself, some tenths of a second later, and begins an epoch then; in between a number may
 // stand for two messages.
 //
@@ -97,4 +113,5 @@
 //	reader.go    the connection for reading
 //	pager.go     pages behind a position
 //	backwards.go pages of the newest messages
+//	cluster.go   what is more where several servers keep the stream
 package nats

@@ -46,7 +46,7 @@ func TestConformanceCluster(t *testing.T) {
 	backends := 0
 	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
 		backends++
-		o := nats.Options{Prefix: fmt.Sprintf("b%d.", backends), History: broker.Retention{MaxMessages: 10_000, MaxAge: 5 * time.Minute}, Replicas: 3, Heartbeat: time.Second}
+		o := nats.Options{Prefix: fmt.Sprintf("b%d.", backends), History: broker.Retention{MaxMessages: 10_000, MaxAge: 5 * time.Minute}, Replicas: 3, Heartbeat: 5 * time.Second}
 		nodes := 0
 		return func(t *testing.T) broker.Broker {
 			nodes++

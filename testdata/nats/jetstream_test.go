@@ -31,7 +31,7 @@ func TestConformanceHistory(t *testing.T) {
 			server = natstest.Start(t, keeping(t))
 			proxy = redistest.StartProxy(t, server.Addr())
 			return func(t *testing.T) broker.Broker {
-				return opened(t, nats.Options{Servers: []string{proxy.Addr()}, History: keep, Heartbeat: time.Second})
+				return opened(t, nats.Options{Servers: []string{proxy.Addr()}, History: keep, Heartbeat: 5 * time.Second})
 			}
 		}
 	}

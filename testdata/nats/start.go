@@ -4,40 +4,31 @@ package nats
 
 import (
 	"fmt"
+	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/nats-io/nats-server/v2/server"
 )
 
-// asServer is the environment variable with which the test program is a server, for TestMain.
-const asServer = "PREGON_TEST_NATS_CONFIG"
+// program is where Build has put the server.
+var program string
 
-// Serve runs a server by the configuration file that the environment names, until it is killed. It
-// returns where it names none.
-func Serve() {
-	config := os.Getenv(asServer)
-	if config == "" {
-		return
-	}
-	o, err := server.ProcessConfigFile(config)
+// Build builds the server, for TestMain, and returns what removes it.
+func Build() (remove func()) {
+	dir, err := os.MkdirTemp("", "nats")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		log.Fatal(err)
 	}
-	o.NoSigs = true
-	s, err := server.NewServer(o)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	program = filepath.Join(dir, "server")
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/pregon/pregon/testdata/nats/server").CombinedOutput(); err != nil {
+		_ = os.RemoveAll(dir)
+		log.Fatalf("build the server: %v\n%s", err, out)
 	}
-	s.Start()
-	s.WaitForShutdown()
-	os.Exit(0)
+	return func() { _ = os.RemoveAll(dir) }
 }
 
 // A Server is a NATS server in a process of its own.
@@ -72,8 +63,7 @@ func (s *Server) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
-	s.cmd = exec.Command(os.Args[0])
-	s.cmd.Env = append(os.Environ(), asServer+"="+s.conf)
+	s.cmd = exec.Command(program, s.conf)
 	s.cmd.Stderr = os.Stderr
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
