@@ -46,7 +46,8 @@ func TestConformanceCluster(t *testing.T) {
 	backends := 0
 	brokertest.Run(t, func(t *testing.T) func(t *testing.T) broker.Broker {
 		backends++
-		o := nats.Options{Prefix: fmt.Sprintf("b%d.", backends), History: broker.Retention{MaxMessages: 10_000, MaxAge: 5 * time.Minute}, Replicas: 3, Heartbeat: 5 * time.Second}
+		ready(t, cluster) // also after all were killed
+		o := nats.Options{Prefix: fmt.Sprintf("b%d.", backends), History: broker.Retention{MaxMessages: 10_000, MaxAge: 5 * time.Minute}, Replicas: 3, Heartbeat: 5 * time.Second, Timeout: 10 * time.Second}
 		nodes := 0
 		return func(t *testing.T) broker.Broker {
 			nodes++
