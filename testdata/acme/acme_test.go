@@ -115,7 +115,7 @@ func closedPort(t *testing.T) int {
 func TestRenewed(t *testing.T) {
 	t.Parallel()
 	p := openPorts(t)
-	a := startAuthority(t, portOf(p.http), portOf(p.https), 9)
+	a := startAuthority(t, portOf(p.http), portOf(p.https), 15)
 	s := start(t, a, p, t.TempDir(), "rt.example.test")
 	s.says(1, obtained)
 	serials := map[string]bool{}
