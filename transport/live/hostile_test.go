@@ -3,6 +3,7 @@ package live_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -140,6 +141,34 @@ func TestTooManyErrors(t *testing.T) {
 	for i := range many {
 		expect(t, c, fmt.Sprintf(`{"type":"published","ref":%d,`, i))
 	}
+}
+
+// What compression saves is bounded, too: a client that has the server read a thousand bytes for one that it sends is sent
+// away, however well its commands go.
+func TestInflatedFlood(t *testing.T) {
+	t.Parallel()
+	n := start(t, server.Options{Broker: memory.New(), MaxMessage: 1000, Compress: true})
+	c, _, err := (&websocket.Dialer{EnableCompression: true}).Dial("ws://"+n.addr+"/live", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(livetest.Patience))
+	command := []byte(`{"type":"members","channel":"a"` + strings.Repeat(" ", 64<<10) + "}")
+	refused := make(chan struct{})
+	go func() {
+		defer close(refused)
+		for c.WriteMessage(websocket.TextMessage, command) == nil {
+		}
+	}()
+	answers := 0
+	for ; err == nil; answers++ {
+		_, _, err = c.ReadMessage()
+	}
+	if closed := (*websocket.CloseError)(nil); !errors.As(err, &closed) || closed.Code != websocket.ClosePolicyViolation || closed.Text != "sending too much" || answers < 20 {
+		t.Errorf("%d answers, then %v", answers, err)
+	}
+	<-refused
 }
 
 // A client that does not read its answers is sent away for that, and holds up nobody.

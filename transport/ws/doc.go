@@ -33,5 +33,5 @@
 // (RFC 7692), messages of some length are compressed: by themselves, without
 // context takeover, so that one compression serves all clients of a channel and
 // format, and no connection keeps a window. What such a client sends is bounded
-// by its length after decompression.
+// by its length after decompression, and so is what compression saves a second.
 package ws

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 	"unicode/utf8"
 )
 
@@ -68,6 +69,28 @@ func (m Message) ReadAll(buf []byte, grow func(more int) bool) (text []byte, who
 		}
 		return buf, true, err
 	}
+}
+
+// What messages may have a second, and at once, beyond what came over the wire, in longest messages: a thousand bytes
+// may come as one, and cost as much to inflate and to read as if they had been sent.
+const (
+	inflatedRate  = 8
+	inflatedBurst = 32
+)
+
+// An inflating is a message that may be compressed, and counts what it becomes.
+type inflating struct {
+	io.Reader
+	wire *wire
+}
+
+// Read implements io.Reader.
+func (i *inflating) Read(p []byte) (int, error) {
+	n, err := i.Reader.Read(p)
+	if !i.wire.inflated.Spend(n, time.Now()) {
+		return 0, errFlood
+	}
+	return n, err
 }
 
 // minGrowth is how many bytes ReadAll wants at least where its buffer is full.

@@ -90,6 +90,9 @@ func (c *Conn) readMessage() error {
 		return err
 	}
 	c.touch()
+	if c.options.Deflate {
+		message = &inflating{message, c.wire}
+	}
 	return c.message(c, Message{message, kind == gorilla.TextMessage, c.options.Longest})
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Options are how a client's connection is read.
 type Options struct {
-	Longest int64         // message in bytes that is read, after decompression; as much is read a second, and four times that at once
+	Longest int64         // message in bytes that is read, after decompression; as much is read a second, and four times that at once; what compression saves is eight times as much
 	Time    time.Duration // from the first byte of a message, or of a control frame, to its last
 	Deflate bool          // the client has offered compression, and gets it: see OffersDeflate
 }

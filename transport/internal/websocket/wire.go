@@ -10,15 +10,17 @@ import (
 // the Socket, and reads are counted.
 type wire struct {
 	*socket.Socket
-	bytes   Allowance
-	framing *framing // nil where nothing is compressed, and gorilla refuses RSV1 itself
-	broken  bool     // the frame that comes next is refused
+	bytes    Allowance
+	inflated Allowance // what messages have more than the frames that they came in
+	framing  *framing  // nil where nothing is compressed, and gorilla refuses RSV1 itself
+	broken   bool      // the frame that comes next is refused
 }
 
 func newWire(s *socket.Socket, o Options) *wire {
 	w := &wire{Socket: s, bytes: NewAllowance(float64(o.Longest), float64(4*o.Longest))}
 	if o.Deflate {
 		w.framing = &framing{}
+		w.inflated = NewAllowance(inflatedRate*float64(o.Longest), inflatedBurst*float64(o.Longest))
 	}
 	return w
 }
@@ -46,6 +48,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	if w.framing == nil {
 		return n, err
 	}
+	w.inflated.Refund(n)
 	before, ok := w.framing.follow(p[:n])
 	if ok {
 		return n, err
