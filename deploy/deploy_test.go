@@ -20,6 +20,7 @@ import (
 	"github.com/pregon/pregon/cmd"
 
 	_ "github.com/pregon/pregon/broker/memory"
+	_ "github.com/pregon/pregon/broker/redis"
 	_ "github.com/pregon/pregon/transport/live"
 	_ "github.com/pregon/pregon/transport/sse"
 	_ "github.com/pregon/pregon/transport/ws"
