@@ -59,6 +59,15 @@ var deeds = []deed{
 		moves: map[string]float64{"pregon_deliveries_total": 6, "pregon_sent_bytes_total": 6 * (2 + 5), "pregon_messages_heard_total": 2},
 	},
 	{
+		name: "one client hears two messages",
+		do: func(n *node) {
+			n.ws("/ws/a")
+			n.publish("a", "1")
+			n.publish("a", "2")
+		},
+		moves: map[string]float64{"pregon_delivery_duration_seconds_count": 2, "pregon_publish_duration_seconds_count": 2},
+	},
+	{
 		name: "a client is fed from the history", history: true,
 		do: func(n *node) {
 			n.publish("a", "12345")

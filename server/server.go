@@ -233,7 +233,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.bodies.most = max(o.MaxBodies, s.longestBatch()*4/3+1)
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: o.PingInterval, PongTimeout: o.PongTimeout,
-		DropOldest: o.DropOldest, CatchUp: o.CatchUp, MaxChannels: o.Limits.Channels, Strangers: s.hasStrangers, Delivered: s.delivered(),
+		DropOldest: o.DropOldest, CatchUp: o.CatchUp, MaxChannels: o.Limits.Channels, Strangers: s.hasStrangers, Delivered: s.delivered(), Timed: true,
 	})
 	if err != nil {
 		return nil, err

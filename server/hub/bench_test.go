@@ -69,7 +69,7 @@ func BenchmarkFanOut(b *testing.B) {
 		b.Run(fmt.Sprintf("subscribers=%d", n), func(b *testing.B) {
 			m := memory.New()
 			defer m.Close()
-			h, err := hub.New(context.Background(), m, hub.Options{Logger: slog.New(slog.DiscardHandler)})
+			h, err := hub.New(context.Background(), m, hub.Options{Logger: slog.New(slog.DiscardHandler), Timed: true})
 			if err != nil {
 				b.Fatal(err)
 			}

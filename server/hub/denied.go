@@ -25,7 +25,7 @@ func (r *reader) denied(channels []string) {
 			r.counts.gaps.add(broker.Denied)
 			gap := transport.Gap{Channel: channel, Reason: broker.Denied}
 			t.notify()
-			fanOut(t.audience(), barred, frame{}, nil, func(e transport.Encoding) []byte { return e.Gap(gap) })
+			t.audience().fanOut(barred, frame{}, nil, func(e transport.Encoding) []byte { return e.Gap(gap) })
 		}
 	}
 }

@@ -19,6 +19,7 @@ type directory struct {
 	filler   *backfill.Filler // nil where there is no history
 	counts   *counts
 	traced   bool // somebody is told of deliveries
+	clock    clock
 
 	names sync.Map // topics by name for the reader: what it finds it finds without a lock
 
@@ -177,7 +178,7 @@ func (d *directory) subscribers(channel string) (n int) {
 	if !ok {
 		return 0
 	}
-	for _, g := range t.audience() {
+	for _, g := range t.audience().groups {
 		n += g.refs
 	}
 	return n

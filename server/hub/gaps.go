@@ -27,13 +27,19 @@ func (c *gapCounts) add(reason broker.GapReason) {
 	c[i].Add(1)
 }
 
-// byReason returns how many gaps there were of each reason, and in all.
-func (c *gapCounts) byReason() (by map[string]uint64, all uint64) {
-	by = make(map[string]uint64, len(c))
-	for i, reason := range gapReasons {
-		n := c[i].Load()
-		by[string(reason)] = n
-		all += n
+func (c *gapCounts) sum() (all uint64) {
+	for i := range c {
+		all += c[i].Load()
 	}
-	return by, all
+	return all
+}
+
+// Gaps returns how many places there were on channels where messages may be missing, by the reason that
+// clients are told. Reasons of a driver's own are "other".
+func (h *Hub) Gaps() map[string]uint64 {
+	by := make(map[string]uint64, len(gapReasons))
+	for i, reason := range gapReasons {
+		by[string(reason)] = h.counts.gaps[i].Load()
+	}
+	return by
 }

@@ -29,7 +29,7 @@ type group struct {
 // group returns a group of t's for w and e, a new one if need be, with one session
 // more. The caller holds the lock.
 func (t *topic) group(w *worker, e transport.Encoding) *group {
-	groups := t.audience()
+	groups := t.audience().groups
 	at := len(groups) // groups of one encoding stand together
 	for i, g := range groups {
 		if g.encoding != e {
@@ -56,8 +56,5 @@ func (g *group) drop() {
 		return
 	}
 	t := g.topic
-	t.setAudience(slices.DeleteFunc(slices.Clone(t.audience()), func(other *group) bool { return other == g }))
+	t.setAudience(slices.DeleteFunc(slices.Clone(t.audience().groups), func(other *group) bool { return other == g }))
 }
-
-// setAudience is called with the directory's lock.
-func (t *topic) setAudience(groups []*group) { t.groups.Store(&groups) }

@@ -43,6 +43,10 @@ type Options struct {
 	// all of those were handed it. It is called by the workers, concurrently, and must not wait. Nil costs nothing.
 	Delivered func(Delivery)
 
+	// Timed has DeliveryTimes say how long deliveries take. It costs one look at the clock per message,
+	// and one for all that a worker has sent in a turn.
+	Timed bool
+
 	MaxChannels int // of one session; default any number
 
 	// DropOldest says what becomes of a client that does not read fast enough:
@@ -109,6 +113,9 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h.log = h.options.Logger
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.topics = &directory{counts: &h.counts, traced: h.options.Delivered != nil, topics: map[string]*topic{}}
+	if h.options.Timed {
+		h.topics.clock.began = time.Now()
+	}
 	reader := &reader{topics: h.topics, counts: &h.counts, log: h.log}
 	var err error
 	if h.topics.interest, err = h.newInterest(ctx, reader); err != nil {
@@ -122,7 +129,7 @@ func New(ctx context.Context, b broker.Broker, o Options) (*Hub, error) {
 	h.topics.filler, reader.filler = h.filler, h.filler
 	h.replay = &replay{filler: h.filler, ctx: h.ctx}
 	for range h.options.Workers {
-		w := newWorker(h.options, &h.counts)
+		w := newWorker(h.options, &h.counts, h.topics.clock)
 		w.lead = float64(len(h.workers)) / float64(h.options.Workers)
 		h.workers = append(h.workers, w)
 		h.tasks.Go(func() { w.run(h.ctx) })

@@ -45,6 +45,7 @@ type frame struct {
 	bytes    []byte
 	position broker.Position // zero where it has no place in the history
 	delivery *delivery       // of a message that is traced; nil for all others
+	received moment          // when its message came, with the last frame of it for a worker; else zero
 	gap      bool            // it tells of a gap ahead of position, for one that is fed from the history
 }
 

@@ -36,7 +36,7 @@ func (h *Hub) Listeners(ctx context.Context, channel string, after uint64, limit
 	if channel == "" {
 		err = h.lookAtAll(ctx, &found)
 	} else if t := h.topics.known(channel); t != nil {
-		err = h.lookAt(ctx, t.audience(), &found)
+		err = h.lookAt(ctx, t.audience().groups, &found)
 	}
 	if err != nil {
 		return nil, false, err

@@ -88,15 +88,15 @@ func (t *topic) Deliver(m broker.Message) {
 		t.notify()
 	}
 	t.meter.add()
-	groups := t.audience()
-	fanOut(groups, message, frame{position: m.Position}, t.deliveriesOf(m, groups), func(e transport.Encoding) []byte { return e.Message(m) })
+	a := t.audience()
+	a.fanOut(message, frame{position: m.Position, received: t.directory.clock.now()}, t.deliveriesOf(m, a.groups), func(e transport.Encoding) []byte { return e.Message(m) })
 }
 
 // Gap tells the subscribers of t.
 func (t *topic) Gap(gap transport.Gap) {
 	t.directory.counts.gaps.add(gap.Reason)
 	t.notify()
-	fanOut(t.audience(), gapped, frame{position: gap.To}, nil, func(e transport.Encoding) []byte { return e.Gap(gap) })
+	t.audience().fanOut(gapped, frame{position: gap.To}, nil, func(e transport.Encoding) []byte { return e.Gap(gap) })
 }
 
 // known returns the topic of that name, nil for none. It takes no lock.
@@ -106,24 +106,4 @@ func (d *directory) known(channel string) *topic {
 		return nil
 	}
 	return t.(*topic)
-}
-
-// audience returns who is to hear t. It is not to be modified.
-func (t *topic) audience() []*group {
-	if groups := t.groups.Load(); groups != nil {
-		return *groups
-	}
-	return nil
-}
-
-// fanOut posts one entry a group, with f and its bytes, and encodes once an encoding: the groups of one
-// encoding stand together.
-func fanOut(groups []*group, k kind, f frame, all deliveries, encode func(transport.Encoding) []byte) {
-	for i, g := range groups {
-		if i == 0 || g.encoding != groups[i-1].encoding {
-			f.bytes = encode(g.encoding)
-		}
-		f.delivery = all[g.worker]
-		g.worker.push(entry{kind: k, group: g, frame: f})
-	}
 }

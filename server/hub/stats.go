@@ -30,19 +30,14 @@ func (c *counts) resumed(recovered bool) {
 
 // Stats are a hub's figures at one moment.
 type Stats struct {
-	Sessions int            // now
-	Over     map[string]int // these, by transport; those without any now may be there
-	Channels int            // that the broker's feed carries or is asked to carry, the hub's own included and buses not
+	Sessions int // now
+	Channels int // that the broker's feed carries or is asked to carry, the hub's own included and buses not
 
 	// Since the hub began:
-	Heard    uint64 // messages from the broker
-	Outside  uint64 // of these, messages beside a history that are not in it
-	Rejected uint64 // messages that claim a position which they cannot prove, and are ignored
-	Gaps     uint64 // places on channels where messages may be missing, as clients are told
-
-	// GapsFor are the Gaps by the reason that clients are told; reasons of a driver's own are "other".
-	GapsFor map[string]uint64
-
+	Heard        uint64 // messages from the broker
+	Outside      uint64 // of these, messages beside a history that are not in it
+	Rejected     uint64 // messages that claim a position which they cannot prove, and are ignored
+	Gaps         uint64 // places on channels where messages may be missing, as clients are told
 	Fills        uint64 // times that the history of a channel was read because the feed may have lost messages
 	Filled       uint64 // messages that were read from the history because the feed had lost them
 	CaughtUp     uint64 // times that a client which did not read fast enough was fed from the history
@@ -58,12 +53,11 @@ type Stats struct {
 // Stats returns the hub's figures.
 func (h *Hub) Stats() Stats {
 	stats := Stats{
-		Sessions: h.Sessions(), Over: h.sessionsOver(), Channels: h.topics.size(),
-		Heard: h.counts.heard.Load(), Rejected: h.rejected(),
+		Sessions: h.Sessions(), Channels: h.topics.size(),
+		Heard: h.counts.heard.Load(), Rejected: h.rejected(), Gaps: h.counts.gaps.sum(),
 		CaughtUp:     h.counts.caughtUp.Load(),
 		Disconnected: h.counts.disconnected.Load(), Dropped: h.counts.dropped.Load(),
 	}
-	stats.GapsFor, stats.Gaps = h.counts.gaps.byReason()
 	stats.Delivered, stats.DeliveredBytes = h.delivered()
 	stats.Recovered, stats.NotRecovered = h.counts.recovered.Load(), h.counts.notRecovered.Load()
 	if h.filler != nil {
@@ -86,8 +80,9 @@ func (h *Hub) Sessions() int {
 	return h.sessions
 }
 
-// sessionsOver returns how many there are of each transport.
-func (h *Hub) sessionsOver() map[string]int {
+// SessionsOver returns how many sessions there are of each transport. Those without any may be among
+// them.
+func (h *Hub) SessionsOver() map[string]int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return maps.Clone(h.over)

@@ -19,7 +19,7 @@ type topic struct {
 	listen    func(broker.Message) // for the hub's own topics
 	lost      func()               // for buses: messages may be missing
 
-	groups atomic.Pointer[[]*group] // copied on write under the directory's lock; read without it
+	heard atomic.Pointer[audience] // copied on write under the directory's lock; read without it
 
 	watchers map[chan struct{}]struct{} // see Watch; guarded by the directory's lock
 	watched  atomic.Bool                // there are some

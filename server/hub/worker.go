@@ -27,6 +27,7 @@ type worker struct {
 	spare   []entry  // those taken before, for reuse
 	done    tally
 	output  output
+	times   times
 	wheel   wheel
 	leaving drainLimiter
 	lead    float64 // see drainLimiter.spread
@@ -36,8 +37,8 @@ type worker struct {
 	closing bool // everybody is being ended, latecomers too
 }
 
-func newWorker(o Options, c *counts) *worker {
-	w := &worker{inbox: newInbox(), options: o, counts: c}
+func newWorker(o Options, c *counts, by clock) *worker {
+	w := &worker{inbox: newInbox(), options: o, counts: c, times: times{clock: by}}
 	w.leaving.rate = float64(o.EndRate) / float64(o.Workers)
 	return w
 }
@@ -69,6 +70,7 @@ func (w *worker) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		w.times.observe()
 	}
 }
 
@@ -239,6 +241,7 @@ func (w *worker) sendSome(g *group) {
 	w.done.add(len(g.members), n)
 	w.sendTraced(g, joined, g.frames[:n])
 	w.output.show()
+	w.times.note(g.frames[:n])
 	g.frames = slices.Delete(g.frames, 0, n)
 	w.sent(n, len(joined))
 }

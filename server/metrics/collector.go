@@ -55,6 +55,19 @@ func each[T number](values func(Snapshot) map[string]T) func(Snapshot) map[strin
 	}
 }
 
+// deliveryTimes is the one distribution that a Snapshot has.
+var deliveryTimes = prometheus.NewDesc("pregon_delivery_duration_seconds",
+	"Time from when a message came from the broker until one worker had handed it to all of its clients, once per message and worker.", nil, nil)
+
+// histogram returns the figure of t.
+func (t Times) histogram() prometheus.Metric {
+	under := make(map[float64]uint64, len(t.Under))
+	for bound, n := range t.Under {
+		under[bound.Seconds()] = n
+	}
+	return prometheus.MustNewConstHistogram(deliveryTimes, t.Count, t.Sum.Seconds(), under)
+}
+
 // A collector makes figures of a Snapshot when they are asked for.
 type collector struct{ read func() Snapshot }
 
@@ -63,6 +76,7 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 	for _, f := range figures {
 		out <- f.desc
 	}
+	out <- deliveryTimes
 }
 
 // Collect implements prometheus.Collector.
@@ -78,4 +92,5 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(f.desc, f.kind, values[label], labels...)
 		}
 	}
+	out <- now.DeliveryTimes.histogram()
 }

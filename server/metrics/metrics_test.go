@@ -28,7 +28,8 @@ func scrape(m *metrics.Metrics) []byte {
 func fresh() *metrics.Metrics {
 	return metrics.New(metrics.Options{Version: "v1.2.3", Read: func() metrics.Snapshot {
 		return metrics.Snapshot{CertificateEnds: time.Unix(1800000000, 0), Published: 7, Ready: true, Broker: &metrics.Link{Up: true}, Connections: map[string]int{"ws": 1}, Refusals: map[string]uint64{"forbidden": 1},
-			Gaps: map[string]uint64{"overrun": 1}}
+			Gaps:          map[string]uint64{"overrun": 1},
+			DeliveryTimes: metrics.Times{Count: 3, Sum: 2 * time.Second, Under: map[time.Duration]uint64{time.Millisecond: 2}}}
 	}})
 }
 
@@ -77,7 +78,8 @@ func TestFiguresAreShown(t *testing.T) {
 	shown := string(scrape(m))
 	for _, want := range []string{
 		"pregon_ready 1\n", `pregon_publishes_total{outcome="published"} 7`, `pregon_publish_duration_seconds_bucket{le="0.001"} 0`,
-		`pregon_publish_duration_seconds_bucket{le="0.0025"} 1`, "pregon_build_info{goversion=\"go", `version="v1.2.3"} 1`, "\ngo_goroutines ",
+		`pregon_publish_duration_seconds_bucket{le="0.0025"} 1`,
+		`pregon_delivery_duration_seconds_bucket{le="0.001"} 2`, `pregon_delivery_duration_seconds_bucket{le="+Inf"} 3`, "pregon_delivery_duration_seconds_sum 2\n", "pregon_build_info{goversion=\"go", `version="v1.2.3"} 1`, "\ngo_goroutines ",
 	} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("no %q in\n%s", want, shown)

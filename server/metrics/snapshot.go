@@ -36,6 +36,8 @@ type Snapshot struct {
 	Delivered      uint64 // messages to single clients
 	DeliveredBytes uint64 // of these
 
+	DeliveryTimes Times // from the feed to the last client of a worker
+
 	Recovered, NotRecovered uint64 // clients that asked to be continued
 
 	Disconnected, Stalled, CaughtUp uint64 // slow clients, by what became of them
@@ -52,4 +54,11 @@ type Snapshot struct {
 type Link struct {
 	Up       bool
 	Restored uint64 // times that it stood again after it was lost
+}
+
+// Times are how long something took.
+type Times struct {
+	Count uint64
+	Sum   time.Duration
+	Under map[time.Duration]uint64 // how many took no longer than that
 }
