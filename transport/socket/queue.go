@@ -42,14 +42,16 @@ func (q *queue) fits(c chunk, l Limits) bool {
 	return q.bytes == 0 || q.bytes+len(c.bytes) <= l.Bytes && q.messages+c.messages <= l.Messages
 }
 
-// insert puts a control frame at the next boundary between frames.
+// insert puts a control frame at the next boundary between frames. It counts as a message: a pong of two bytes costs
+// fifty times as much memory.
 func (q *queue) insert(frame []byte, l Limits) error {
-	c := chunk{bytes: frame}
+	c := chunk{bytes: frame, messages: 1}
 	if !q.fits(c, l) {
 		return ErrSlow
 	}
 	q.chunks = slices.Insert(q.chunks, q.fixed, c)
 	q.bytes += len(frame)
+	q.messages++
 	return nil
 }
 

@@ -20,7 +20,7 @@ var (
 // Limits bound what a peer that does not read may cost.
 type Limits struct {
 	Bytes        int           // that wait in one Socket; one message may exceed it
-	Messages     int           // that wait in one Socket
+	Messages     int           // that wait in one Socket, with control frames
 	WriteTimeout time.Duration // longest time in which a peer that is written to takes nothing
 	Linger       time.Duration // longest time between our end and the peer's
 }

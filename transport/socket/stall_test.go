@@ -125,3 +125,29 @@ func TestIdleIsNoStall(t *testing.T) {
 		g.Wait()
 	})
 }
+
+// A peer that reads nothing and has control frames answered, as by pings, makes no more of them wait than messages may: each
+// costs more memory than the few bytes that it has.
+func TestControlFramesAreBounded(t *testing.T) {
+	g := socket.NewGroup(limits)
+	s, peer := pair(t, g, direct)
+	defer g.Wait()
+	defer s.Close()
+	defer peer.Close()
+	s.Uncork()
+	var w socket.Writer
+	for g.Waiting() == 0 { // what the system has room for does not wait
+		if _, err := s.Send(&w, socket.Batch{Frames: make([]byte, 64<<10), Messages: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 0; ; n++ {
+		err := s.Control(&w, []byte("ok"))
+		switch {
+		case errors.Is(err, socket.ErrSlow):
+			return
+		case err != nil || n > limits.Messages:
+			t.Fatalf("%d control frames wait where %d messages may: %v", n, limits.Messages, err)
+		}
+	}
+}
