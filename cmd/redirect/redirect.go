@@ -21,17 +21,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/transport"
 )
 
-// Bounds of a connection, and of them all.
+// Bounds of a connection.
 const (
-	requestTime    = 5 * time.Second
-	maxHeader      = 8 << 10 // bytes; net/http adds 4 KiB
-	maxConnections = 64      // each has one request
+	requestTime = 5 * time.Second
+	maxHeader   = 8 << 10 // bytes; net/http adds 4 KiB
 )
 
 // httpsPort is that of addresses without one.
@@ -78,11 +75,11 @@ func (s *Server) SetNames(names []string) {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	web := &http.Server{
 		Handler: s, ReadTimeout: requestTime, WriteTimeout: 2 * requestTime, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
+		ConnState: newCrowd().changed, ErrorLog: slog.NewLogLogger(s.options.Logger.Handler(), slog.LevelDebug),
 	}
 	web.SetKeepAlivesEnabled(false)
 	failed := make(chan error, 1)
-	go func() { failed <- web.Serve(netutil.LimitListener(l, maxConnections)) }()
+	go func() { failed <- web.Serve(l) }()
 	select {
 	case err := <-failed:
 		_ = web.Close() // the error of Accept is the news
