@@ -29,7 +29,6 @@ var imported = []rule{
 	{"github.com/MicahParks/jwkset", []string{"server/access/token"}},
 	{"go.opentelemetry.io", []string{"server/tracing", "cmd/traces"}},
 	{"github.com/prometheus", []string{"server/metrics"}},
-	{"golang.org/x/net", []string{"cmd/redirect"}},
 	{"golang.org/x/crypto", []string{"cmd/certificate"}},
 }
 
