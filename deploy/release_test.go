@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-var install = flag.Bool("release.install", false, "also have go install make a release, which compiles all of pregon once more")
+var release = flag.Bool("release", false, "build a release, which compiles all of pregon anew")
 
 // do runs a program in a folder, and returns what it printed.
 func do(t *testing.T, folder string, environment []string, words ...string) string {
@@ -68,13 +68,15 @@ func repository(t *testing.T, folders ...string) string {
 	return folder
 }
 
-// A release is the same bytes wherever it is built, says its version and commit, and comes with its sums and
-// with a list of all that is in it. With -release.install, what go install makes says its version, too.
+// A release is never under a name that does not say what it is. With -release, it is the same bytes wherever it is
+// built, says its version and commit, and comes with its sums and with a list of all that is in it; and what go install
+// makes says its version, too.
 func TestRelease(t *testing.T) {
 	t.Parallel()
-	first := repository(t, ".", ":!testdata")
-	t.Run("built", func(t *testing.T) { built(t, first) })
-	if *install {
+	t.Run("refused", refused)
+	if *release {
+		first := repository(t, ".", ":!testdata")
+		t.Run("built", func(t *testing.T) { built(t, first) })
 		t.Run("installed", func(t *testing.T) { installed(t, first) })
 	}
 }
@@ -189,22 +191,30 @@ func installed(t *testing.T, folder string) {
 	}
 }
 
-// Nothing is built under a name that does not say what it is.
-func TestReleaseRefused(t *testing.T) {
+func refused(t *testing.T) {
 	tool(t, "make")
 	folder := repository(t, "Makefile", "deploy/release.sh")
 	do(t, folder, author, "git", "commit", "-q", "--allow-empty", "-m", "next")
-	refused := func(version, why string) {
-		t.Helper()
-		if out, err := try(folder, nil, "make", "release", "VERSION="+version); err == nil || !strings.Contains(out, "release: ") || !strings.Contains(out, why) {
-			t.Errorf("%v: %s", err, out)
-		}
-	}
-	refused("1.2", `a version is like v1.2.3, and not "1.2"`)
-	refused("", `a version is like v1.2.3, and not ""`)
-	refused("v1.2.3", "v1.2.3 is the tag of another commit")
-	if err := os.WriteFile(filepath.Join(folder, "new.go"), []byte("package new\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "new.go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused("v1.2.4", "there are changes that no commit has")
+	for _, c := range []struct{ version, why string }{
+		{"1.2", `a version is like v1.2.3, and not "1.2"`},
+		{"", `a version is like v1.2.3, and not ""`},
+		{"v1.2.4", "there are changes that no commit has"},
+	} {
+		refuses(t, folder, c.version, c.why)
+	}
+	if err := os.Remove(filepath.Join(folder, "new.go")); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, folder, "v1.2.3", "v1.2.3 is the tag of another commit")
+}
+
+// refuses sees that nothing is built, and that the reason is said.
+func refuses(t *testing.T, folder, version, why string) {
+	t.Helper()
+	if out, err := try(folder, nil, "make", "release", "VERSION="+version); err == nil || !strings.Contains(out, "release: "+why) || exists(filepath.Join(folder, "dist")) {
+		t.Errorf("%v: %s", err, out)
+	}
 }
