@@ -63,7 +63,7 @@ type commands struct {
 	Doctor  doctorCommand      `cmd:"" help:"Examine a broker, or a running server, and report likely problems."`
 	Health  healthcheckCommand `cmd:"" name:"healthcheck" help:"Ask the server of this machine whether it lives."`
 	Script  redisScriptCommand `cmd:"" name:"redis-script" help:"Print the script by which any Redis client publishes with all guarantees."`
-	Brokers brokersCommand     `cmd:"" help:"List the brokers of this program."`
+	Brokers brokersCommand     `cmd:"" help:"List the brokers of this program, and what each can do."`
 	Version versionCommand     `cmd:"" help:"Print the version."`
 	Help    helpCommand        `cmd:"" help:"Show the help of a command."`
 

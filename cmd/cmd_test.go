@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/pregon/pregon/broker"
 	_ "github.com/pregon/pregon/broker/memory"
 	_ "github.com/pregon/pregon/broker/miniredis"
 	_ "github.com/pregon/pregon/broker/redis"
@@ -187,11 +188,36 @@ func TestSizes(t *testing.T) {
 // The commands that only tell something.
 func TestInfo(t *testing.T) {
 	for args, says := range map[string]string{
-		"brokers": "miniredis://\nredis://\nrediss://\nunix://\n", "version": "pregon ",
+		"brokers": "BROKER", "brokers --help": "OWN RULES", "version": "pregon ",
 		"--help": "pregon pub noticias", "serve --help": "PREGON_MAX_MESSAGE", "pub --help": "<message>", "sub --help": "--format",
 	} {
 		if code, stdout, stderr := run(t, "", strings.Fields(args)...); code != 0 || !strings.Contains(stdout, says) {
 			t.Errorf("%s: exit %d, %q %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// The table of brokers has a row for each scheme, made from what its driver can do.
+func TestBrokersTable(t *testing.T) {
+	code, stdout, stderr := run(t, "", "brokers")
+	if code != 0 {
+		t.Fatalf("exit %d, %q", code, stderr)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(stdout) {
+		fields := strings.Fields(line)
+		rows[fields[0]] = strings.Join(fields[1:], " ")
+	}
+	for scheme, want := range map[string]string{
+		"memory://": "one yes yes yes - no", "miniredis://": "one yes yes yes - yes", "redis://": "many yes yes yes heard yes", "unix://": "many yes yes yes heard yes",
+	} {
+		if rows[scheme] != want {
+			t.Errorf("%s: %q, want %q", scheme, rows[scheme], want)
+		}
+	}
+	for _, scheme := range broker.Drivers() {
+		if rows[scheme+"://"] == "" {
+			t.Errorf("no row for %s", scheme)
 		}
 	}
 }

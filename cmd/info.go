@@ -8,19 +8,7 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/pregon/pregon/broker"
 )
-
-type brokersCommand struct{}
-
-// Run lists the URL schemes that --broker takes.
-func (brokersCommand) Run(out *console) error {
-	for _, scheme := range broker.Drivers() {
-		fmt.Fprintln(out.stdout, scheme+"://")
-	}
-	return nil
-}
 
 // version may be set when linking: -ldflags "-X github.com/pregon/pregon/cmd.version=v1.2.3".
 var version string

@@ -1,0 +1,107 @@
+package nats_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/nats"
+	natstest "github.com/pregon/pregon/testdata/nats"
+)
+
+// found returns what a node's Diagnose says, by subject.
+func found(t *testing.T, b broker.Broker) map[string]broker.Finding {
+	t.Helper()
+	all, err := b.(broker.Diagnoser).Diagnose(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := map[string]broker.Finding{}
+	for _, f := range all {
+		by[f.Subject] = f
+	}
+	return by
+}
+
+// Diagnose says what of a server would hurt.
+func TestDiagnose(t *testing.T) {
+	always := strings.Replace(keeping(t), "{", "{ sync_interval: always,", 1)
+	system := `accounts { $SYS: { users: [{user: admin, password: secret}] }, A: { jetstream: enabled, users: [{user: pregon, password: secret}] } }`
+	exported := strings.NewReplacer("$SYS: {", `$SYS: { exports: [{service: "$SYS.REQ.SERVER.*.JSZ"}],`,
+		"A: {", `A: { imports: [{service: {account: "$SYS", subject: "$SYS.REQ.SERVER.*.JSZ"}}],`).Replace(system)
+	for name, c := range map[string]struct {
+		lines []string
+		o     nats.Options
+		want  map[string]broker.Severity
+		says  string
+	}{
+		"without a history":   {nil, nats.Options{}, map[string]broker.Severity{"version": "ok", "max_payload": "ok", "permissions": "ok"}, "without a history"},
+		"a small payload":     {[]string{"max_payload: 1MB"}, nats.Options{}, map[string]broker.Severity{"max_payload": "warn"}, "max_payload: 2MB"},
+		"files":               {[]string{keeping(t)}, nats.Options{History: fiveMinutes}, map[string]broker.Severity{"storage": "ok", "power": "warn"}, "cannot be asked"},
+		"memory":              {[]string{keeping(t)}, nats.Options{History: fiveMinutes, InMemory: true}, map[string]broker.Severity{"storage": "warn"}, "gone with it"},
+		"may ask":             {[]string{always, exported}, nats.Options{History: fiveMinutes, Username: "pregon", Password: "secret"}, map[string]broker.Severity{"power": "ok"}, "sync_interval: always"},
+		"may ask, not always": {[]string{keeping(t), exported}, nats.Options{History: fiveMinutes, Username: "pregon", Password: "secret"}, map[string]broker.Severity{"power": "warn"}, "in the last 2m0s"},
+		"not the system":      {[]string{always, system}, nats.Options{History: fiveMinutes, Username: "pregon", Password: "secret"}, map[string]broker.Severity{"power": "warn"}, "PREGON"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.o.Servers = []string{natstest.Start(t, c.lines...).Addr()}
+			b := opened(t, c.o)
+			defer b.Close()
+			var text strings.Builder
+			by := found(t, b)
+			for subject, severity := range c.want {
+				if by[subject].Severity != severity {
+					t.Errorf("%s: %+v, want %s", subject, by[subject], severity)
+				}
+			}
+			for _, f := range by {
+				text.WriteString(f.Detail + f.Advice)
+			}
+			if !strings.Contains(text.String(), c.says) {
+				t.Errorf("nothing says %q: %s", c.says, text.String())
+			}
+		})
+	}
+}
+
+// The permissions that Diagnose names are enough for all that a node does, and no more than those lets a stranger in.
+func TestPermissionsAreEnough(t *testing.T) {
+	for name, o := range map[string]nats.Options{
+		"without a history": {Prefix: "rt."},
+		"a prefix":          {Prefix: "rt.", History: fiveMinutes},
+		"subjects":          {Subjects: []string{"room.>"}, History: fiveMinutes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Servers = []string{natstest.Start(t, keeping(t)).Addr()}
+			asked := opened(t, o)
+			detail := found(t, asked)["permissions"].Detail
+			_ = asked.Close()
+			_, permissions, ok := strings.Cut(strings.TrimSuffix(detail, "."), "permissions: ")
+			if !ok {
+				t.Fatal(detail)
+			}
+			server := natstest.Start(t, keeping(t), `authorization { users = [{user: pregon, password: secret, permissions: `+permissions+`}] }`)
+			o.Servers, o.Username, o.Password = []string{server.Addr()}, "pregon", "secret"
+			b := opened(t, o)
+			defer b.Close()
+			f := listen(t, b, "room.1", "__own")
+			at := say(t, b, "room.1", "hola")
+			if m, err := f.Next(); err != nil || m.Position != at {
+				t.Fatalf("heard %+v, %v", m, err)
+			}
+			if h, kept := broker.HistoryOf(b); kept {
+				_ = behind(t, b, "room.1", at)
+				newest, err := h.Newest(t.Context(), "room.1")
+				if err != nil || newest[0] != at {
+					t.Errorf("the newest is %v, %v", newest, err)
+				}
+				if err := h.Keep(t.Context(), "room.1"); err != nil {
+					t.Error(err)
+				}
+				if _, err := b.(broker.Prober).Probe(t.Context(), broker.Message{Channel: "__own"}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
