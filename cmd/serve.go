@@ -215,6 +215,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if err := errors.Join(sockets.Unused(), c.test(ctx, s, sockets.HandedOver(), e.log)); err != nil {
 		return err
 	}
+	c.warnOfLongest(ctx, b, e.log)
 	defer e.reloadAtSignals(ctx, s, l.Addr())()
 	ctx, stop := c.replaceAtSignals(ctx, b, sockets, e.log)
 	defer stop()

@@ -15,8 +15,8 @@ import (
 
 var _ broker.Diagnoser = (*Broker)(nil)
 
-// longestMessage is the longest message of pregon unless it is told otherwise, with what says who published it.
-const longestMessage = 1<<20 + 1<<10
+// longestMessage is the longest message of pregon unless it is told otherwise.
+const longestMessage = 1<<20 + beside
 
 // Diagnose implements broker.Diagnoser.
 func (b *Broker) Diagnose(ctx context.Context) ([]broker.Finding, error) {

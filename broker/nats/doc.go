@@ -100,6 +100,8 @@
 //	feed.go      a Feed, and what it carries
 //	link.go      one connection of a Feed
 //	subject.go   channels and subjects
+//	longest.go   how long messages may be
+//	diagnose.go  what the doctor asks
 //
 // and of the history:
 //

@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -59,6 +60,38 @@ func TestDiagnose(t *testing.T) {
 			}
 			if !strings.Contains(text.String(), c.says) {
 				t.Errorf("nothing says %q: %s", c.says, text.String())
+			}
+		})
+	}
+}
+
+// A message as long as LongestData says is taken with the longest of everything else, and one that is longer than the server
+// takes is too large, with a history, too.
+func TestLongestData(t *testing.T) {
+	for name, o := range map[string]nats.Options{"without a history": {}, "with one": {History: fiveMinutes}} {
+		t.Run(name, func(t *testing.T) {
+			server := natstest.Start(t, keeping(t))
+			o.Servers = []string{server.Addr()}
+			b := opened(t, o)
+			defer b.Close()
+			channel := strings.Repeat("%", broker.MaxChannel)
+			f := listen(t, b, channel)
+			longest, err := b.(broker.Bounded).LongestData(t.Context())
+			if err != nil || longest < 1<<20 {
+				t.Fatal(longest, err)
+			}
+			m := broker.Message{Channel: channel, Data: make([]byte, longest), Binary: true, Key: strings.Repeat("%", broker.MaxKey),
+				Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+				By:          &broker.Author{Subject: strings.Repeat("s", broker.MaxSubject), Session: strings.Repeat("s", broker.MaxSession)}}
+			if _, err := b.Publish(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			if heard, err := f.Next(); err != nil || len(heard.Data) != longest {
+				t.Errorf("heard %d bytes, %v", len(heard.Data), err)
+			}
+			m.Data = make([]byte, longest+1<<20)
+			if _, err := b.Publish(t.Context(), m); !errors.Is(err, broker.ErrTooLarge) {
+				t.Errorf("what is longer: %v", err)
 			}
 		})
 	}
