@@ -22,6 +22,7 @@ type doctorCommand struct {
 	Config    string        `placeholder:"FILE" help:"Examine this configuration, too: pregon.yaml."`
 	TokenFile string        `name:"token-file" placeholder:"FILE" help:"Examine this key or token, too. With --url it is sent."`
 	URL       address       `name:"url" env:"-" placeholder:"URL" help:"Examine the server that runs there, and not a broker: by its public address, through the proxy."`
+	AdminURL  address       `name:"admin-url" env:"-" placeholder:"URL" help:"With --url: the address of its --admin, for its figures. By default /metrics of --url."`
 	CA        string        `name:"ca" env:"-" placeholder:"FILE" help:"With --url: certificates in PEM of authorities to trust beside those of the system."`
 	Timeout   time.Duration `default:"10s" help:"Longest time for all of it. Default ${default}, and with --url 2m."`
 	JSON      bool          `name:"json" help:"Print an array of objects."`
@@ -29,7 +30,7 @@ type doctorCommand struct {
 
 // Help is shown by pregon doctor --help.
 func (doctorCommand) Help() string {
-	return `With --url it is a client of a running server: it connects, listens in silence until a ping comes, which takes half a minute, and publishes a few messages to a channel of its own where --token-file or the server lets it.
+	return `With --url it is a client of a running server: it connects, listens in silence until a ping comes, which takes half a minute, and publishes a few messages to a channel of its own where --token-file or the server lets it. Where it may read the server's figures, it says which limits are near, and what was counted since the start.
 
 With --config it also reports common mistakes in access rules. What it cannot see is a key in a page: a key is for your backend alone, and users' browsers get tokens.`
 }
@@ -42,6 +43,8 @@ func (c *doctorCommand) Validate(kctx *kong.Context) error {
 	switch {
 	case c.Timeout < minTime:
 		return fmt.Errorf("--timeout: must be at least %v", minTime)
+	case c.URL == "" && c.AdminURL != "":
+		return errors.New("--admin-url: it is for --url")
 	case c.URL == "" && c.CA != "":
 		return errors.New("--ca: it is for --url")
 	case c.URL != "" && (isGiven(kctx, "broker") || isGiven(kctx, "config")):
@@ -94,12 +97,20 @@ func (c *doctorCommand) Run(ctx context.Context, out *console, kctx *kong.Contex
 
 // examine examines a running server.
 func (c *doctorCommand) examine(ctx context.Context, out *console) error {
-	client, err := clientFlags{TokenFile: c.TokenFile, CA: c.CA}.caller(c.URL)
+	flags := clientFlags{TokenFile: c.TokenFile, CA: c.CA}
+	client, err := flags.caller(c.URL)
 	if err != nil {
 		return err
 	}
 	defer client.close()
-	findings := newExamination(client).run(ctx)
+	var admin *caller
+	if c.AdminURL != "" {
+		if admin, err = flags.caller(c.AdminURL); err != nil {
+			return err
+		}
+		defer admin.close()
+	}
+	findings := newExamination(client, admin).run(ctx)
 	if err := c.print(out, findings); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}

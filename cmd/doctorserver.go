@@ -17,7 +17,8 @@ import (
 // in front of it. Nothing is known of the server but what it answers.
 type examination struct {
 	client  *caller
-	channel string // in which messages are published, at random so that nobody hears them
+	admin   *caller // of the address for operators, nil where it is not known
+	channel string  // in which messages are published, at random so that nobody hears them
 	ping    time.Duration
 
 	findings   []broker.Finding
@@ -25,18 +26,26 @@ type examination struct {
 	longest    int // bytes of a message
 }
 
-// newExamination returns what examines a server as a client of it.
-func newExamination(client *caller) *examination {
-	return &examination{client: client, channel: "pregon-doctor-" + strings.ToLower(rand.Text()[:10])}
+// newExamination returns what examines a server as a client of it, and as an operator where admin is not nil.
+func newExamination(client, admin *caller) *examination {
+	return &examination{client: client, admin: admin, channel: "pregon-doctor-" + strings.ToLower(rand.Text()[:10])}
 }
 
 // run examines the server. What makes the rest meaningless ends it.
 func (x *examination) run(ctx context.Context) []broker.Finding {
-	if !x.reach(ctx) {
+	reached := x.reach(ctx)
+	if reached || x.admin != nil {
+		x.figures(ctx) // ahead of what is done here, which moves them
+	}
+	if !reached {
 		return x.findings
 	}
-	x.ready(ctx)
+	ready := x.ready(ctx)
 	x.host(ctx)
+	if !ready { // whatever needs a channel fails for the same reason
+		x.socket(ctx)
+		return x.findings
+	}
 	x.publishing(ctx)
 	silent := x.listenInSilence(ctx)
 	x.socket(ctx)
@@ -150,19 +159,20 @@ func isThisMachine(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// ready says whether messages go through the broker.
-func (x *examination) ready(ctx context.Context) {
+// ready says whether messages go through the broker, without which little can be tried.
+func (x *examination) ready(ctx context.Context) bool {
 	resp, err := x.get(ctx, "/readyz", nil)
 	if err != nil {
 		x.bad("ready", sentence(x.client.unreachable(err)), "")
-		return
+		return false
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusOK {
 		x.ok("ready", "Messages go through the broker and come back.")
-		return
+		return true
 	}
-	x.bad("ready", answerError(resp).Error()+".", "Run pregon doctor --broker where the server runs; its log says why.")
+	x.bad("ready", sentence(answerError(resp))+" What needs the broker was not tried.", "Run pregon doctor --broker where the server runs; its log says why.")
+	return false
 }
 
 // host says whether a page of the server's own origin is let in, and so whether a proxy passes Host on.

@@ -52,7 +52,7 @@ func (s *Server) snapshot() metrics.Snapshot {
 		Heard: now.Heard, Unkept: now.Unkept, Rejected: now.Rejected, Gaps: s.hub.Gaps(), Fills: hub.Fills, Filled: now.Filled,
 		Delivered: hub.Delivered, DeliveredBytes: hub.DeliveredBytes, DeliveryTimes: metrics.Times(s.hub.DeliveryTimes()), Recovered: hub.Recovered, NotRecovered: hub.NotRecovered,
 		Disconnected: now.Disconnected - min(stalled, now.Disconnected), Stalled: stalled, CaughtUp: now.CaughtUp, Dropped: now.Dropped,
-		Refusals: s.problems.byCode(), RefusedConnections: now.RefusedConnections,
+		Refusals: s.problems.byName(), BadTokens: s.badTokens.byReason(), RefusedConnections: now.RefusedConnections,
 		RefusedPublications: now.RefusedPublications, RefusedBodies: now.RefusedBodies,
 	}
 }

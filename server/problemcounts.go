@@ -1,17 +1,12 @@
 package server
 
 import (
-	"sync/atomic"
-
 	"github.com/pregon/pregon/transport"
 )
 
-// otherProblem stands in figures for all codes that are not countedCodes: requests in a form that is
-// none, and the codes of hooks and transports, of which there could be any number.
-const otherProblem = "other"
-
 // countedCodes are the codes of problems of which each is counted apart: an operator acts on each in
-// another way.
+// another way. The others are requests in a form that is none, and the codes of hooks and transports, of which there could
+// be any number.
 var countedCodes = []string{
 	// who may what
 	"unauthorized", "forbidden", "issuer_unavailable", "two_credentials", "other_subject", "bad_member", "no_presence",
@@ -23,34 +18,12 @@ var countedCodes = []string{
 }
 
 // problemCounts count what callers were told instead of an answer, by code.
-type problemCounts struct {
-	of    map[string]*atomic.Uint64 // by countedCodes; not changed once it is made
-	other atomic.Uint64
-}
+type problemCounts struct{ *nameCounts }
 
-func newProblemCounts() *problemCounts {
-	c := &problemCounts{of: make(map[string]*atomic.Uint64, len(countedCodes))}
-	for _, code := range countedCodes {
-		c.of[code] = new(atomic.Uint64)
-	}
-	return c
-}
+func newProblemCounts() *problemCounts { return &problemCounts{newNameCounts(countedCodes)} }
 
 // count counts p, and returns it.
 func (c *problemCounts) count(p *transport.Problem) *transport.Problem {
-	if n := c.of[p.Code]; n != nil {
-		n.Add(1)
-	} else {
-		c.other.Add(1)
-	}
+	c.add(p.Code)
 	return p
-}
-
-// byCode returns how many there were.
-func (c *problemCounts) byCode() map[string]uint64 {
-	by := map[string]uint64{otherProblem: c.other.Load()}
-	for code, n := range c.of {
-		by[code] = n.Load()
-	}
-	return by
 }

@@ -35,6 +35,7 @@ func (s *Server) accessProblem(r *http.Request, err error) *transport.Problem {
 	case errors.As(err, &away):
 		return s.refuse(r, issuerUnavailable(away.RetryAfter), away.Error())
 	case errors.Is(err, access.ErrUnauthorized):
+		s.badTokens.count(err)
 		return s.refuse(r, unauthorized("The credential is not valid, or may not be sent this way.", true),
 			strings.TrimPrefix(err.Error(), access.ErrUnauthorized.Error()+": "))
 	}

@@ -197,6 +197,7 @@ type Server struct {
 	orderOnce   sync.Once
 	incarnation string       // begins the names of its sessions
 	polls       atomic.Int64 // requests that wait for news
+	badTokens   tokenCounts
 
 	refusedListeners atomic.Uint64 // for whom there was no room
 }
@@ -230,6 +231,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if s.handler, err = s.routes(); err != nil {
 		return nil, err
 	}
+	s.badTokens = newTokenCounts()
 	s.bodies.most = max(o.MaxBodies, s.longestBatch()*4/3+1)
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: o.PingInterval, PongTimeout: o.PongTimeout,

@@ -1,4 +1,5 @@
-// Package metrics shows a server's figures to Prometheus. It is the only package that knows Prometheus' library.
+// Package metrics shows a server's figures to Prometheus. It is the only package that knows Prometheus' library,
+// and so it also reads what another server shows: see [Read].
 //
 // What does the work keeps plain counters, and a [Snapshot] of them becomes figures when somebody asks: a figure costs
 // nothing until then, and the same counters serve the Go API. A distribution is observed

@@ -42,6 +42,7 @@ var figures = []figure{
 	counter("pregon_slow_clients_messages_dropped_total", "Messages to single clients dropped because they did not read fast enough.", func(s Snapshot) uint64 { return s.Dropped }),
 
 	counters("pregon_refusals_total", "Requests, and commands of clients, that were answered with a problem, by its code.", "code", func(s Snapshot) map[string]uint64 { return s.Refusals }),
+	counters("pregon_tokens_refused_total", "Tokens that were not valid, by reason.", "reason", func(s Snapshot) map[string]uint64 { return s.BadTokens }),
 	counter("pregon_connections_refused_total", "Connections and listeners beyond a limit.", func(s Snapshot) uint64 { return s.RefusedConnections }),
 	counter("pregon_publications_refused_total", "Messages of callers that publish too fast.", func(s Snapshot) uint64 { return s.RefusedPublications }),
 	counter("pregon_bodies_refused_total", "Bodies of requests for which there was no room.", func(s Snapshot) uint64 { return s.RefusedBodies }),

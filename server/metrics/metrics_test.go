@@ -27,7 +27,7 @@ func scrape(m *metrics.Metrics) []byte {
 
 func fresh() *metrics.Metrics {
 	return metrics.New(metrics.Options{Version: "v1.2.3", Read: func() metrics.Snapshot {
-		return metrics.Snapshot{CertificateEnds: time.Unix(1800000000, 0), Published: 7, Ready: true, Broker: &metrics.Link{Up: true}, Connections: map[string]int{"ws": 1}, Refusals: map[string]uint64{"forbidden": 1},
+		return metrics.Snapshot{BadTokens: map[string]uint64{"expired": 1}, CertificateEnds: time.Unix(1800000000, 0), Published: 7, Ready: true, Broker: &metrics.Link{Up: true}, Connections: map[string]int{"ws": 1}, Refusals: map[string]uint64{"forbidden": 1},
 			Gaps:          map[string]uint64{"overrun": 1},
 			DeliveryTimes: metrics.Times{Count: 3, Sum: 2 * time.Second, Under: map[time.Duration]uint64{time.Millisecond: 2}}}
 	}})

@@ -45,6 +45,8 @@ type Snapshot struct {
 
 	Refusals map[string]uint64 // requests and commands that were answered with a problem, by its code
 
+	BadTokens map[string]uint64 // tokens that were not valid, by reason
+
 	RefusedConnections  uint64 // connections and listeners beyond a limit
 	RefusedPublications uint64 // messages of callers that publish too fast
 	RefusedBodies       uint64 // bodies for which there was no room

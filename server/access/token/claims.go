@@ -71,16 +71,16 @@ func (i *issuer) checkDates(ms members, now time.Time) (time.Time, error) {
 	case expires.IsZero() && !i.NeverExpires:
 		return time.Time{}, invalid("no exp")
 	case !expires.IsZero() && !now.Before(expires):
-		return time.Time{}, invalid("expired")
+		return time.Time{}, invalid(Expired)
 	case !i.NeverExpires && expires.After(now.Add(i.MaxAge+skew)):
-		return time.Time{}, invalid("exp is too far away")
+		return time.Time{}, invalid(TooLong)
 	}
 	begins, err := date(ms, "nbf")
 	switch {
 	case err != nil:
 		return time.Time{}, err
 	case begins.After(now.Add(skew)):
-		return time.Time{}, invalid("not valid yet")
+		return time.Time{}, invalid(NotYet)
 	}
 	_, err = date(ms, "iat")
 	return expires, err
@@ -124,7 +124,7 @@ func (i *issuer) checkParties(ms members) error {
 		return invalid("aud is not of its form")
 	}
 	if i.Audience != "" && !slices.Contains(audience, i.Audience) {
-		return invalid("wrong audience")
+		return invalid(WrongAudience)
 	}
 	return nil
 }

@@ -41,6 +41,23 @@ func (e *InvalidError) Error() string { return ErrInvalid.Error() + ": " + e.Rea
 // Is reports whether target is [ErrInvalid].
 func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 
+// Reasons of an [InvalidError] that an operator may have to act on, each in another way. The others are about what no
+// issuer should make, such as JSON that is none.
+const (
+	Expired        = "expired"
+	NotYet         = "not valid yet"
+	TooLong        = "exp is too far away"
+	WrongAudience  = "wrong audience"
+	WrongSignature = "wrong signature"
+	NoIssuer       = "no issuer has such a key"
+	UnknownKey     = "unknown key" // to the issuer's JWKS
+)
+
+// Reasons returns those that have a name here.
+func Reasons() []string {
+	return []string{Expired, NotYet, TooLong, WrongAudience, WrongSignature, NoIssuer, UnknownKey}
+}
+
 func invalid(reason string) *InvalidError { return &InvalidError{Reason: reason} }
 
 // An UnavailableError means that it cannot be said now whether a token is valid: its key is not

@@ -99,7 +99,7 @@ func (s *keyset) await(ctx context.Context, kid, alg string) ([]key, error) {
 		case ended.number >= number && ended.err != nil:
 			return nil, &UnavailableError{fetchEvery, ended.err}
 		case ended.number >= number:
-			return nil, invalid("unknown key")
+			return nil, invalid(UnknownKey)
 		}
 		select {
 		case <-change:

@@ -88,7 +88,7 @@ func (v *Verifier) version() (n uint64) {
 
 func (v *Verifier) verify(ctx context.Context, t *token) (Claims, error) {
 	var unknown []*issuer // those that may have the key once it is fetched
-	refusal := error(invalid("no issuer has such a key"))
+	refusal := error(invalid(NoIssuer))
 	for _, i := range v.issuers {
 		keys := i.find(t)
 		switch {
@@ -113,7 +113,7 @@ func (v *Verifier) verify(ctx context.Context, t *token) (Claims, error) {
 func (v *Verifier) try(i *issuer, t *token, keys []key) (Claims, error) {
 	by := slices.IndexFunc(keys, func(k key) bool { return k.verifies(t) })
 	if by < 0 {
-		return Claims{}, invalid("wrong signature")
+		return Claims{}, invalid(WrongSignature)
 	}
 	c, err := i.claims(t.claims, v.now())
 	var refusal *InvalidError
