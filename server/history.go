@@ -1,9 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -65,12 +67,13 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff") // there is anything in messages
-	out := json.NewEncoder(w)
+	var body bytes.Buffer
+	out := json.NewEncoder(&body)
 	out.SetEscapeHTML(false) // as the json format has it
-	_ = out.Encode(answer)   // a caller that has gone gets none
-	return nil
+	if err := out.Encode(answer); err != nil {
+		return fmt.Errorf("server: encode a history: %w", err)
+	}
+	return s.answers.write(w, r, body.Bytes())
 }
 
 // readHistory reads at once or, where the client wants that, when there is news.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/broker/memory"
 	"github.com/pregon/pregon/server"
 )
 
@@ -127,4 +129,29 @@ func TestHTTP2BodiesOfListeners(t *testing.T) {
 	if resp := send("GET", "/sse/c", 500<<10); resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Error("a long body:", resp.Status)
 	}
+}
+
+// Answers out of a history that a client asks for, and does not read, take no more memory than there is for all: then long answers
+// are refused, short ones are not, and all is well when the client has gone.
+func TestHTTP2UnreadHistories(t *testing.T) {
+	t.Parallel()
+	n := start(t, server.Options{Broker: memory.NewBusWithHistory(broker.Retention{MaxMessages: 10, MaxAge: time.Hour}).Broker(), MaxBodies: 1 << 20})
+	n.publish("long", strings.Repeat("x", 200<<10))
+	n.publish("short", "x")
+	h := n.framer()
+	for id := uint32(1); id < 20; id += 2 {
+		if err := h.frame(frameHeaders, endStream|endHeaders, id, getBlock("/history/long")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status := func(path string) int {
+		resp, _ := n.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+		return resp.StatusCode
+	}
+	comesTrue(t, "a long answer is refused", func() bool { return status("/history/long") == http.StatusServiceUnavailable })
+	if got := status("/history/short"); got != http.StatusOK {
+		t.Error("a short answer:", got)
+	}
+	_ = h.Close()
+	comesTrue(t, "the room is free again", func() bool { return status("/history/long") == http.StatusOK })
 }

@@ -31,10 +31,7 @@ func (s *Server) members(w http.ResponseWriter, r *http.Request) error {
 	}
 	format, _ := transport.FormatByName("json")
 	answer, _ := format.AppendMembers(nil, page)
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff") // there is anything in infos
-	_, _ = w.Write(append(answer, '\n'))                // a caller that has gone gets none
-	return nil
+	return s.answers.write(w, r, append(answer, '\n'))
 }
 
 // membersQuery returns what r asks for with ?after= and ?limit=.

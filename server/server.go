@@ -38,7 +38,7 @@ type Options struct {
 	// MaxBodies is how many bytes the bodies of all requests under way may take
 	// together, the first 16 KiB of each not counted. Default 64 MiB; at least
 	// it is as many as one batch may have. Where Access is not open a quarter of it is for
-	// keys alone.
+	// keys alone. The answers with messages and members that wait for their clients may take as many, too.
 	MaxBodies int64
 	// MaxConnections is how many clients may listen at once; by default as many
 	// as the process may have descriptors, less a reserve.
@@ -182,6 +182,7 @@ type Server struct {
 	accepted    *connections
 	figures     *metrics.Metrics
 	bodies      bodies
+	answers     answers
 	settings    atomic.Pointer[settings]
 	reloading   sync.Mutex // held while settings and the node get a new policy
 	refusals    sayOnce    // of origins, hosts and proxies
@@ -232,6 +233,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.badTokens = newTokenCounts()
+	s.answers.most = o.MaxBodies
 	s.bodies.most = max(o.MaxBodies, s.longestBatch()*4/3+1)
 	s.hub, err = hub.New(ctx, o.Broker, hub.Options{
 		Logger: s.log, PingInterval: o.PingInterval, PongTimeout: o.PongTimeout,
