@@ -48,6 +48,7 @@ type serveCommand struct {
 	BrokerRequired bool          `help:"Exit where the broker cannot be reached at start, instead of trying on."`
 	LogLevel       slog.Level    `default:"info" placeholder:"LEVEL" help:"Lowest level to log: debug, info, warn or error. Default ${default}."`
 	LogFormat      string        `default:"text" enum:"text,json" help:"How to log: text or json. Default ${default}."`
+	AccessLog      bool          `help:"Log a line for each request when it has ended, and for each client that listens when it has gone."`
 	MaxMessage     config.Size   `default:"1MiB" placeholder:"SIZE" help:"Longest message. Default ${default}."`
 	MaxConnections int           `default:"0" placeholder:"N" help:"Most clients at once. By default as many as the system's limit of open files allows."`
 	AllowOrigin    []string      `placeholder:"ORIGIN" help:"Let pages of this origin use the server: https://example.com, https://*.example.com, null, or * for all. May be repeated."`

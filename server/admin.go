@@ -24,8 +24,9 @@ var ErrNoAdmin = errors.New("server: others than this machine can reach the admi
 func (s *Server) Admin() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(s.adminEntrance)
-	for _, r := range s.adminRoutes() {
+	routes := s.adminRoutes()
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc { return s.logged(routes, s.adminEntrance(next)) })
+	for _, r := range routes {
 		e.Add(r.method, r.path, adapt(r.handle))
 		if r.method == http.MethodGet {
 			e.HEAD(r.path, adapt(r.handle))

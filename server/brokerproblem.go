@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/pregon/pregon/broker"
@@ -30,15 +31,24 @@ func (s *Server) brokerProblem(r *http.Request, err error) *transport.Problem {
 	case errors.Is(err, hub.ErrDraining):
 		return draining()
 	case errors.Is(err, hub.ErrNotConfirmed) && !errors.Is(err, broker.ErrDenied):
-		s.logOf(r).Warn("server: a subscription was not confirmed", "error", err)
+		s.tellBroker(r, "server: a subscription was not confirmed", err)
 		return notSubscribed()
 	case broker.OutcomeOf(err) == broker.NotPublished:
 		return s.refusal(r, err)
 	case errors.Is(err, broker.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
-		s.logOf(r).Warn("server: the broker did not answer", "error", err)
+		s.tellBroker(r, "server: the broker did not answer", err)
 		return brokerDown()
 	}
 	return nil
+}
+
+// tellBroker logs what the broker has not done, as a warning unless the client has gone: then nobody waits for it any more.
+func (s *Server) tellBroker(r *http.Request, what string, err error) {
+	level := slog.LevelWarn
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		level = slog.LevelDebug
+	}
+	s.logOf(r).Log(r.Context(), level, what, "error", err)
 }
 
 // refusal is the answer where the broker has done nothing. A denial is the

@@ -38,7 +38,7 @@ func (s *Server) converse(name string, t transport.Conversation) handler {
 		if err := s.admitListener(client); err != nil {
 			return err
 		}
-		wanted.Client = client.Over(name)
+		wanted.Client = s.listening(r, client.Over(name), name)
 		return t.Serve(w, r, wanted)
 	}
 }

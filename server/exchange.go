@@ -19,6 +19,7 @@ type exchange struct {
 	caller       *access.Caller     // who made it
 	denied       error              // why that cannot be told; to be returned behind what is wrong with the form
 	refusal      *transport.Problem // what to answer where there is no room for it; else nil
+	line         *accessLine        // of the access log; nil without one
 	id           string             // for its problem and what is logged of it; empty as long as there is none
 }
 
@@ -27,6 +28,9 @@ type exchangeKey struct{}
 // begin returns r with an exchange.
 func (s *Server) begin(r *http.Request) *http.Request {
 	x := &exchange{settings: s.settings.Load(), caller: access.Stranger}
+	if s.options.AccessLog {
+		x.line = newAccessLine()
+	}
 	return r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 }
 

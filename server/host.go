@@ -103,11 +103,9 @@ func (s *Server) checkHost(r *http.Request) error {
 	if !guarded || isProbe(r.URL.Path) || hosts.has(r.Host) {
 		return nil
 	}
-	if host := shownHost(r.Host); s.refusals.first(host) {
-		s.logOf(r).Warn("server: a request for a host that is not known as this server's was refused; if it is, name it with --host",
-			"host", host)
-	}
-	return hostRefused()
+	p := hostRefused()
+	s.tellRefused(r, s.foreign, p, "the host is not known as this server's; if it is, name it with --host", "host", shownHost(r.Host))
+	return p
 }
 
 func hostRefused() *transport.Problem {

@@ -24,7 +24,7 @@ func (s *Server) listen(name string, t transport.Transport) handler {
 		if err != nil {
 			return err
 		}
-		wanted.Client = s.accepted.listening(r, client.Over(name))
+		wanted.Client = s.listening(r, client.Over(name), name)
 		return s.connect(r, client, func() error { return t.Serve(w, r, wanted) })
 	}
 }

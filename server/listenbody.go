@@ -24,7 +24,7 @@ func (s *Server) listenByBody(name string, t transport.Poster) handler {
 		if err != nil {
 			return err
 		}
-		wanted.Client = s.accepted.listening(r, client.Over(name))
+		wanted.Client = s.listening(r, client.Over(name), name)
 		err = s.connect(r, client, func() error { return t.ServePost(w, r, wanted) })
 		if failed := (*transport.OpenError)(nil); errors.As(err, &failed) {
 			return s.problemOfWish(r, failed.Index, err)

@@ -169,8 +169,9 @@ func (s *Server) checkOrigin(next handler) handler {
 		}
 		switch how {
 		case refused:
-			s.tellRefusedOrigin(r, sent[0])
-			return originRefused()
+			p := originRefused()
+			s.tellRefusedOrigin(r, p, sent[0])
+			return p
 		case credentialed:
 			exchangeOf(r).credentialed = true
 			h.Set("Access-Control-Allow-Credentials", "true")
@@ -188,12 +189,9 @@ func originRefused() *transport.Problem {
 
 // tellRefusedOrigin logs both names that did not match: behind a proxy that does
 // not pass Host on, that is what explains it.
-func (s *Server) tellRefusedOrigin(r *http.Request, origin string) {
-	origin, host := shownOrigin(origin), shownHost(r.Host)
-	if s.refusals.first(origin + " " + host) {
-		s.logOf(r).Warn("server: a page may not use this server; let the proxy pass Host on, or name the server with --host or the origin with --allow-origin",
-			"origin", origin, "host", host)
-	}
+func (s *Server) tellRefusedOrigin(r *http.Request, p *transport.Problem, origin string) {
+	s.tellRefused(r, s.foreign, p, "the page's origin is not this server's; let the proxy pass Host on, or name the server with --host or the origin with --allow-origin",
+		"origin", shownOrigin(origin), "host", shownHost(r.Host))
 }
 
 // shownOrigin returns an origin as a log may have it.

@@ -28,11 +28,10 @@ func (s *Server) checkProxied(r *http.Request) error {
 	case isProbe(r.URL.Path), !isForwarded(r.Header):
 		return nil
 	}
-	if s.refusals.first("proxy") {
-		s.logOf(r).Warn("server: a request was refused, as a proxy has passed it on and everybody may do everything here; protect the server with a key, or say with --open that it shall be open")
-	}
-	return &transport.Problem{Status: http.StatusForbidden, Code: "open_behind_proxy",
+	p := &transport.Problem{Status: http.StatusForbidden, Code: "open_behind_proxy",
 		Detail: "This server is open to its own machine only, and a proxy has passed the request on; see --publish-key, --config and --open."}
+	s.tellRefused(r, s.foreign, p, "a proxy has passed it on, and everybody may do everything here; protect the server with a key, or say with --open that it shall be open")
+	return p
 }
 
 // isLocal reports whether r surely comes from this machine: by a loopback address, not by way

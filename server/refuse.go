@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"runtime"
@@ -61,12 +62,19 @@ func issuerUnavailable(after time.Duration) *transport.Problem {
 // refuse returns p, with which r is refused, and logs why.
 func (s *Server) refuse(r *http.Request, p *transport.Problem, why string) *transport.Problem {
 	s.refused.total.Add(1)
-	if leftOut, ok := s.refused.next(); ok {
-		s.logOf(r).Info("server: a request was refused", "status", p.Status, "reason", why, "left_out", leftOut)
-	} else {
-		s.logOf(r).Debug("server: a request was refused", "status", p.Status, "reason", why)
-	}
+	s.tellRefused(r, s.refused, p, why)
 	return p
+}
+
+// tellRefused logs why r is refused, with more of it: at the level info, unless there is too much of that, and how many such lines
+// were left out since the last one.
+func (s *Server) tellRefused(r *http.Request, few *sayFew, p *transport.Problem, why string, more ...any) {
+	level := slog.LevelDebug
+	more = append([]any{"status", p.Status, "reason", why}, more...)
+	if leftOut, ok := few.next(); ok {
+		level, more = slog.LevelInfo, append(more, "left_out", leftOut)
+	}
+	s.logOf(r).Log(r.Context(), level, "server: a request was refused", more...)
 }
 
 // Bounds of a sayFew.

@@ -84,6 +84,8 @@ type Options struct {
 	Open bool
 	// NoConsole leaves out the page at /.
 	NoConsole bool
+	// AccessLog has the Logger told of each request when it has ended, and of each client that listens when it has gone.
+	AccessLog bool
 	// NoMetrics leaves out the figures at /metrics: Admin has them.
 	NoMetrics bool
 	// TrustProxies are the addresses of proxies that are believed when they say for whom
@@ -185,7 +187,7 @@ type Server struct {
 	answers     answers
 	settings    atomic.Pointer[settings]
 	reloading   sync.Mutex // held while settings and the node get a new policy
-	refusals    sayOnce    // of origins, hosts and proxies
+	foreign     *sayFew    // refused for their origin or host, or as a proxy has passed them on
 	refused     *sayFew    // callers
 	problems    *problemCounts
 	handler     http.Handler
@@ -215,7 +217,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 			"wanted", o.MaxConnections, "allowed", most)
 		o.MaxConnections = most
 	}
-	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), ordered: make(chan struct{}), incarnation: strings.ToLower(rand.Text()[:8]), refused: newSayFew(), problems: newProblemCounts()}
+	s := &Server{options: o, log: o.Logger, stopping: make(chan struct{}), ordered: make(chan struct{}), incarnation: strings.ToLower(rand.Text()[:8]), refused: newSayFew(), foreign: newSayFew(), problems: newProblemCounts()}
 	s.figures = metrics.New(metrics.Options{Version: o.Version, Read: s.snapshot})
 	first, err := newSettings(o.reloadable())
 	if err != nil {

@@ -133,7 +133,7 @@ func (s *Server) serveRoute(name string, t transport.Transport, r transport.Rout
 			}
 		}
 		req.Body = http.MaxBytesReader(w, req.Body, s.longestBatch())
-		err = r.Serve(w, req, s.accepted.listening(req, client.Over(name)))
+		err = r.Serve(w, req, s.listening(req, client.Over(name), name))
 		if p := bodyProblem(w, err); p != nil {
 			return p
 		}
