@@ -102,7 +102,7 @@ func exhaust(t *testing.T, w want) {
 		c.heard()
 	}
 	lasted, spent := time.Since(began), processorTime(t, pid)-computed
-	if spent > lasted/2 {
+	if spent > lasted*3/4 { // handshakes of TLS are work, too
 		t.Errorf("it has computed for %v of %v", spent, lasted)
 	}
 	t.Logf("%d listen; %d answers were refusals, and %d connections closed without one; the node has computed for %v of %v",
