@@ -15,7 +15,7 @@ const (
 	headerTime  = 5 * time.Second  // for the request's headers
 	requestTime = 30 * time.Second // for the request with its body
 	idleTime    = 2 * time.Minute  // between requests
-	answerTime  = 2 * time.Second  // for an answer, and for the last ones when nobody listens any more
+	answerTime  = 2 * time.Second  // for an answer
 	maxHeader   = 12 << 10         // bytes; net/http adds 4 KiB
 )
 
@@ -117,10 +117,11 @@ func (s *Server) drain(ctx context.Context) {
 }
 
 // shutDown closes the port, which accepting tells of, and answers what has been
-// accepted. It asks twice: what was accepted in the last moment is known to web only
+// accepted: a publication may take as long as ever, as nobody else can tell its publisher
+// what became of it. It asks twice: what was accepted in the last moment is known to web only
 // when it has left off accepting.
 func shutDown(web *http.Server, accepting <-chan error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout+answerTime)
 	defer cancel()
 	err := web.Shutdown(ctx)
 	failed := <-accepting
