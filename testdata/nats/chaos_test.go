@@ -229,6 +229,7 @@ func (c *chaos) await(done func() bool) bool {
 // What was acknowledged is kept and heard by every client once, in order, without a gap, whether it stays or comes and
 // goes between nodes, over kills of the server and cuts of the nodes' links.
 func TestChaosHistory(t *testing.T) {
+	t.Parallel()
 	c := startChaos(t, true)
 	c.run(*chaosClients, func() { c.faults(*chaosFaults) })
 	histories := make([][]said, chaosChannels)
@@ -248,6 +249,7 @@ func TestChaosHistory(t *testing.T) {
 
 // Without a history a client that stays is told of every hole, where links are cut and where the server is killed.
 func TestChaosCore(t *testing.T) {
+	t.Parallel()
 	c := startChaos(t, false)
 	c.run(*chaosClients, func() { c.faults(*chaosFaults) })
 	gaps := 0

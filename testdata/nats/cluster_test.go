@@ -38,6 +38,7 @@ func ready(t *testing.T, c natstest.Cluster) {
 // With a history on three servers the driver keeps the contract, with nodes on each of them: where links are cut, and
 // where all servers are killed.
 func TestConformanceCluster(t *testing.T) {
+	t.Parallel()
 	cluster := started(t)
 	var proxies []*redistest.Proxy
 	for _, s := range cluster {
@@ -67,6 +68,7 @@ func TestConformanceCluster(t *testing.T) {
 // Whichever server of three is killed, while messages are published through the others: what is acknowledged is kept, and heard once
 // and in order, or a gap is told ahead of what comes next.
 func TestClusterLosesNothing(t *testing.T) {
+	t.Parallel()
 	cluster := started(t)
 	o := nats.Options{History: broker.Retention{MaxMessages: 100_000, MaxAge: time.Hour}, Replicas: 3, Heartbeat: 300 * time.Millisecond}
 	for _, s := range cluster {

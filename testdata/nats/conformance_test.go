@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 // The driver keeps the whole contract of package broker on one server: where links are cut, where the
 // server is killed, and where it permits some subjects only.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	var server *natstest.Server
 	var proxy *redistest.Proxy
 	start := func(t *testing.T, lines ...string) {

@@ -23,6 +23,7 @@ func keepingIn(dir string) string { return `jetstream { store_dir: "` + dir + `"
 // are cut, where the server is killed, where a channel is purged behind its back, and where it permits some
 // subjects only.
 func TestConformanceHistory(t *testing.T) {
+	t.Parallel()
 	var server *natstest.Server
 	var proxy *redistest.Proxy
 	keep := broker.Retention{MaxMessages: 10_000, MaxAge: 5 * time.Minute}
