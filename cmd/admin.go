@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -62,17 +61,10 @@ func serveAdmin(serving context.Context, s *server.Server, l net.Listener, log *
 	if l == nil {
 		return func() {}
 	}
-	ctx, end := context.WithCancel(context.WithoutCancel(serving))
-	quiet := context.AfterFunc(serving, func() {
-		if errors.Is(context.Cause(serving), server.ErrHandedOver) {
-			end()
-		}
-	})
 	log.Info("operators may ask", "address", l.Addr().String())
-	wait := background(ctx, func(ctx context.Context) {
+	return beside(serving, func(ctx context.Context) {
 		if err := s.ServeAdmin(ctx, l); err != nil {
 			log.Error("operators are not served any more", "error", err)
 		}
 	})
-	return func() { quiet(); wait(); end() }
 }

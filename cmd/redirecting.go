@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -46,19 +45,12 @@ func (r *redirecting) begin(serving context.Context, log *slog.Logger) (stop fun
 	if r == nil {
 		return func() {}
 	}
-	ctx, end := context.WithCancel(context.WithoutCancel(serving))
-	leave := context.AfterFunc(serving, func() {
-		if errors.Is(context.Cause(serving), server.ErrHandedOver) {
-			end()
-		}
-	})
 	log.Info("what comes without TLS is sent to https", "address", r.listener.Addr())
-	wait := background(ctx, func(ctx context.Context) {
+	return beside(serving, func(ctx context.Context) {
 		if err := r.server.Serve(ctx, r.listener); err != nil {
 			log.Error("nothing is sent to https any more", "error", err)
 		}
 	})
-	return func() { leave(); end(); wait() }
 }
 
 // close closes a port that was not served.

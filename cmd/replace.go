@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 
@@ -50,4 +51,17 @@ func tellSystemd(log *slog.Logger, err error) {
 	if err != nil {
 		log.Warn("the manager of services, or the process before, was not told", "error", err)
 	}
+}
+
+// beside runs task in the background until stop is called, which is when nobody is served any more, or another process has
+// taken over.
+func beside(serving context.Context, task func(context.Context)) (stop func()) {
+	ctx, end := context.WithCancel(context.WithoutCancel(serving))
+	leave := context.AfterFunc(serving, func() {
+		if errors.Is(context.Cause(serving), server.ErrHandedOver) {
+			end()
+		}
+	})
+	wait := background(ctx, task)
+	return func() { leave(); end(); wait() }
 }

@@ -24,12 +24,12 @@ type accessLine struct {
 	closed    atomic.Int32 // why the server has closed the connection, one more than the transport.CloseReason; 0 where it has not
 
 	// Set when the handler has returned:
-	log           *slog.Logger
-	method, route string
-	status        int
-	bytes         int64 // of the answer; 0 where that is not known
-	address       netip.Addr
-	subject, key  string
+	log                    *slog.Logger
+	request, method, route string
+	status                 int
+	bytes                  int64 // of the answer; 0 where that is not known
+	address                netip.Addr
+	subject, key           string
 }
 
 func newAccessLine() *accessLine {
@@ -63,7 +63,7 @@ func (s *Server) returned(c echo.Context, route string) {
 	x := exchangeOf(r)
 	identity := x.caller.Identity()
 	l := x.line
-	l.log, l.method, l.route = s.logOf(r), shownMethod(r.Method), route
+	l.log, l.request, l.method, l.route = s.log, requestID(r), shownMethod(r.Method), route
 	l.status, l.bytes = w.Status, w.Size
 	if !w.Committed { // the transport has taken the connection over
 		l.status = http.StatusOK
@@ -88,35 +88,32 @@ func (l *accessLine) done() {
 	if l.open.Add(-1) > 0 {
 		return
 	}
-	more := make([]any, 0, 20)
-	add := func(name string, value any, known bool) {
-		if known {
-			more = append(more, name, value)
+	said := make([]slog.Attr, 0, 12)
+	said = append(said, slog.String("request", l.request), slog.String("method", l.method), slog.String("route", l.route),
+		slog.Int("status", l.status), slog.Duration("duration", time.Since(l.began).Round(time.Microsecond)))
+	if l.bytes > 0 {
+		said = append(said, slog.Int64("bytes", l.bytes))
+	}
+	if l.address.IsValid() {
+		said = append(said, slog.String("address", l.address.String()))
+	}
+	closed := ""
+	if reason := l.closed.Load(); reason > 0 {
+		closed = closeWords[transport.CloseReason(reason-1)]
+	}
+	for _, a := range []slog.Attr{slog.String("subject", l.subject), slog.String("key", l.key), slog.String("transport", l.transport), slog.String("closed", closed)} {
+		if a.Value.String() != "" {
+			said = append(said, a)
 		}
 	}
-	add("method", l.method, true)
-	add("route", l.route, true)
-	add("status", l.status, true)
-	add("duration", time.Since(l.began).Round(time.Microsecond), true)
-	add("bytes", l.bytes, l.bytes > 0)
-	add("address", l.address, l.address.IsValid())
-	add("subject", l.subject, l.subject != "")
-	add("key", l.key, l.key != "")
-	add("transport", l.transport, l.transport != "")
-	if reason := l.closed.Load(); reason > 0 {
-		add("closed", closeWord(transport.CloseReason(reason-1)), true)
-	}
-	l.log.Info("server: access", more...)
+	l.log.LogAttrs(context.Background(), slog.LevelInfo, "server: access", said...)
 }
 
-// closeWord returns the reason for which the server has closed a connection in a word.
-func closeWord(reason transport.CloseReason) string {
-	words := map[transport.CloseReason]string{
-		transport.CloseShutdown: "shutdown", transport.CloseGap: "gap", transport.CloseSlow: "slow", transport.CloseIdle: "idle",
-		transport.CloseUnrecovered: "unrecovered", transport.CloseDenied: "denied", transport.CloseExpired: "expired",
-		transport.CloseForbidden: "forbidden", transport.CloseLimit: "limit",
-	}
-	return words[reason]
+// closeWords are the reasons for which the server has closed a connection.
+var closeWords = map[transport.CloseReason]string{
+	transport.CloseShutdown: "shutdown", transport.CloseGap: "gap", transport.CloseSlow: "slow", transport.CloseIdle: "idle",
+	transport.CloseUnrecovered: "unrecovered", transport.CloseDenied: "denied", transport.CloseExpired: "expired",
+	transport.CloseForbidden: "forbidden", transport.CloseLimit: "limit",
 }
 
 // listening returns the client that a transport of that name gets for r.

@@ -67,7 +67,7 @@ func (s *Server) ServeAdmin(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("server: accept connections of operators: %w", err)
 	case <-ctx.Done():
 	}
-	if err := shutDown(web, failed); !errors.Is(err, http.ErrServerClosed) {
+	if err := shutDown(web, failed, answerTime); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("server: accept connections of operators: %w", err)
 	}
 	return nil

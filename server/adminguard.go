@@ -16,11 +16,7 @@ type adminKey struct{}
 func (s *Server) adminEntrance(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer caught(&err)
-		w, r := c.Response(), s.begin(c.Request())
-		c.SetRequest(r)
-		setCommonHeaders(w.Header())
-		closeAmbiguous(w, r)
-		closeSurplus(w, r)
+		_, r := s.arrive(c)
 		if p := noRoom(r); p != nil {
 			return p
 		}

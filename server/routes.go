@@ -151,11 +151,7 @@ func adapt(h handler) echo.HandlerFunc {
 func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer caught(&err)
-		w, r := c.Response(), s.begin(c.Request())
-		c.SetRequest(r)
-		setCommonHeaders(w.Header())
-		closeAmbiguous(w, r)
-		closeSurplus(w, r)
+		w, r := s.arrive(c)
 		s.closeDraining(w)
 		defer s.accepted.enter(r)()
 		if err := s.checkHost(r); err != nil {
@@ -173,6 +169,16 @@ func (s *Server) entrance(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
+}
+
+// arrive begins the exchange of a request, and sets what every answer has.
+func (s *Server) arrive(c echo.Context) (http.ResponseWriter, *http.Request) {
+	w, r := c.Response(), s.begin(c.Request())
+	c.SetRequest(r)
+	setCommonHeaders(w.Header())
+	closeAmbiguous(w, r)
+	closeSurplus(w, r)
+	return w, r
 }
 
 // caught makes an error of a panic. It is to be deferred.

@@ -11,8 +11,8 @@ import (
 // tls.NewListener and of http.Server.ServeTLS, which serve the same, but at the price of a goroutine for each message to
 // each client: what these make keeps its descriptor to itself.
 //
-// It owns l and config from then on, and has records of TLS filled from the start (DynamicRecordSizingDisabled): what
-// is sent is either short or a part of much more.
+// It owns l from then on. It sets DynamicRecordSizingDisabled of config, so that records of TLS are filled from the start: what
+// is sent is either short or a part of much more. So config is not in use yet, and is not changed afterwards.
 func Secure(l net.Listener, config *tls.Config) net.Listener {
 	config.DynamicRecordSizingDisabled = true
 	return &secure{l, config}

@@ -51,7 +51,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.leaveTo(l, failed)
 	}
 	s.drain(context.WithoutCancel(ctx))
-	if err := shutDown(web, failed); !errors.Is(err, http.ErrServerClosed) {
+	if err := shutDown(web, failed, publishTimeout+answerTime); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("server: accept connections: %w", err)
 	}
 	return nil
@@ -117,11 +117,11 @@ func (s *Server) drain(ctx context.Context) {
 }
 
 // shutDown closes the port, which accepting tells of, and answers what has been
-// accepted: a publication may take as long as ever, as nobody else can tell its publisher
-// what became of it. It asks twice: what was accepted in the last moment is known to web only
-// when it has left off accepting.
-func shutDown(web *http.Server, accepting <-chan error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout+answerTime)
+// accepted, as long as that takes no longer than longest. A publication may take as long as ever,
+// as nobody else can tell its publisher what became of it. It asks twice: what was accepted in the
+// last moment is known to web only when it has left off accepting.
+func shutDown(web *http.Server, accepting <-chan error, longest time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
 	err := web.Shutdown(ctx)
 	failed := <-accepting

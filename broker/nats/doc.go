@@ -74,8 +74,8 @@
 // that the leader has.
 //
 // A route between two servers that is lost for a moment loses what was on it. No client sees that; the next message of the
-// channel shows it, as it follows another one, and without a next one whoever compares its place with Newest does, as
-// nodes do every half minute. So nothing is lost for good, and a message may be late by that.
+// channel shows it, as it follows another one, and without a next one a node does, which compares its place with
+// Newest every half minute. So nothing is lost for good, and a message may be late by that.
 //
 // # What is not covered
 //

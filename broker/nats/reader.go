@@ -41,7 +41,7 @@ func (r *reader) open(ctx context.Context) (*session, error) {
 	}
 }
 
-// close is called when closing has ended. It waits for whoever opens a session.
+// close is called when closing has ended. It waits for a call that opens a session.
 func (r *reader) close() {
 	if s := <-r.turn; s != nil {
 		s.close()

@@ -16,9 +16,9 @@ type meter struct {
 	before atomic.Int64 // in the one before
 }
 
-// add counts one message.
-func (m *meter) add() {
-	window := time.Now().UnixNano() / int64(meterWindow)
+// add counts one message, which has come now.
+func (m *meter) add(now time.Time) {
+	window := now.UnixNano() / int64(meterWindow)
 	if last := m.window.Load(); window != last {
 		before := int64(0)
 		if window == last+1 {

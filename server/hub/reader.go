@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub/backfill"
@@ -87,9 +88,10 @@ func (t *topic) Deliver(m broker.Message) {
 	if t.track == nil || !m.Position.IsZero() { // what is in no history cannot be read by watchers
 		t.notify()
 	}
-	t.meter.add()
+	now := time.Now() // read once, for both
+	t.meter.add(now)
 	a := t.audience()
-	a.fanOut(message, frame{position: m.Position, received: t.directory.clock.now()}, t.deliveriesOf(m, a.groups), func(e transport.Encoding) []byte { return e.Message(m) })
+	a.fanOut(message, frame{position: m.Position, received: t.directory.clock.at(now)}, t.deliveriesOf(m, a.groups), func(e transport.Encoding) []byte { return e.Message(m) })
 }
 
 // Gap tells the subscribers of t.

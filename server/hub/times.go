@@ -20,11 +20,14 @@ type moment time.Duration
 // A clock says what moment it is, and always zero where nobody wants to know.
 type clock struct{ began time.Time }
 
-func (c clock) now() moment {
+func (c clock) now() moment { return c.at(time.Now()) }
+
+// at returns the moment of a time of this process.
+func (c clock) at(now time.Time) moment {
 	if c.began.IsZero() {
 		return 0
 	}
-	return moment(time.Since(c.began)) + 1
+	return moment(now.Sub(c.began)) + 1
 }
 
 // times are how long it took from when messages came until a worker had handed them to all of its

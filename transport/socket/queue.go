@@ -109,28 +109,28 @@ func (q *queue) drop() {
 
 // take removes up to most bytes from the front and returns them, and how
 // many messages they complete. What is encrypted comes alone.
-func (q *queue) take(most int) (taken taken) {
+func (q *queue) take(most int) (t taken) {
 	whole, cut := 0, 0
-	for whole < len(q.chunks) && taken.size < most && !taken.sealed {
+	for whole < len(q.chunks) && t.size < most && !t.sealed {
 		c := &q.chunks[whole]
 		if c.sealed && whole > 0 {
 			break
 		}
-		n := min(len(c.bytes), most-taken.size)
-		taken.bufs = append(taken.bufs, c.bytes[:n])
-		taken.size += n
-		taken.sealed = c.sealed
+		n := min(len(c.bytes), most-t.size)
+		t.bufs = append(t.bufs, c.bytes[:n])
+		t.size += n
+		t.sealed = c.sealed
 		if n < len(c.bytes) {
 			c.bytes = c.bytes[n:]
 			cut = 1
 			break
 		}
-		taken.messages += c.messages
+		t.messages += c.messages
 		whole++
 	}
 	q.chunks = slices.Delete(q.chunks, 0, whole)
 	q.fixed = max(q.fixed-whole, cut)
-	return taken
+	return t
 }
 
 // A taken is what is written at once.
