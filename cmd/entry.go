@@ -22,6 +22,7 @@ type entry struct {
 	history   broker.Historian
 	redirect  *redirect.Server // nil without --redirect
 	log       *slog.Logger
+	accessLog *slog.Logger // nil without --access-log
 	admission *admission
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/cmd/handover"
+	"github.com/pregon/pregon/cmd/lines"
 	"github.com/pregon/pregon/server"
 	"github.com/pregon/pregon/server/access/token"
 	"github.com/pregon/pregon/server/config"
@@ -146,7 +148,9 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	// A server outlives those who read what it prints.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
-	log := c.logger(out)
+	said := lines.NewWriter(out.stderr)
+	defer said.Close()
+	log := c.logger(said, c.LogLevel)
 	sockets, err := handover.Inherit()
 	if err != nil {
 		return fmt.Errorf("%w%w", err, errUsage)
@@ -156,7 +160,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	c.warnOfSecrets(log, out.args)
 	keysets := token.NewKeysets(token.KeysetsOptions{Logger: log})
 	defer keysets.Close()
-	entry := &entry{serve: c, keysets: keysets, log: log}
+	entry := &entry{serve: c, keysets: keysets, log: log, accessLog: c.accessLogger(said)}
 	if err := entry.read(); err != nil {
 		return err
 	}
@@ -257,12 +261,21 @@ func tuneGC() (ballast []byte) {
 	return make([]byte, 8<<20)
 }
 
-func (c *serveCommand) logger(out *console) *slog.Logger {
-	o := &slog.HandlerOptions{Level: c.LogLevel}
+func (c *serveCommand) logger(w io.Writer, level slog.Level) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(out.stderr, o))
+		return slog.New(slog.NewJSONHandler(w, o))
 	}
-	return slog.New(slog.NewTextHandler(out.stderr, o))
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// accessLogger returns the logger of requests, nil without --access-log. It does not depend on --log-level, and
+// its lines may wait a little, as there may be one for each publication.
+func (c *serveCommand) accessLogger(said *lines.Writer) *slog.Logger {
+	if !c.AccessLog {
+		return nil
+	}
+	return c.logger(said.Later(), slog.LevelInfo)
 }
 
 // test tests the broker. What only somebody can mend ends the program; a broker

@@ -17,7 +17,7 @@ func (c *serveCommand) options(b broker.Broker, addr net.Addr, e *entry, tracer 
 	return server.Options{
 		Broker: b, Logger: e.log, Version: version, Tracer: tracer, Settings: settings,
 		Access: changing.Access, Cookie: changing.Cookie, AllowOrigins: changing.AllowOrigins, Hosts: changing.Hosts,
-		Open: c.Access.Open, NoConsole: c.NoConsole, AccessLog: c.AccessLog, NoMetrics: c.Admin != "", TrustProxies: c.trusted(e.admission.config), Limits: changing.Limits,
+		Open: c.Access.Open, NoConsole: c.NoConsole, AccessLog: e.accessLog, NoMetrics: c.Admin != "", TrustProxies: c.trusted(e.admission.config), Limits: changing.Limits,
 		MaxMessage: int64(c.MaxMessage), MaxConnections: c.MaxConnections,
 		Compress: c.Compress, QueueBytes: int(c.QueueBytes), DropOldest: c.SlowClients == "drop-oldest", CatchUp: c.SlowClients == catchUp, WriteTimeout: c.WriteTimeout,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, DrainNotice: c.DrainNotice, DrainTime: c.DrainTime,

@@ -38,22 +38,24 @@ func newAccessLine() *accessLine {
 	return l
 }
 
-// logged returns next with a line for each request, where Options.AccessLog asks for that, and otherwise next. The routes are those that
+// logged returns what adds a line for each request, where Options.AccessLog has a logger for it. The routes are those that
 // a line may name: the path of the request may be anything, a secret too.
-func (s *Server) logged(routes []route, next echo.HandlerFunc) echo.HandlerFunc {
-	if !s.options.AccessLog {
-		return next
+func (s *Server) logged(routes []route) echo.MiddlewareFunc {
+	if s.options.AccessLog == nil {
+		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
 	}
 	named := map[string]string{}
 	for _, r := range routes {
 		named[r.path] = strings.Replace(r.path, "*", "{channel}", 1)
 	}
-	return func(c echo.Context) error {
-		if err := next(c); err != nil {
-			c.Error(err) // here, as the line has the status
+	return func(next echo.HandlerFunc) echo.HandlerFunc { // which Echo calls for each request
+		return func(c echo.Context) error {
+			if err := next(c); err != nil {
+				c.Error(err) // here, as the line has the status
+			}
+			s.returned(c, named[c.Path()])
+			return nil
 		}
-		s.returned(c, named[c.Path()])
-		return nil
 	}
 }
 
@@ -63,7 +65,7 @@ func (s *Server) returned(c echo.Context, route string) {
 	x := exchangeOf(r)
 	identity := x.caller.Identity()
 	l := x.line
-	l.log, l.request, l.method, l.route = s.log, requestID(r), shownMethod(r.Method), route
+	l.log, l.request, l.method, l.route = s.options.AccessLog, requestID(r), shownMethod(r.Method), route
 	l.status, l.bytes = w.Status, w.Size
 	if !w.Committed { // the transport has taken the connection over
 		l.status = http.StatusOK
@@ -88,9 +90,20 @@ func (l *accessLine) done() {
 	if l.open.Add(-1) > 0 {
 		return
 	}
-	said := make([]slog.Attr, 0, 12)
-	said = append(said, slog.String("request", l.request), slog.String("method", l.method), slog.String("route", l.route),
-		slog.Int("status", l.status), slog.Duration("duration", time.Since(l.began).Round(time.Microsecond)))
+	ctx := context.Background()
+	if to := l.log.Handler(); to.Enabled(ctx, slog.LevelInfo) {
+		_ = to.Handle(ctx, l.record()) // as a Logger does, but that it would look for the line of code that says it
+	}
+}
+
+// record returns the line.
+func (l *accessLine) record() slog.Record {
+	now := time.Now()
+	r := slog.NewRecord(now, slog.LevelInfo, "server: access", 0)
+	r.AddAttrs(slog.String("request", l.request), slog.String("method", l.method), slog.String("route", l.route),
+		slog.Int("status", l.status), slog.Duration("duration", now.Sub(l.began).Round(time.Microsecond)))
+	var more [6]slog.Attr
+	said := more[:0]
 	if l.bytes > 0 {
 		said = append(said, slog.Int64("bytes", l.bytes))
 	}
@@ -101,12 +114,13 @@ func (l *accessLine) done() {
 	if reason := l.closed.Load(); reason > 0 {
 		closed = closeWords[transport.CloseReason(reason-1)]
 	}
-	for _, a := range []slog.Attr{slog.String("subject", l.subject), slog.String("key", l.key), slog.String("transport", l.transport), slog.String("closed", closed)} {
+	for _, a := range [...]slog.Attr{slog.String("subject", l.subject), slog.String("key", l.key), slog.String("transport", l.transport), slog.String("closed", closed)} {
 		if a.Value.String() != "" {
 			said = append(said, a)
 		}
 	}
-	l.log.LogAttrs(context.Background(), slog.LevelInfo, "server: access", said...)
+	r.AddAttrs(said...)
+	return r
 }
 
 // closeWords are the reasons for which the server has closed a connection.

@@ -55,7 +55,7 @@ func (b *logBook) lines(t *testing.T, message string) (found []map[string]any) {
 // that listens when it has gone, with why the server has closed it.
 func TestAccessLog(t *testing.T) {
 	var book logBook
-	n := start(t, server.Options{Access: operators(t), AccessLog: true, Hosts: []string{}, Logger: book.logger(slog.LevelInfo)})
+	n := start(t, server.Options{Access: operators(t), AccessLog: book.logger(slog.LevelInfo), Hosts: []string{}})
 	at := n.admin(false)
 	const auth, asApp = "Authorization", "Bearer " + appKey
 	gone, ended := n.ws("/ws/a"), n.ws("/live?channel=a")
@@ -161,7 +161,7 @@ func TestClientsThatGoAreNoWarning(t *testing.T) {
 		mute
 		broker.Historian
 	}{mute{kept}, history}
-	n := start(t, server.Options{Broker: b, Hosts: []string{}, AccessLog: true, Logger: book.logger(slog.LevelDebug)})
+	n := start(t, server.Options{Broker: b, Hosts: []string{}, AccessLog: book.logger(slog.LevelInfo), Logger: book.logger(slog.LevelDebug)})
 	ctx, leave := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+n.addr+"/history/mute?wait=20s", nil)
 	if err != nil {

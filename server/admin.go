@@ -25,7 +25,7 @@ func (s *Server) Admin() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	routes := s.adminRoutes()
-	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc { return s.logged(routes, s.adminEntrance(next)) })
+	e.Use(s.logged(routes), s.adminEntrance)
 	for _, r := range routes {
 		e.Add(r.method, r.path, adapt(r.handle))
 		if r.method == http.MethodGet {

@@ -28,7 +28,7 @@ type exchangeKey struct{}
 // begin returns r with an exchange.
 func (s *Server) begin(r *http.Request) *http.Request {
 	x := &exchange{settings: s.settings.Load(), caller: access.Stranger}
-	if s.options.AccessLog {
+	if s.options.AccessLog != nil {
 		x.line = newAccessLine()
 	}
 	return r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))

@@ -115,7 +115,7 @@ func (s *Server) routes() (http.Handler, error) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc { return s.logged(table, s.entrance(next)) })
+	e.Use(s.logged(table), s.entrance)
 	for _, r := range table {
 		switch {
 		case r.pages:

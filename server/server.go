@@ -84,8 +84,8 @@ type Options struct {
 	Open bool
 	// NoConsole leaves out the page at /.
 	NoConsole bool
-	// AccessLog has the Logger told of each request when it has ended, and of each client that listens when it has gone.
-	AccessLog bool
+	// AccessLog is told of each request when it has ended, and of each client that listens when it has gone. Nil for no such log.
+	AccessLog *slog.Logger
 	// NoMetrics leaves out the figures at /metrics: Admin has them.
 	NoMetrics bool
 	// TrustProxies are the addresses of proxies that are believed when they say for whom

@@ -144,6 +144,12 @@ func TestEventSourceBeforeTheFirstMessage(t *testing.T) {
 				if len(past) != 1 || past[0].Data != c.text {
 					t.Errorf("the history has %+v behind the id, want %q", past, c.text)
 				}
+				// A publication is acknowledged before those who listen have it; behind this
+				// one, which s hears live, nobody begins before what the round has published.
+				n.publish("c", "settled")
+				if got := s.event(); !strings.HasSuffix(got, "data: settled") {
+					t.Errorf("got %q, want %q", got, "settled")
+				}
 			}
 		})
 	}

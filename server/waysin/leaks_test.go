@@ -69,7 +69,7 @@ func TestCredentialsDoNotLeak(t *testing.T) {
 		own := map[string]transport.Maker{"spy": spy.make}
 		traced := tracetest.NewInMemoryExporter()
 		tracer := tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(traced), sdktrace.WithResource(nil)))
-		s := newSite(t, server.Options{Access: policy(t, verifier(t, kit)), Transports: own, Tracer: tracer, AccessLog: true})
+		s := newSite(t, server.Options{Access: policy(t, verifier(t, kit)), Transports: own, Tracer: tracer})
 		all, seen := ways(t, own), map[string]int{}
 		for i, credential := range secretsOf(kit) {
 			var told strings.Builder // to the caller

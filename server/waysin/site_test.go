@@ -84,6 +84,7 @@ func newSite(t *testing.T, o server.Options) *site {
 	o.Broker, o.Hooks = b, s.hooks.functions()
 	o.Cookie, o.Hosts, o.DrainTime = cookie, []string{host}, 10*time.Millisecond
 	o.Logger = slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	o.AccessLog = o.Logger
 	var err error
 	if s.server, err = server.New(context.Background(), o); err != nil {
 		t.Fatal(err)
