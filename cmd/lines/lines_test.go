@@ -55,7 +55,7 @@ func TestWhenLinesAreWritten(t *testing.T) {
 		{"again", func(w *lines.Writer) {
 			for range 2 {
 				later(w, "a")
-				time.Sleep(lines.MaxWait)
+				time.Sleep(lines.MaxWait + 1)
 			}
 		}, "a\n|a\n"},
 		{"in their order", func(w *lines.Writer) { later(w, "a", "b"); at(w, "c"); later(w, "d") }, "a\nb\n|c\n"},
