@@ -3,12 +3,10 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -185,33 +183,14 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	if err := c.useHistory(b, e); err != nil {
 		return err
 	}
-	secure, err := c.TLS.open(e.log)
+	d, err := c.openDoors(ctx, sockets, e, out)
 	if err != nil {
 		return err
 	}
-	c.TLS.warnOfNames(secure, c.names(e.admission), e.log)
-	l, err := c.listen(ctx, sockets, secure.config)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = l.Close() }() // closed already where it was served
-	redirecting, err := c.redirect(ctx, sockets, l.Addr(), secure.challenges, e)
-	if err != nil {
-		return err
-	}
-	defer redirecting.close()
-	if err := c.checkListener(l.Addr(), e.admission, out); err != nil {
-		return err
-	}
-	operators, err := c.listenAdmin(ctx, sockets, secure.config, e.admission)
-	if err != nil {
-		return err
-	}
-	if operators != nil {
-		defer func() { _ = operators.Close() }() // likewise
-	}
-	options := c.options(b, l.Addr(), e, tracer, out.settings)
-	options.CertificateEnds = secure.ends
+	defer d.close()
+	addr := d.public.Addr()
+	options := c.options(b, addr, e, tracer, out.settings)
+	options.CertificateEnds = d.secure.ends
 	s, err := server.New(ctx, options)
 	if err != nil {
 		return err
@@ -221,15 +200,15 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 		return err
 	}
 	c.warnOfLongest(ctx, b, e.log)
-	defer e.reloadAtSignals(ctx, s, l.Addr())()
+	defer e.reloadAtSignals(ctx, s, addr)()
 	ctx, stop := c.replaceAtSignals(ctx, b, sockets, e.log)
 	defer stop()
-	defer redirecting.begin(ctx, e.log)()
-	defer background(ctx, secure.watch)() // which may have both ports asked
-	c.greet(out.stdout, l.Addr(), e.admission)
-	defer serveAdmin(ctx, s, operators, e.log)()
+	defer d.redirecting.begin(ctx, e.log)()
+	defer background(ctx, d.secure.watch)() // which may have both ports asked
+	c.greet(out.stdout, addr, e.admission)
+	defer serveAdmin(ctx, s, d.operators, e.log)()
 	tellSystemd(e.log, sockets.Ready())
-	return s.Serve(ctx, l)
+	return s.Serve(ctx, d.public)
 }
 
 // useHistory tells the broker what rules say about histories, and refuses what it cannot do.
@@ -292,15 +271,6 @@ func (c *serveCommand) test(ctx context.Context, s *server.Server, required bool
 	}
 	log.Warn("the broker cannot be reached, trying on", "broker", redacted(c.Broker), "error", err)
 	return nil
-}
-
-// listen opens the port, unless another process has done so. It is one of https where secure is not nil.
-func (c *serveCommand) listen(ctx context.Context, sockets *handover.Listeners, secure *tls.Config) (net.Listener, error) {
-	l, err := sockets.Listen(handover.HTTP, func() (net.Listener, error) { return server.Listen(ctx, c.Listen) })
-	if err != nil || secure == nil {
-		return l, err
-	}
-	return server.Secure(l, secure), nil
 }
 
 // warnOfSecrets tells what other users of the machine can read.
