@@ -20,20 +20,32 @@ const patience = 2 * time.Minute
 // run runs a program of node's in a folder, and returns what it says.
 func run(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, found(t, name), args...)
+	command.Dir = dir
+	return output(t, command)
+}
+
+// output runs command and returns what it prints.
+func output(t *testing.T, command *exec.Cmd) string {
+	t.Helper()
+	var out, problems bytes.Buffer
+	command.Stdout, command.Stderr = &out, &problems
+	if err := command.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s%s", command, err, &out, &problems)
+	}
+	return out.String()
+}
+
+// found returns the path of a program.
+func found(t *testing.T, name string) string {
+	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
 		browsertest.Missing(t, "no "+name+": apt-get install nodejs npm")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	command := exec.CommandContext(ctx, path, args...)
-	command.Dir = dir
-	var out, problems bytes.Buffer
-	command.Stdout, command.Stderr = &out, &problems
-	if err := command.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, &out, &problems)
-	}
-	return out.String()
+	return path
 }
 
 // installed returns the path of a file of a package that NODE_PATH has.

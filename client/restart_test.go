@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,45 +88,41 @@ func (h heard) check(t *testing.T, total int) {
 	}
 }
 
-// A client in Node, over WebSocket and over streams, whose server is killed and started again 20
+// A client in Node, Deno or Bun, over WebSocket and over streams, whose server is killed and started again 20
 // times under load hears each message once, its own publications, too.
 func TestClientOutlivesItsServer(t *testing.T) {
-	for name, transport := range map[string]string{"sockets": "ws", "streams": ""} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			installed(t, "ws/package.json")
-			c := newCluster(t, nil)
-			kill := c.start()
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			command := exec.CommandContext(ctx, "node", filepath.Join("testdata", "load.node.js"), "http://"+c.addr, transport)
-			var problems strings.Builder
-			command.Stderr = &problems
-			out, err := command.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := command.Start(); err != nil {
-				t.Fatal(err)
-			}
-			lines := bufio.NewScanner(out)
-			lines.Buffer(nil, 16<<20)
-			if !lines.Scan() || lines.Text() != "ready" {
-				_ = command.Wait()
-				t.Fatalf("it is not ready: %s%s", lines.Text(), &problems)
-			}
-			total := underLoad(c, kill)
-			lines.Scan()
-			if err := command.Wait(); err != nil {
-				t.Fatalf("%v\n%s", err, &problems)
-			}
-			var h heard
-			if err := json.Unmarshal(lines.Bytes(), &h); err != nil {
-				t.Fatal(err)
-			}
-			h.check(t, total)
-		})
-	}
+	eachRuntime(t, func(t *testing.T, r runtime) {
+		c := newCluster(t, nil)
+		kill := c.start()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		command := r.command(ctx, "load.node.js", "http://"+c.addr)
+		var problems strings.Builder
+		command.Stderr = &problems
+		out, err := command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 16<<20)
+		if !lines.Scan() || lines.Text() != "ready" {
+			_ = command.Wait()
+			t.Fatalf("it is not ready: %s%s", lines.Text(), &problems)
+		}
+		total := underLoad(c, kill)
+		lines.Scan()
+		if err := command.Wait(); err != nil {
+			t.Fatalf("%v\n%s", err, &problems)
+		}
+		var h heard
+		if err := json.Unmarshal(lines.Bytes(), &h); err != nil {
+			t.Fatal(err)
+		}
+		h.check(t, total)
+	})
 }
 
 // The same in a page, of another origin.

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -38,8 +37,8 @@ func (trusting) Verify(_ context.Context, text string) (token.Claims, error) {
 
 func (trusting) Trusts(token.Fingerprint) bool { return true }
 
-// Clients with tokens in Node, over WebSocket and over streams: rights, presence, who said it,
-// renewing, and the end where there is nothing to be done.
+// Clients with tokens in Node, Deno and Bun, over WebSocket and over streams: rights, presence, who said
+// it, renewing, and the end where there is nothing to be done.
 func TestClientTalks(t *testing.T) {
 	policy, err := access.New(access.Config{Tokens: trusting{}, Rules: []access.Rule{
 		{Line: 1, Channels: []string{"room.*"}, Subscribe: access.Grant, Publish: access.Grant, Presence: true},
@@ -47,13 +46,11 @@ func TestClientTalks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, transport := range map[string]string{"sockets": "ws", "streams": ""} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			installed(t, "ws/package.json")
-			c := newCluster(t, policy)
-			t.Cleanup(c.start())
-			run(t, ".", "node", filepath.Join("testdata", "talk.node.js"), "http://"+c.addr, transport)
-		})
-	}
+	eachRuntime(t, func(t *testing.T, r runtime) {
+		c := newCluster(t, policy)
+		t.Cleanup(c.start())
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		output(t, r.command(ctx, "talk.node.js", "http://"+c.addr))
+	})
 }

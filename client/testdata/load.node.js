@@ -1,8 +1,8 @@
-// node load.node.js ADDRESS [ws]: listens, over the WebSocket of the package ws if so asked, and otherwise over streams.
-import { createRequire } from "node:module"
+// load.node.js ADDRESS TRANSPORT: listens, in Node, Deno or Bun.
+import process from "node:process"
 import { connect } from "../pregon.js"
 import { listen } from "./load.js"
+import { transport } from "./transport.node.js"
 
-const [, , address, ws] = process.argv
-const options = { WebSocket: ws && createRequire(process.env.NODE_PATH + "/")("ws").WebSocket }
-console.log(JSON.stringify(await listen(connect, address, options, () => console.log("ready"))))
+const [, , address, name] = process.argv
+console.log(JSON.stringify(await listen(connect, address, transport(name), () => console.log("ready"))))

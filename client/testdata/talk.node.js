@@ -1,14 +1,15 @@
-// node talk.node.js ADDRESS [ws]: clients with tokens talk to a server whose rules talk_test.go has.
+// talk.node.js ADDRESS TRANSPORT: clients with tokens talk to a server whose rules talk_test.go has, in Node, Deno or Bun.
 import assert from "node:assert/strict"
-import { createRequire } from "node:module"
+import { Buffer } from "node:buffer"
+import process from "node:process"
 import { connect } from "../pregon.js"
+import { transport } from "./transport.node.js"
 
-const [, , address, ws] = process.argv
-const WebSocket = ws && createRequire(process.env.NODE_PATH + "/")("ws").WebSocket
+const [, , address, name] = process.argv
 
 /** token makes one that the server takes for what it says. */
 const token = claims => `eyJhbGciOiJub25lIn0.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2lnbmF0dXJl`
-const come = token => connect(address, { token, WebSocket })
+const come = token => connect(address, { token, ...transport(name) })
 const when = (from, event, is = () => true) => new Promise(resolve => from.on(event, what => is(what) && resolve(what)))
 
 const rooms = { subscribe: ["room.*"], publish: ["room.*"], for: 600 }
