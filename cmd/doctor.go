@@ -172,6 +172,12 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 	if err := feed.Subscribe(ctx, channel); err != nil {
 		return bad("subscribe", err)
 	}
+	if notPromised(b) != "" {
+		select {
+		case <-time.After(spreadTime):
+		case <-ctx.Done():
+		}
+	}
 	var trips []time.Duration
 	for range trials {
 		began := time.Now()
@@ -198,9 +204,9 @@ func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 	_, asked := b.(broker.Diagnoser)
 	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.SeverityOK })
 	switch {
-	case slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Subject == "cluster" }):
+	case notPromised(b) != "":
 		f.Severity = broker.SeverityWarning
-		f.Detail = "Every message once and in order from nodes at the same master of the cluster while the link to it stands; of others some may be out of order, or lost without a word."
+		f.Detail = "Messages while the link to the broker stands; where it was lost, clients are told. " + notPromised(b)
 	case !keepsHistory(b):
 		f.Detail = "Every message once and in order while the link to the broker stands; where it was lost, clients are told. With --history they would get what they missed."
 	case durable:
@@ -210,6 +216,17 @@ func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 	}
 	return f
 }
+
+// notPromised returns what a broker that has just been used may lose without a word, "" for nothing.
+func notPromised(b broker.Broker) string {
+	if lossy, ok := b.(broker.Lossy); ok {
+		return lossy.NotPromised()
+	}
+	return ""
+}
+
+// spreadTime is for which a broker that may lose the first messages of a subscription is left alone behind it.
+const spreadTime = 500 * time.Millisecond
 
 func sentence(err error) string {
 	text := err.Error()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -169,10 +170,21 @@ func (x *examination) ready(ctx context.Context) bool {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusOK {
 		x.ok("ready", "Messages go through the broker and come back.")
+		x.notPromised(resp.Body)
 		return true
 	}
 	x.bad("ready", sentence(answerError(resp))+" What needs the broker was not tried.", "Run pregon doctor --broker where the server runs; its log says why.")
 	return false
+}
+
+// notPromised repeats what the server says that its broker may lose.
+func (x *examination) notPromised(answer io.Reader) {
+	const longest = 4 << 10 // as nobody knows what answers there
+	text, _ := io.ReadAll(io.LimitReader(answer, longest))
+	if _, lost, ok := strings.Cut(string(text), "\nnot promised: "); ok {
+		lost, _, _ = strings.Cut(lost, "\n")
+		x.warn("not promised", visible(lost), "Run pregon doctor --broker where the server runs: it says what would help.")
+	}
 }
 
 // host says whether a page of the server's own origin is let in, and so whether a proxy passes Host on.

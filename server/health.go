@@ -13,7 +13,7 @@ import (
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error { return ok(w) }
 
 // readyz answers 200 where a message has just gone through the broker and come
-// back through our own subscription.
+// back through our own subscription. What the broker may lose without a word follows on a line of its own.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	if s.leaving.Load() && !s.handedOver.Load() {
 		return draining()
@@ -23,7 +23,24 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 		return &transport.Problem{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: 1,
 			Detail: notReady(err)}
 	}
+	if lost := s.notPromised(); lost != "" {
+		return say(w, "ok\nnot promised: "+lost+"\n")
+	}
 	return ok(w)
+}
+
+// notPromised returns what the broker may lose without a word to anybody, "" for nothing. The first
+// time that there is something it is logged: the broker may not have been there at the start.
+func (s *Server) notPromised() string {
+	lossy, is := s.options.Broker.(broker.Lossy)
+	if !is {
+		return ""
+	}
+	lost := lossy.NotPromised()
+	if lost != "" {
+		s.tellLosses.Do(func() { s.log.Warn("server: the broker does not tell of every loss", "not_promised", lost) })
+	}
+	return lost
 }
 
 // notReady says why messages do not come back, as far as it is nobody's secret.
@@ -39,8 +56,10 @@ func notReady(err error) string {
 	}
 }
 
-func ok(w http.ResponseWriter) error {
+func ok(w http.ResponseWriter) error { return say(w, "ok\n") }
+
+func say(w http.ResponseWriter, text string) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "ok\n") // a prober that has gone is no error of ours
+	_, _ = io.WriteString(w, text) // a prober that has gone is no error of ours
 	return nil
 }

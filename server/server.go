@@ -201,6 +201,7 @@ type Server struct {
 	incarnation string       // begins the names of its sessions
 	polls       atomic.Int64 // requests that wait for news
 	badTokens   tokenCounts
+	tellLosses  sync.Once // in the log
 
 	refusedListeners atomic.Uint64 // for whom there was no room
 }
@@ -262,7 +263,13 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Check waits for the first message to go through the broker and come back, and
 // otherwise returns what is wrong: see [hub.Hub.Check].
-func (s *Server) Check(ctx context.Context) error { return s.hub.Check(ctx) }
+func (s *Server) Check(ctx context.Context) error {
+	err := s.hub.Check(ctx)
+	if err == nil {
+		s.notPromised() // logs it
+	}
+	return err
+}
 
 // Close sends away all clients at once, and waits for everything the Server has
 // started. It is to be called when no handler runs any more.

@@ -29,6 +29,9 @@ func (b *Broker) Diagnose(ctx context.Context) ([]broker.Finding, error) {
 	}
 	defer s.close()
 	findings := []broker.Finding{s.version(), s.longest()}
+	if b.opts.Lossy {
+		findings = append(findings, s.cluster())
+	}
 	if !b.opts.History.IsZero() {
 		ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
 		defer cancel()

@@ -28,7 +28,7 @@ type conn struct {
 }
 
 // errCluster is why a cluster is refused: see the package's documentation.
-var errCluster = fmt.Errorf("the server is one of a cluster, which can lose messages without a word unless a history has replicas=3 or more: %w", broker.ErrDenied)
+var errCluster = fmt.Errorf("the server is one of a cluster, which can lose messages without a word: have three servers keep a history (?history=5m&replicas=3), or put up with that (?lossy=1): %w", broker.ErrDenied)
 
 // clustered reports whether the stream is kept by several servers, so that one of them may be lost.
 func (o Options) clustered() bool { return !o.History.IsZero() && o.Replicas >= 3 }
@@ -41,9 +41,10 @@ func dial(ctx context.Context, o Options, overrun func()) (*conn, error) {
 	c := &conn{lost: make(chan struct{}), refused: map[string]error{}, overrun: overrun}
 	c.told.L = &c.mu
 	nc, err := o.connect(ctx, c)
-	if err == nil && nc.ConnectedClusterName() != "" && !o.clustered() {
-		nc.Close()
-		err = errCluster
+	if err == nil && nc.ConnectedClusterName() != "" {
+		if err = o.enterCluster(); err != nil {
+			nc.Close()
+		}
 	}
 	if err != nil {
 		return nil, dialError(ctx, err)

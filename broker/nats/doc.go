@@ -4,7 +4,7 @@
 //	nats://[user:password@]host[:port][,host[:port]…][?parameters]
 //
 // Parameters are creds (a credentials file), nkey (a file with the seed of an NKEY), tls=true, ca (a
-// PEM file, and TLS), prefix (put before every subject), and history and history-size of
+// PEM file, and TLS), prefix (put before every subject), lossy=1 (see What is promised), and history and history-size of
 // [broker.ParseRetention]. With a history also storage (file, the default, or memory), replicas (on how many
 // servers it is kept, 1 by default) and subjects (see Subjects).
 //
@@ -27,7 +27,8 @@
 // Not in a cluster. There a server confirms a subscription before the other servers know of it, and a
 // route between servers that is lost loses messages without a word to any client. Nothing that a client
 // can see tells of either. So a cluster is refused with ErrDenied, unless a history is kept by three of its servers or
-// more: see Clusters.
+// more: see Clusters. With lossy=1 one is taken as it is, and [Broker.NotPromised] says what that means. What holds
+// then: what is heard comes once, in the order of its publisher, and a link of a node to its server that was lost is a gap.
 //
 // # History
 //
@@ -101,6 +102,7 @@
 //	link.go      one connection of a Feed
 //	subject.go   channels and subjects
 //	longest.go   how long messages may be
+//	lossy.go     what a cluster does not promise
 //	diagnose.go  what the doctor asks
 //
 // and of the history:

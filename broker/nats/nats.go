@@ -37,6 +37,10 @@ type Options struct {
 	Replicas int
 	Subjects []string
 
+	// Lossy lets servers be a cluster without a History, though that loses messages without a word: see
+	// Broker.NotPromised. It is refused with a History.
+	Lossy bool
+
 	// DialTimeout bounds one attempt to connect; default 5 s. Timeout bounds the wait for the answer
 	// to what was published; default 3 s.
 	DialTimeout, Timeout time.Duration
@@ -48,6 +52,7 @@ type Options struct {
 	Logger *slog.Logger // default slog.Default(), asked when something is logged
 
 	names names
+	loses *atomic.Bool // a server was one of a cluster, and Lossy lets it be
 }
 
 func (o Options) withDefaults() Options {
@@ -55,7 +60,7 @@ func (o Options) withDefaults() Options {
 	o.Timeout = orDefault(o.Timeout, 3*time.Second)
 	o.Heartbeat = orDefault(o.Heartbeat, 2*time.Second)
 	o.Replicas = max(o.Replicas, 1)
-	o.names = newNames(o)
+	o.names, o.loses = newNames(o), new(atomic.Bool)
 	return o
 }
 
@@ -101,6 +106,9 @@ func New(o Options) (*Broker, error) {
 	}
 	if !o.History.IsZero() && o.Prefix != "" && !strings.HasSuffix(o.Prefix, ".") {
 		return nil, errors.New("nats: with a history the prefix ends with a dot")
+	}
+	if !o.History.IsZero() && o.Lossy {
+		return nil, errors.New("nats: with a history nothing is lossy")
 	}
 	b := &Broker{opts: o.withDefaults(), seen: &memory{}, feeds: map[*Feed]struct{}{}}
 	b.closing, b.end = context.WithCancel(context.Background())

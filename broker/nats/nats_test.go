@@ -35,6 +35,10 @@ func TestBadURLs(t *testing.T) {
 		"a?history=5m&subjects=*.x":              "like room.>",
 		"a?history=5m&subjects=$JS.x":            "like room.>",
 		"a?history=5m&prefix=a.&subjects=room.>": "no effect",
+		"a?lossy=0":                              "lossy is not 1",
+		"a?lossy=true":                           "lossy is not 1",
+		"a?lossy=":                               "lossy is not 1",
+		"a?lossy=1&history=5m&replicas=3":        "without a history",
 		"a?tls=perhaps":                          "true or false",
 		"a?ca=/nowhere.pem":                      "the parameter ca",
 		"a?creds=/nowhere":                       "the parameter creds",
@@ -52,7 +56,7 @@ func TestBadURLs(t *testing.T) {
 			t.Errorf("nats://%s: error %v, want one about %q", rest, err, says)
 		}
 	}
-	for _, url := range []string{"nats://a", "nats://a:4222,b:4223", "nats://u:p@[::1]:4222?prefix=app.", "nats://a?tls=true",
+	for _, url := range []string{"nats://a", "nats://a:4222,b:4223", "nats://u:p@[::1]:4222?prefix=app.", "nats://a?tls=true", "nats://a?lossy=1",
 		"nats://a?history=5m&prefix=app.&storage=memory&replicas=3", "nats://a?history-size=10&subjects=room.%3E,news.*"} {
 		b, err := broker.Open(t.Context(), url)
 		if err != nil {

@@ -31,7 +31,7 @@ func badURL(why string) error { return fmt.Errorf("%w: nats: %s", broker.ErrURL,
 
 // parse returns what a URL says.
 func parse(u *url.URL) (o Options, err error) {
-	if err := broker.CheckParams(u, "creds", "nkey", "tls", "ca", "prefix", "storage", "replicas", "subjects",
+	if err := broker.CheckParams(u, "creds", "nkey", "tls", "ca", "prefix", "storage", "replicas", "subjects", "lossy",
 		broker.ParamHistory, broker.ParamHistorySize); err != nil {
 		return o, err
 	}
@@ -46,6 +46,9 @@ func parse(u *url.URL) (o Options, err error) {
 	q := u.Query()
 	o.Prefix = q.Get("prefix")
 	if err := history(&o, u); err != nil {
+		return o, err
+	}
+	if o.Lossy, err = lossy(q, o.History); err != nil {
 		return o, err
 	}
 	if o.TLS, err = security(q); err != nil {
@@ -99,6 +102,19 @@ func history(o *Options, u *url.URL) (err error) {
 		o.Subjects, err = patterns(q.Get("subjects"), o.Prefix)
 	}
 	return err
+}
+
+// lossy returns whether a URL puts up with losses that nobody is told of.
+func lossy(q url.Values, kept broker.Retention) (bool, error) {
+	switch {
+	case !q.Has("lossy"):
+		return false, nil
+	case q.Get("lossy") != "1":
+		return false, badURL("the parameter lossy is not 1")
+	case !kept.IsZero():
+		return false, badURL("the parameter lossy is for a cluster without a history; with one, have replicas=3 servers keep it")
+	}
+	return true, nil
 }
 
 // patterns returns the subjects of a list, which all have more than one token.

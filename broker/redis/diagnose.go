@@ -169,16 +169,14 @@ func (e *examination) replication() broker.Finding {
 	return f
 }
 
-// cluster is about a Redis Cluster. What reaches one master is carried to the others
-// by their bus: one after the other for each pair of masters, and without a word where
-// the bus is broken.
+// cluster is about a Redis Cluster.
 func (e *examination) cluster() broker.Finding {
 	if e.history {
 		return broker.Finding{Severity: broker.SeverityFailure, Subject: "cluster", Detail: "A Redis Cluster keeps no history.",
 			Advice: "Use one Redis, or one with Sentinels."}
 	}
 	return broker.Finding{Severity: broker.SeverityWarning, Subject: "cluster",
-		Detail: "Order is kept, and a loss is told, only between nodes that use the same master. What comes by way of the cluster's bus may be out of order, and is lost without a word where the bus between two masters is broken.",
+		Detail: notPromised,
 		Advice: "Give every node the address of the same master, or use one Redis, or one with Sentinels."}
 }
 

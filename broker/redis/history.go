@@ -16,6 +16,7 @@ import (
 
 var (
 	_ broker.Linked   = (*Broker)(nil)
+	_ broker.Lossy    = (*Broker)(nil)
 	_ broker.Marker   = (*Broker)(nil)
 	_ broker.Clearer  = (*Broker)(nil)
 	_ broker.Prober   = (*Broker)(nil)

@@ -21,7 +21,7 @@ func (silence) Printf(context.Context, string, ...any) {}
 // A Broker publishes to one Redis, or to the master that Sentinels name, and opens
 // Feeds from it. It implements [broker.Broker] and its optional interfaces: with a history
 // [broker.Historian], [broker.Retainer], [broker.Marker] and [broker.Clearer], and always
-// [broker.BatchPublisher], [broker.Diagnoser], [broker.Linked], [broker.Verifier] and
+// [broker.BatchPublisher], [broker.Diagnoser], [broker.Linked], [broker.Lossy], [broker.Verifier] and
 // [broker.Scripter].
 type Broker struct {
 	opts     Options

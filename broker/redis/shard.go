@@ -33,7 +33,8 @@ type shard struct {
 	pipeline *pipeline.Pipeline
 	history  *stream.Server // nil where none is kept
 
-	dials atomic.Int64 // for client's pool, and for feeds
+	dials     atomic.Int64 // for client's pool, and for feeds
+	inCluster atomic.Bool  // the server has said so
 
 	mu      sync.Mutex
 	feeds   map[*link.Feed]struct{}
@@ -46,6 +47,7 @@ func newShard(o Options, closing context.Context, reject func()) *shard {
 	if settings.Greet == nil {
 		settings.Greet = topology.Greet
 	}
+	settings.Greet = s.greeting(settings.Greet)
 	s.client = goredis.NewClient(settings.Client(s.dial))
 	out := pipeline.NewTransmitter(s.client, closing)
 	publish := pipeline.Options{Transmitter: out, Timeout: o.Timeout, Prefix: o.Prefix, Demoted: s.master.Demoted}

@@ -6,11 +6,22 @@ import (
 	"testing"
 )
 
-// A Cluster is some servers with JetStream that form one.
+// A Cluster is some servers that form one.
 type Cluster []*Server
 
-// StartCluster starts n servers. They answer before they have found each other.
+// StartCluster starts n servers with JetStream. They answer before they have found each other.
 func StartCluster(t testing.TB, n int) Cluster {
+	t.Helper()
+	return startCluster(t, n, func() string { return fmt.Sprintf("jetstream { store_dir: %q }", t.TempDir()) })
+}
+
+// StartPlainCluster is StartCluster without JetStream.
+func StartPlainCluster(t testing.TB, n int) Cluster {
+	t.Helper()
+	return startCluster(t, n, func() string { return "" })
+}
+
+func startCluster(t testing.TB, n int, line func() string) Cluster {
 	t.Helper()
 	var ports []int
 	var routes []string
@@ -20,7 +31,7 @@ func StartCluster(t testing.TB, n int) Cluster {
 	}
 	var c Cluster
 	for i, port := range ports {
-		c = append(c, Start(t, fmt.Sprintf("server_name: n%d", i), fmt.Sprintf("jetstream { store_dir: %q }", t.TempDir()),
+		c = append(c, Start(t, fmt.Sprintf("server_name: n%d", i), line(),
 			fmt.Sprintf("cluster { name: c, listen: \"127.0.0.1:%d\", routes: [%s] }", port, strings.Join(routes, ", "))))
 	}
 	return c
