@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -33,12 +34,16 @@ func BenchmarkPublish(b *testing.B) {
 		name, credential string
 		access           *access.Policy
 		limits           server.Limits
-		traceparent      string // where there are spans
+		traceparent      string           // where there are spans
+		log              slog.Handler     // of the access log
+		sampler          sdktrace.Sampler // of spans without a caller's
 	}{
 		{name: "open"},
+		{name: "access log", log: slog.NewTextHandler(io.Discard, nil)},
+		{name: "never sampled", sampler: sdktrace.ParentBased(sdktrace.NeverSample())},
 		{name: "not sampled", traceparent: isNotSampled},
 		{name: "sampled", traceparent: isSampled},
-		{"token", kit.HS256(kit.Claims()), hundredRules(b, kit), server.Limits{PublishRate: access.Rate{Events: 1_000_000, Per: time.Second}}, ""},
+		{"token", kit.HS256(kit.Claims()), hundredRules(b, kit), server.Limits{PublishRate: access.Rate{Events: 1_000_000, Per: time.Second}}, "", nil, nil},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			m := memory.New()
@@ -46,6 +51,12 @@ func BenchmarkPublish(b *testing.B) {
 			o := server.Options{Broker: m, Access: c.access, Limits: c.limits}
 			if c.traceparent != "" {
 				o.Tracer = tracing.New(sdktrace.NewTracerProvider())
+			}
+			if c.sampler != nil {
+				o.Tracer = tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSampler(c.sampler)))
+			}
+			if c.log != nil {
+				o.AccessLog = slog.New(c.log)
 			}
 			s, err := server.New(b.Context(), o)
 			if err != nil {

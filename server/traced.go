@@ -9,6 +9,7 @@ import (
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/server/hub"
+	"github.com/pregon/pregon/server/tracing"
 )
 
 // traced returns next with a span for each request, where the server makes spans. A transport's
@@ -21,20 +22,30 @@ func (s *Server) traced(r route, next echo.HandlerFunc) echo.HandlerFunc {
 	if begin, whole := strings.CutSuffix(path, "*"); whole {
 		path = begin + "{channel}"
 	}
-	spans := s.options.Tracer.Route(path)
+	spans := s.options.Tracer.Route(r.method, path)
 	return func(c echo.Context) error {
-		response := c.Response()
-		outer := response.Writer
-		defer func() { response.Writer = outer }()
-		spans.Serve(outer, c.Request(), func(w http.ResponseWriter, ctx context.Context) {
-			response.Writer = w
-			c.SetRequest(c.Request().WithContext(ctx))
-			if err := next(c); err != nil {
-				s.answerError(err, c) // here, as the span has the status
-			}
-		})
-		return nil
+		ctx, recorded := spans.Begin(c.Request())
+		c.SetRequest(c.Request().WithContext(ctx))
+		if recorded {
+			s.record(c, spans, next)
+			return nil
+		}
+		return next(c)
 	}
+}
+
+// record answers a request by next, and tells its span of that.
+func (s *Server) record(c echo.Context, spans *tracing.Route, next echo.HandlerFunc) {
+	response := c.Response()
+	outer := response.Writer
+	defer func() { response.Writer = outer }()
+	spans.Serve(outer, c.Request(), func(w http.ResponseWriter, ctx context.Context) {
+		response.Writer = w
+		c.SetRequest(c.Request().WithContext(ctx))
+		if err := next(c); err != nil {
+			s.answerError(err, c) // here, as the span has the status
+		}
+	})
 }
 
 // publishing is what the node tells of publications, nil where the server makes no spans.
