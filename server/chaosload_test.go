@@ -125,7 +125,11 @@ func (l *load) begin() {
 		if p.stranger {
 			continue // it has a place in no history
 		}
-		if err := p.say(0); err != nil {
+		err := p.say(0)
+		for until := time.Now().Add(patience); errors.Is(err, errRefused) && time.Now().Before(until); { // on a busy machine
+			err = p.say(0)
+		}
+		if err != nil {
 			l.chaos.t.Fatal("the first message of a channel:", err)
 		}
 	}

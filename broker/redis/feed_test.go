@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -245,4 +246,20 @@ func TestTornReplies(t *testing.T) {
 		}
 		hear(t, f, "chat", text)
 	}
+}
+
+// A Subscribe whose context has ended fails, whatever Redis could have answered meanwhile, and adds nothing.
+func TestSubscribeWithAnEndedContext(t *testing.T) {
+	b := newBroker(t, options(redistest.Start(t).Addr()))
+	f := newFeed(t, b, "carried")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, channel := range []string{"carried", "new"} {
+		if err := f.Subscribe(ended, channel); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", channel, err)
+		}
+	}
+	publish(t, b, "new", "never")
+	publish(t, b, "carried", "once")
+	hear(t, f, "carried", "once")
 }

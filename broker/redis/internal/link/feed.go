@@ -85,6 +85,9 @@ func (f *Feed) Subscribe(ctx context.Context, channels ...string) error {
 	if slices.Contains(channels, "") {
 		return fmt.Errorf("redis: subscribe: %w", reply.ErrNoName)
 	}
+	if ctx.Err() != nil && f.ctx.Err() == nil { // ahead of what Redis may answer before anybody looks
+		return fmt.Errorf("redis: subscribe: %w", ctx.Err())
+	}
 	topics := f.topics(channels)
 	for {
 		again, err := f.add(ctx, topics)
