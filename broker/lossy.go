@@ -10,3 +10,11 @@ type Lossy interface {
 	// secrets, as everybody may read it, and does not wait.
 	NotPromised() string
 }
+
+// NotPromised returns what b may lose without a word to anybody, as [Lossy] says it; empty for nothing.
+func NotPromised(b Broker) string {
+	if lossy, is := b.(Lossy); is {
+		return lossy.NotPromised()
+	}
+	return ""
+}

@@ -172,7 +172,7 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 	if err := feed.Subscribe(ctx, channel); err != nil {
 		return bad("subscribe", err)
 	}
-	if notPromised(b) != "" {
+	if broker.NotPromised(b) != "" {
 		select {
 		case <-time.After(spreadTime):
 		case <-ctx.Done():
@@ -204,9 +204,9 @@ func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 	_, asked := b.(broker.Diagnoser)
 	durable := asked && !slices.ContainsFunc(findings, func(f broker.Finding) bool { return f.Severity != broker.SeverityOK })
 	switch {
-	case notPromised(b) != "":
+	case broker.NotPromised(b) != "":
 		f.Severity = broker.SeverityWarning
-		f.Detail = "Messages while the link to the broker stands; where it was lost, clients are told. " + notPromised(b)
+		f.Detail = "Messages while the link to the broker stands; where it was lost, clients are told. " + broker.NotPromised(b)
 	case !keepsHistory(b):
 		f.Detail = "Every message once and in order while the link to the broker stands; where it was lost, clients are told. With --history they would get what they missed."
 	case durable:
@@ -215,14 +215,6 @@ func promises(b broker.Broker, findings []broker.Finding) broker.Finding {
 		f.Detail = "Every message of the window once and in order, whatever happens to links; where the broker itself loses some, clients are told."
 	}
 	return f
-}
-
-// notPromised returns what a broker that has just been used may lose without a word, "" for nothing.
-func notPromised(b broker.Broker) string {
-	if lossy, ok := b.(broker.Lossy); ok {
-		return lossy.NotPromised()
-	}
-	return ""
 }
 
 // spreadTime is for which a broker that may lose the first messages of a subscription is left alone behind it.

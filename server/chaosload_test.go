@@ -125,10 +125,8 @@ func (l *load) begin() {
 		if p.stranger {
 			continue // it has a place in no history
 		}
-		err := p.say(0)
-		for until := time.Now().Add(patience); errors.Is(err, errRefused) && time.Now().Before(until); { // on a busy machine
-			err = p.say(0)
-		}
+		var err error
+		await(func() bool { err = p.say(0); return !errors.Is(err, errRefused) }) // as it may be for a moment on a busy machine
 		if err != nil {
 			l.chaos.t.Fatal("the first message of a channel:", err)
 		}

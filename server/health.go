@@ -32,11 +32,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 // notPromised returns what the broker may lose without a word to anybody, "" for nothing. The first
 // time that there is something it is logged: the broker may not have been there at the start.
 func (s *Server) notPromised() string {
-	lossy, is := s.options.Broker.(broker.Lossy)
-	if !is {
-		return ""
-	}
-	lost := lossy.NotPromised()
+	lost := broker.NotPromised(s.options.Broker)
 	if lost != "" {
 		s.tellLosses.Do(func() { s.log.Warn("server: the broker does not tell of every loss", "not_promised", lost) })
 	}

@@ -84,7 +84,8 @@ type Options struct {
 	Open bool
 	// NoConsole leaves out the page at /.
 	NoConsole bool
-	// AccessLog is told of each request when it has ended, and of each client that listens when it has gone. Nil for no such log.
+	// AccessLog is told, at the level info, of each request when it has ended, and of each client that listens when it has
+	// gone. It is called ahead of the last of an answer, so its Handler should be quick. Nil for no such log.
 	AccessLog *slog.Logger
 	// NoMetrics leaves out the figures at /metrics: Admin has them.
 	NoMetrics bool

@@ -40,10 +40,8 @@ func testContexts(f *fixture) {
 	if _, err := node.Publish(ended, broker.Message{Channel: "chat", Data: []byte("never")}); err == nil {
 		f.Errorf("Publish with an ended context was accepted")
 	}
-	for range 200 { // as the backend may answer before the driver looks
-		if err := opened.Subscribe(ended, "new"); err == nil {
-			f.Fatalf("Subscribe with an ended context was accepted")
-		}
+	if err := opened.Subscribe(ended, "new"); err == nil {
+		f.Errorf("Subscribe with an ended context was accepted")
 	}
 	_ = opened.Unsubscribe(ended, "gone") // silent from here on, whether it fails or not
 	if feed, err := node.Feed(ended); err == nil {

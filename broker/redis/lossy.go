@@ -6,6 +6,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/pregon/pregon/broker/redis/internal/reply"
+	"github.com/pregon/pregon/broker/redis/internal/wire"
 )
 
 // notPromised is what a Redis Cluster does not promise. What reaches one master is carried to the others
@@ -28,7 +29,7 @@ func (s *shard) greeting(greet func(context.Context, *goredis.Conn) error) func(
 		if err := greet(ctx, c); err != nil || s.inCluster.Load() {
 			return err
 		}
-		says, err := c.Hello(ctx, respVersion, "", "", "").Result()
+		says, err := c.Hello(ctx, wire.Version, "", "", "").Result()
 		if err != nil && !reply.IsReply(err) {
 			return err
 		}
@@ -36,6 +37,3 @@ func (s *shard) greeting(greet func(context.Context, *goredis.Conn) error) func(
 		return nil
 	}
 }
-
-// respVersion is the version of the protocol that all connections speak.
-const respVersion = 2

@@ -1,6 +1,6 @@
-// Package lines writes a log of which some lines may wait a little. One write for each line
-// of an access log would cost a publisher more than its publication: such lines are gathered,
-// and written together. All lines stay in the order in which they were said, and whole.
+// Package lines writes a log of which some lines may wait a little. An access log has a line for each
+// publication by HTTP, and a write for each of these would slow down those who publish: such lines are
+// gathered, and written together. All lines stay whole, and in the order in which they were said.
 package lines
 
 import (
@@ -26,7 +26,7 @@ type Writer struct {
 
 // NewWriter returns a Writer to out, which nothing else should write to meanwhile. The caller closes it.
 func NewWriter(out io.Writer) *Writer {
-	w := &Writer{out: out, waiting: make([]byte, 0, maxWaiting)}
+	w := &Writer{out: out}
 	w.timer = time.AfterFunc(MaxWait, w.flush)
 	w.timer.Stop()
 	return w

@@ -23,10 +23,10 @@ type Route struct {
 
 // Route returns the Route of a method and an address, such as /publish/{channel}.
 func (t *Tracer) Route(method, path string) *Route {
-	kind := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
-	return &Route{path, method + " " + path, kind, t.tracer, otelhttp.NewMiddleware(path,
+	name, kind := method+" "+path, []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
+	return &Route{path, name, kind, t.tracer, otelhttp.NewMiddleware(path,
 		otelhttp.WithTracerProvider(begun{}), otelhttp.WithMeterProvider(noopmetric.NewMeterProvider()), otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
-		otelhttp.WithSpanNameFormatter(func(path string, r *http.Request) string { return r.Method + " " + path }),
+		otelhttp.WithSpanNameFormatter(func(string, *http.Request) string { return name }),
 	)}
 }
 
@@ -38,7 +38,10 @@ func (route *Route) Begin(r *http.Request) (ctx context.Context, recorded bool) 
 		ctx = w3c.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent[0]})
 	}
 	ctx, span := route.tracer.Start(ctx, route.name, route.options...)
-	return ctx, span.IsRecording()
+	if recorded = span.IsRecording(); !recorded {
+		span.End() // which has no effect but for a provider that wants it
+	}
+	return ctx, recorded
 }
 
 // Serve has answer answer r, which has the context of Begin, and ends its span. Answer writes to the ResponseWriter that it

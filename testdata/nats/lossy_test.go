@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,14 +70,16 @@ func TestLossyCluster(t *testing.T) {
 		}
 	}
 	const each = 200
+	var publishing sync.WaitGroup
+	t.Cleanup(publishing.Wait)
 	for i, b := range nodes {
-		go func() {
+		publishing.Go(func() {
 			for n := range each {
 				if _, err := b.Publish(t.Context(), broker.Message{Channel: "c", Data: fmt.Appendf(nil, "m %d %d", i, n)}); err != nil {
 					t.Error(err)
 				}
 			}
-		}()
+		})
 	}
 	for at, f := range feeds {
 		next := make([]int, len(nodes))

@@ -9,6 +9,9 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
+// Version is the version of the protocol that all connections speak.
+const Version = 2
+
 // Settings are what the connections of one Broker have in common.
 type Settings struct {
 	Network string // "tcp" or "unix"
@@ -37,7 +40,7 @@ func (s Settings) Client(dial DialFunc) *goredis.Options {
 		Username:              s.Username,
 		Password:              s.Password,
 		DB:                    s.DB,
-		Protocol:              2,
+		Protocol:              Version,
 		DisableIdentity:       true,
 		MaxRetries:            -1,
 		DialerRetries:         1,
