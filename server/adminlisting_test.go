@@ -163,7 +163,10 @@ func TestAdminClients(t *testing.T) {
 	n.sse("/sse/room.1", "Authorization", "Bearer "+appKey)
 	n.ws("/live?channel=room.1&channel=room.2")
 	var p clientPage
-	comesTrue(t, "three of them", func() bool { p = paged[clientPage](n, at+"/clients?channel=room.1"); return len(p.Clients) == 3 })
+	comesTrue(t, "three of them, and the last one in both of its channels", func() bool {
+		p = paged[clientPage](n, at+"/clients?channel=room.1")
+		return len(p.Clients) == 3 && p.Clients[2].Channels == 2
+	})
 	var shown []string
 	for _, c := range p.Clients {
 		if c.Session == "" || c.Age < 0 || c.Queued != 0 {

@@ -160,6 +160,9 @@ func (c *chaos) goesOn() {
 	c.until("publishing does not go on", func() bool { return c.load.total() > from+2*int64(len(c.load.publishers)) })
 }
 
+// calmAfter is when clients stay, so that they catch up on a machine that is too busy for them.
+const calmAfter = 10 * time.Second
+
 // heard returns when every client has heard what was published so far. On a machine that is
 // too busy for clients to come and go all the time they would never get there, so
 // after a while they stay.
@@ -170,7 +173,7 @@ func (c *chaos) heard() {
 	began := time.Now()
 	defer c.calm.Store(false)
 	if await(func() bool {
-		c.calm.Store(time.Since(began) > patience/3)
+		c.calm.Store(time.Since(began) > calmAfter)
 		behind = c.behind(ends)
 		return len(behind) == 0
 	}) {

@@ -70,15 +70,26 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// handOver has a process replaced, and returns the id of the next one. They share a log.
+// handOver has a process replaced, and returns the id of the next one. They share a log. It asks again where the next one has
+// found the broker too slow, as it may be on a busy machine.
 func handOver(t *testing.T, log *lines, pid int) (next int) {
 	t.Helper()
 	successors := func() [][]string { return takenOver.FindAllStringSubmatch(log.containing("taken over"), -1) }
-	before := len(successors())
-	if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
-		t.Fatal(err)
+	failures := func() int { return strings.Count(log.containing("level=ERROR"), "this one goes on") }
+	ask := func() {
+		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
 	}
-	comesTrue(t, "another process has taken over", func() bool { return len(successors()) > before })
+	before, failed := len(successors()), failures()
+	ask()
+	comesTrue(t, "another process has taken over", func() bool {
+		if now := failures(); now > failed {
+			failed = now
+			ask()
+		}
+		return len(successors()) > before
+	})
 	next, _ = strconv.Atoi(successors()[before][1])
 	return next
 }
@@ -180,9 +191,9 @@ func (c *connecting) stop() []string {
 	return c.faults
 }
 
-// connectOnce publishes by a connection of its own.
+// connectOnce publishes by a connection of its own. That the broker is too slow, as on a busy machine, is an answer, too.
 func connectOnce(addr string) error {
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return err
 	}
@@ -195,7 +206,7 @@ func connectOnce(addr string) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(string(answer), fmt.Sprintf("HTTP/1.1 %d ", http.StatusOK)) {
+	if !strings.HasPrefix(string(answer), fmt.Sprintf("HTTP/1.1 %d ", http.StatusOK)) && !strings.Contains(string(answer), `"broker_unavailable"`) {
 		return fmt.Errorf("answered %q", answer)
 	}
 	return nil

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds what must happen; nothing waits so long unless it has failed.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // A node is a running server.
 type node struct {

@@ -13,7 +13,7 @@ import (
 )
 
 // Patience bounds what must happen; nothing waits so long unless it has failed.
-const Patience = 30 * time.Second
+const Patience = 90 * time.Second
 
 // An Action is a step in a tab.
 type Action = chromedp.Action[chromedp.Void]

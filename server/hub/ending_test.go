@@ -278,6 +278,7 @@ func TestStaysAmongReviews(t *testing.T) {
 		}
 	}
 	subscribers.Wait()
+	h.Close() // a Caller is told that a stay is over after the client, and Close waits for it
 	if in := by.is(); inside || len(in) > 0 {
 		t.Errorf("inside %v, in %v", inside, in)
 	}

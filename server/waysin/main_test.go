@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds what must happen; nothing waits so long unless it has failed.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // The protocols of the program are registered here, so that what these tests say of all ways in is
 // said of its ways in.
