@@ -85,6 +85,9 @@ func unattached(t interface{ Fatal(...any) }, g *socket.Group) (s *socket.Socket
 		t.Fatal(err)
 	}
 	accepted, err := l.Accept()
+	for ; err == nil && accepted.RemoteAddr().String() != dialed.LocalAddr().String(); accepted, err = l.Accept() {
+		_ = accepted.Close() // of one that looks for a server that was here before
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
