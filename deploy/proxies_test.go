@@ -17,23 +17,19 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pregon/pregon/broker/redis/redistest"
 	"github.com/pregon/pregon/cmd"
 )
 
-// freePort returns an address at which nobody listens.
+// freePort returns an address at which nobody listens, and at which a server can be started again.
 func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(redistest.FreePort(t)))
 }
 
 // A proxy is a program that stands in front of nodes, with a configuration of this folder.

@@ -125,7 +125,8 @@ func TestProxiesOutliveRestarts(t *testing.T) {
 	through(t, func(t *testing.T, p proxy) {
 		redis := redistest.Start(t).URL()
 		flags := []string{"--broker", redis, "--history", "5m", "--drain-notice", "2s", "--drain-time", "1s"}
-		nodes := []node{serve(t, flags...), serve(t, flags...)}
+		again := func(address string) node { return serve(t, append(flags, "--listen", address)...) }
+		nodes := []node{again(freePort(t)), again(freePort(t))}
 		outside := serve(t, flags...) // by which is published
 		at := p.start(t, nodes[0], nodes[1])
 		a := listen(t, "http://"+at.plain+"/sse/restarts")
@@ -146,7 +147,7 @@ func TestProxiesOutliveRestarts(t *testing.T) {
 			say(25)
 			<-stopped
 			say(75) // while there is one node
-			serve(t, append(flags, "--listen", old.address)...)
+			again(old.address)
 			say(100) // until the proxy knows that there are two again
 		}
 		a.await(t, "all is heard", a.hearsAll(fmt.Sprint(count)))

@@ -17,6 +17,7 @@ package redistest
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -75,7 +76,7 @@ func launch(t testing.TB, s *Server) *Server {
 	t.Cleanup(s.end)
 	const attempts = 5 // somebody else may take the port first
 	for range attempts {
-		s.port = freePort(t)
+		s.port = FreePort(t)
 		if s.start() {
 			return s
 		}
@@ -184,14 +185,23 @@ func (p *process) over() bool {
 	}
 }
 
-func freePort(t testing.TB) int {
+// FreePort returns a loopback port on which nobody listens. It is none of those that systems pick by
+// themselves: these are given to connections, too, and then a server that is started again would not
+// get its own. Somebody else may take it first all the same.
+func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("redistest: no free port: %v", err)
+	const lowest, first = 10_000, 32_768 // that Linux picks by default
+	var err error
+	for range 100 {
+		port := lowest + rand.IntN(first-lowest)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("redistest: no free port: %v", err)
+	return 0
 }
 
 // An output collects what processes print.
