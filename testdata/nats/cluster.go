@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/pregon/pregon/broker/redis/redistest"
 )
 
 // A Cluster is some servers that form one.
@@ -26,7 +28,7 @@ func startCluster(t testing.TB, n int, line func() string) Cluster {
 	var ports []int
 	var routes []string
 	for range n {
-		ports = append(ports, freePort(t))
+		ports = append(ports, redistest.FreePort(t))
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[len(ports)-1]))
 	}
 	var c Cluster

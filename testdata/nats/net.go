@@ -4,20 +4,8 @@ import (
 	"bufio"
 	"net"
 	"strings"
-	"testing"
 	"time"
 )
-
-// freePort returns a port on which nobody listens.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 // answers reports whether a server greets there.
 func answers(addr string) bool {

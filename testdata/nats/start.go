@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pregon/pregon/broker/redis/redistest"
 )
 
 // program is where Build has put the server.
@@ -43,7 +45,7 @@ type Server struct {
 // the test.
 func Start(t testing.TB, lines ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, port: freePort(t), conf: t.TempDir() + "/nats.conf"}
+	s := &Server{t: t, port: redistest.FreePort(t), conf: t.TempDir() + "/nats.conf"}
 	text := fmt.Sprintf("listen: 127.0.0.1:%d\nmax_payload: 2MB\nmax_pending: 64MB\n", s.port)
 	for _, line := range lines {
 		text += line + "\n"
