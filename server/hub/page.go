@@ -36,12 +36,23 @@ type encodedFor struct {
 	heard    broker.Position
 }
 
+// pieceBytes is how much of a page a client is sent at a time, and one message more: what it holds
+// while it reads nothing. A page can be a hundred times that, and unlike what is live, few share it.
+const pieceBytes = 64 << 10
+
 // An encodedPage is a page as clients of one encoding read it from one origin on.
 type encodedPage struct {
-	frames []byte
-	next   origin // how far it goes
-	untold bool   // it has a gap that the encoding cannot express
-	lost   bool   // all that there was behind the origin is lost
+	pieces []piece // at least one
+	untold bool    // it has a gap that the encoding cannot express
+	lost   bool    // all that there was behind the origin is lost
+}
+
+// A piece is a part of a page. Its frames are no part of others: a client that holds one holds
+// nothing else.
+type piece struct {
+	frames   []byte
+	messages int    // in it, or had before
+	next     origin // how far it goes
 }
 
 // readPage reads one page for c, together with all who want the same at the moment.
@@ -77,9 +88,10 @@ func (p *page) encode(e transport.Encoding, channel string, from origin, heard b
 }
 
 func (p *page) encodeAnew(e transport.Encoding, channel string, o origin, heard broker.Position) (encoded encodedPage) {
+	var now piece
 	tell := func(g transport.Gap) {
 		told := e.Gap(g)
-		encoded.frames = append(encoded.frames, told...)
+		now.frames = append(now.frames, told...)
 		encoded.untold = encoded.untold || len(told) == 0
 	}
 	if o.misses(p.Page) {
@@ -87,6 +99,11 @@ func (p *page) encodeAnew(e transport.Encoding, channel string, o origin, heard 
 		o.anew, encoded.lost = true, len(p.Messages) == 0
 	}
 	for i, m := range p.Messages {
+		if len(now.frames) >= pieceBytes {
+			now.next = o
+			encoded.pieces, now = append(encoded.pieces, now), piece{}
+		}
+		now.messages++
 		switch {
 		case m.Position.Compare(o.at) <= 0: // a driver that goes back
 			continue
@@ -96,9 +113,10 @@ func (p *page) encodeAnew(e transport.Encoding, channel string, o origin, heard 
 		case !backfill.Follows(o.at, m) && (i > 0 || p.Complete):
 			tell(backfill.GapBetween(channel, o.message(), m.Position))
 		}
-		encoded.frames = append(encoded.frames, e.Message(m)...)
+		now.frames = append(now.frames, e.Message(m)...)
 		o = origin{at: m.Position}
 	}
-	encoded.next = o
+	now.next = o
+	encoded.pieces = append(encoded.pieces, now)
 	return encoded
 }

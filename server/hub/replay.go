@@ -206,8 +206,8 @@ func (r *replay) sendLast(c *catchup, n int, o origin, begin func(from origin) b
 		if !ok {
 			return
 		}
-		if sent.at != o.at {
-			o = sent
+		if sent.next.at != o.at {
+			o = sent.next
 		}
 	}
 	r.streamHistory(c, o)
@@ -220,39 +220,67 @@ func (r *replay) streamHistory(c *catchup, o origin) {
 		r.goLive(c, o)
 		return
 	}
-	for {
+	for limit := replayMessages; ; {
 		if c.session.Socket.AwaitEmpty(r.ctx) != nil {
 			return
 		}
-		page, err := r.readPage(c, broker.Query{After: o.after(), Limit: replayMessages})
+		page, err := r.readPage(c, broker.Query{After: o.after(), Limit: limit})
 		if err != nil {
 			r.lose(c, o)
 			return
 		}
-		next, ok := r.sendPage(c, o, page)
+		sent, ok := r.sendPage(c, o, page)
 		if !ok {
 			return
 		}
-		more := page.More && next.at != o.at
-		o = next
+		more := (page.More || !sent.whole) && sent.next.at != o.at
+		o, limit = sent.next, sent.limit(limit)
 		if !more && r.caughtUp(c, o) {
 			return
 		}
 	}
 }
 
-// sendPage sends what was read behind o, and gaps wherever something is missing. It
-// returns how far that goes, and false where the client has gone or is to go.
-func (r *replay) sendPage(c *catchup, o origin, p *page) (next origin, ok bool) {
-	sent := p.encode(c.session.Encoding, c.channel(), o, c.heard)
-	if sent.lost {
+// A progress is what of a page was sent.
+type progress struct {
+	messages int
+	next     origin // how far that goes
+	whole    bool   // it is all of it
+}
+
+// limit returns how many messages to read next where it was last before: a client that does not
+// take a whole page gets on with smaller ones, so that little is read in vain, and then with ever
+// larger ones again.
+func (s progress) limit(last int) int {
+	if !s.whole {
+		return s.messages
+	}
+	return min(2*last, replayMessages)
+}
+
+// sendPage sends what was read behind o, piece by piece as long as the client takes all of them at
+// once, and gaps wherever something is missing. It returns false where the client has gone or is to
+// go. The rest of a page is not kept for a client: it is read again.
+func (r *replay) sendPage(c *catchup, o origin, p *page) (s progress, ok bool) {
+	encoded := p.encode(c.session.Encoding, c.channel(), o, c.heard)
+	if encoded.lost {
 		r.filler.Recheck(transport.NotRetained, c.group.topic.track) // the others have not seen that
 	}
-	if sent.untold {
+	if encoded.untold {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
-		return sent.next, false
+		return s, false
 	}
-	return sent.next, len(sent.frames) == 0 || c.send(r.ctx, func() []byte { return sent.frames }, len(p.Messages))
+	for i, piece := range encoded.pieces {
+		if i > 0 && c.session.Socket.Queued() > 0 {
+			return s, true
+		}
+		if len(piece.frames) > 0 && !c.send(r.ctx, func() []byte { return piece.frames }, piece.messages) {
+			return s, false
+		}
+		s.messages += piece.messages
+		s.next, s.whole = piece.next, i == len(encoded.pieces)-1
+	}
+	return s, true
 }
 
 // lose gives up reading for c: its client is told, and hears what is live.
