@@ -3,6 +3,9 @@ package nats_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -148,4 +151,35 @@ func TestLossySaysWhatIsNotPromised(t *testing.T) {
 			t.Errorf("%s: %q", name, said)
 		}
 	}
+}
+
+// A server says of a cluster what it does not promise, where an operator looks.
+func TestLossyClusterIsSaidToOperators(t *testing.T) {
+	t.Parallel()
+	address := startNode(t, lossy(t, natstest.StartPlainCluster(t, 3)[0]), slog.New(slog.DiscardHandler))
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		said := readiness(t, address)
+		if strings.HasPrefix(said, "ok\nnot promised: Messages may be lost") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("/readyz says %q", said)
+		}
+		time.Sleep(20 * time.Millisecond) // to ask again
+	}
+}
+
+// readiness returns what /readyz answers.
+func readiness(t *testing.T, address string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + address + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
