@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"slices"
 	"sync"
 
@@ -9,8 +10,8 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// Bounds of what waits for a subscriber that is fed from the history. Beyond them
-// it is read from there, too.
+// Bounds of what waits for a subscriber that is fed from the history: frames of one channel, and
+// bytes of all channels of a session. Beyond them it is read from there, too.
 const (
 	pendingFrames = 1024
 	pendingBytes  = 1 << 20
@@ -35,8 +36,12 @@ type catchup struct {
 	heard   broker.Position // the client has heard its epoch up to here, elsewhere; set ahead of level
 	end     broker.Position // what was delivered behind this is kept, or was; set ahead of level and live
 
+	ctx    context.Context // ends when c is stopped; set ahead of the goroutine
+	cancel func()          // the worker's; nil where there is no goroutine
+
 	mu   sync.Mutex
-	over bool // the goroutine sends nothing more
+	over bool   // the goroutine sends nothing more
+	owed []byte // the answer, where it was made and there was no room for it yet
 
 	// The rest is the worker's own.
 	pending []frame
@@ -62,8 +67,48 @@ func newCatchup(m *membership) *catchup {
 // stop is called by the worker: when it returns, the goroutine has sent its last.
 func (c *catchup) stop() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.over = true
+	c.mu.Unlock()
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.take()
+}
+
+// feed has task, which sends c what its client lacks, run until c is stopped. It is called by the
+// worker, once.
+func (c *catchup) feed(task func()) {
+	s := c.session
+	if s.turn == nil {
+		s.turn = make(chan struct{}, 1)
+	}
+	c.ctx, c.cancel = context.WithCancel(s.hub.ctx)
+	if !s.hub.spawn(func() { defer c.cancel(); task() }) {
+		c.cancel()
+	}
+}
+
+// awaitTurn returns when c's client has taken all that it was sent and no other channel of its
+// session is being fed because of that, until over is called. It returns false where c is stopped.
+func (c *catchup) awaitTurn() (over func(), there bool) {
+	select {
+	case c.session.turn <- struct{}{}:
+	case <-c.ctx.Done():
+		return nil, false
+	}
+	over = func() { <-c.session.turn }
+	if c.session.Socket.AwaitEmpty(c.ctx) != nil {
+		over()
+		return nil, false
+	}
+	return over, true
+}
+
+// unanswered returns the answer that c's client was to get and has not got, once c is stopped.
+func (c *catchup) unanswered() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.owed
 }
 
 // stopped reports whether nobody wants what the goroutine reads any more.
@@ -78,7 +123,8 @@ func (c *catchup) keep(frames []frame) {
 	for _, f := range frames {
 		c.pending = append(c.pending, f)
 		c.bytes += len(f.bytes)
-		if c.spilled || len(c.pending) > pendingFrames || c.bytes > pendingBytes {
+		c.session.pending += len(f.bytes)
+		if c.spilled || len(c.pending) > pendingFrames || c.session.pending > pendingBytes {
 			c.spill()
 		}
 	}
@@ -92,7 +138,8 @@ func (c *catchup) spill() {
 			c.dropped = f.position
 		}
 	}
-	c.pending, c.bytes, c.spilled = nil, 0, true
+	c.take()
+	c.spilled = true
 }
 
 // hasHeard reports whether c's client says that it has heard the message at p.
@@ -129,7 +176,7 @@ func (w *worker) fallBehind(m *membership, frames []frame) bool {
 	m.lag(c)
 	w.counts.caughtUp.Add(1)
 	from := origin{at: backfill.Ahead(frames[0].position)}
-	m.session.hub.spawn(func() { m.session.hub.replay.streamHistory(c, from) })
+	c.feed(func() { m.session.hub.replay.streamHistory(c, from) })
 	return true
 }
 
@@ -191,6 +238,7 @@ func (w *worker) sendFrom(c *catchup, cut broker.Position) {
 // take returns what was kept.
 func (c *catchup) take() []frame {
 	pending := c.pending
+	c.session.pending -= c.bytes
 	c.pending, c.bytes = nil, 0
 	return pending
 }
@@ -209,7 +257,7 @@ func (w *worker) goLive(c *catchup, answer frame) {
 	}
 	if c.spilled {
 		from := origin{at: answer.position, anew: c.anew}
-		m.session.hub.spawn(func() { m.session.hub.replay.streamHistory(c, from) })
+		c.feed(func() { m.session.hub.replay.streamHistory(c, from) })
 		return
 	}
 	if c.moving { // it is no member before something beyond that has come

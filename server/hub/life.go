@@ -83,7 +83,7 @@ func (w *worker) join(c *catchup) {
 // the stay in the channel that the session had before.
 func (w *worker) replay(c *catchup) {
 	if h := c.session.hub; !c.stopped() {
-		h.spawn(func() { h.replay.resume(c, c.wanted.Start, c.from) })
+		c.feed(func() { h.replay.resume(c, c.wanted.Start, c.from) })
 	}
 }
 

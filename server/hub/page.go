@@ -36,8 +36,9 @@ type encodedFor struct {
 	heard    broker.Position
 }
 
-// pieceBytes is how much of a page a client is sent at a time, and one message more: what it holds
-// while it reads nothing. A page can be a hundred times that, and unlike what is live, few share it.
+// pieceBytes is how much of a page a client is sent at a time, and one message more: about what it
+// holds while it reads nothing. A page can be a hundred times that, and unlike what is live, few
+// share it.
 const pieceBytes = 64 << 10
 
 // An encodedPage is a page as clients of one encoding read it from one origin on.
@@ -51,7 +52,8 @@ type encodedPage struct {
 // nothing else.
 type piece struct {
 	frames   []byte
-	messages int    // in it, or had before
+	messages int    // in frames
+	read     int    // of the page, those that the client has before included
 	next     origin // how far it goes
 }
 
@@ -103,7 +105,7 @@ func (p *page) encodeAnew(e transport.Encoding, channel string, o origin, heard 
 			now.next = o
 			encoded.pieces, now = append(encoded.pieces, now), piece{}
 		}
-		now.messages++
+		now.read++
 		switch {
 		case m.Position.Compare(o.at) <= 0: // a driver that goes back
 			continue
@@ -114,6 +116,7 @@ func (p *page) encodeAnew(e transport.Encoding, channel string, o origin, heard 
 			tell(backfill.GapBetween(channel, o.message(), m.Position))
 		}
 		now.frames = append(now.frames, e.Message(m)...)
+		now.messages++
 		o = origin{at: m.Position}
 	}
 	now.next = o

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -66,6 +67,56 @@ func TestUnreadHistoryIsAPiece(t *testing.T) {
 					t.Errorf("%d messages were read for %d", read, messages)
 				}
 			})
+		})
+	}
+}
+
+// Pieces follow each other as the messages do, for a client that takes them as they come and for one that is slow: also where
+// a gap is at a cut, and a message is longer than a piece.
+func TestPiecesAreSeamless(t *testing.T) {
+	const messages = 300
+	for _, slow := range []bool{false, true} {
+		t.Run(fmt.Sprint("slow ", slow), func(t *testing.T) {
+			l := newLedger()
+			h := newHub(t, l, hub.Options{CatchUp: true})
+			defer h.Close()
+			var want strings.Builder
+			sizes := rand.New(rand.NewPCG(1, 1))
+			for i := range messages {
+				text := fmt.Sprint(i, " ", strings.Repeat("x", []int{10, 5000, 16 << 10, 70 << 10}[sizes.IntN(4)]))
+				if i%7 == 3 {
+					l.skip("c")
+					want.WriteString("gap c\n")
+				}
+				l.say("c", text, false)
+				want.WriteString("c " + text + "\n")
+			}
+			ours, peer := unixPair(t)
+			group := socket.NewGroup(socket.Limits{Bytes: 1 << 20, Messages: 1 << 16, WriteTimeout: time.Hour, Linger: time.Hour})
+			s, e := group.New(), &lines{}
+			s.Attach(ours)
+			session, err := open(t.Context(), h, s, e, []string{"c"}, transport.Start{Last: messages})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Uncork()
+			c := &client{session, s, peer}
+			defer c.leave()
+			got := make([]byte, want.Len())
+			for n := 0; n < len(got); {
+				most := len(got)
+				if slow {
+					most = min(n+20_000, most)
+				}
+				read, err := c.peer.Read(got[n:most])
+				if err != nil {
+					t.Fatal(err)
+				}
+				n += read
+			}
+			if string(got) != want.String() {
+				t.Error("the client has not heard each message once, in order, with the gaps between")
+			}
 		})
 	}
 }

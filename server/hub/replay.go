@@ -88,9 +88,10 @@ func (r *replay) answer(c *catchup, at broker.Position, recovered bool) bool {
 	ok := true
 	told := sync.OnceValue(func() (told []byte) { // while c cannot be stopped: so its beginning is told ahead of its end
 		told, ok = c.said(transport.Subscribed{Channel: c.channel(), Recovered: recovered, Position: at})
+		c.owed = told
 		return told
 	})
-	if !c.send(r.ctx, told, 0) || !ok {
+	if !c.send(told) || !ok {
 		return false
 	}
 	if c.wanted.Since {
@@ -168,7 +169,7 @@ func (r *replay) judge(t *topic, after broker.Position) (v verdict, err error) {
 // has gone.
 func (r *replay) awaitSettled(c *catchup) {
 	k := c.group.topic.track
-	for k.IsUnsettled() && !c.stopped() && retry.Sleep(r.ctx, retry.Jitter(retry.Min)) {
+	for k.IsUnsettled() && !c.stopped() && retry.Sleep(c.ctx, retry.Jitter(retry.Min)) {
 	}
 }
 
@@ -191,9 +192,12 @@ func (r *replay) sendLast(c *catchup, n int, o origin, begin func(from origin) b
 		}
 		return page.Page, nil
 	})
-	from := o
+	from, kept := o, (*page)(nil)
 	if err == nil && len(last.Messages) > 0 {
 		from = origin{at: backfill.AheadOf(last.Messages[0])}
+		if c.session.Socket.Queued() < pieceBytes { // or it is read again when the client reads
+			kept = &page{Page: last}
+		}
 	}
 	switch {
 	case !begin(from):
@@ -201,14 +205,15 @@ func (r *replay) sendLast(c *catchup, n int, o origin, begin func(from origin) b
 	case err != nil:
 		r.lose(c, o)
 		return
-	case from != o:
-		sent, ok := r.sendPage(c, from, &page{Page: last})
-		if !ok {
+	case kept != nil:
+		sent, there := r.sendPage(c, from, kept)
+		if !there {
 			return
 		}
-		if sent.next.at != o.at {
-			o = sent.next
-		}
+		from = sent.next
+	}
+	if from.at != o.at {
+		o = from
 	}
 	r.streamHistory(c, o)
 }
@@ -221,19 +226,15 @@ func (r *replay) streamHistory(c *catchup, o origin) {
 		return
 	}
 	for limit := replayMessages; ; {
-		if c.session.Socket.AwaitEmpty(r.ctx) != nil {
+		sent, there, err := r.sendNext(c, o, limit)
+		switch {
+		case !there:
 			return
-		}
-		page, err := r.readPage(c, broker.Query{After: o.after(), Limit: limit})
-		if err != nil {
+		case err != nil:
 			r.lose(c, o)
 			return
 		}
-		sent, ok := r.sendPage(c, o, page)
-		if !ok {
-			return
-		}
-		more := (page.More || !sent.whole) && sent.next.at != o.at
+		more := !sent.whole || sent.more && sent.next.at != o.at
 		o, limit = sent.next, sent.limit(limit)
 		if !more && r.caughtUp(c, o) {
 			return
@@ -241,46 +242,73 @@ func (r *replay) streamHistory(c *catchup, o origin) {
 	}
 }
 
-// A progress is what of a page was sent.
+// A progress is how far a client was sent what was read for it.
 type progress struct {
-	messages int
-	next     origin // how far that goes
-	whole    bool   // it is all of it
+	next  origin
+	read  int  // messages up to there
+	whole bool // that is all of what was read
+	more  bool // and behind it is more to be read
 }
 
 // limit returns how many messages to read next where it was last before: a client that does not
 // take a whole page gets on with smaller ones, so that little is read in vain, and then with ever
 // larger ones again.
-func (s progress) limit(last int) int {
-	if !s.whole {
-		return s.messages
+func (p progress) limit(last int) int {
+	switch {
+	case p.whole:
+		return min(2*last, replayMessages)
+	case p.read == 0:
+		return last
 	}
-	return min(2*last, replayMessages)
+	return p.read
 }
 
-// sendPage sends what was read behind o, piece by piece as long as the client takes all of them at
-// once, and gaps wherever something is missing. It returns false where the client has gone or is to
-// go. The rest of a page is not kept for a client: it is read again.
-func (r *replay) sendPage(c *catchup, o origin, p *page) (s progress, ok bool) {
+// sendNext reads one page behind o, and sends as much of it as the client takes. Where it has not
+// taken what it was sent before, that is waited for first: then one channel of a session after the
+// other has a page. It returns false where the client has gone or is to go.
+func (r *replay) sendNext(c *catchup, o origin, limit int) (sent progress, there bool, err error) {
+	if c.session.Socket.Queued() > 0 {
+		over, there := c.awaitTurn()
+		if !there {
+			return sent, false, nil
+		}
+		defer over()
+	}
+	p, err := r.readPage(c, broker.Query{After: o.after(), Limit: limit})
+	if err != nil {
+		return sent, true, err
+	}
+	sent, there = r.sendPage(c, o, p)
+	sent.more = p.More
+	return sent, there, nil
+}
+
+// sendPage sends what was read behind o, piece by piece as long as the client takes them at once,
+// and gaps wherever something is missing. It does not wait: the rest of a page is not kept for a
+// client, but read again. It returns false where the client has gone or is to go.
+func (r *replay) sendPage(c *catchup, o origin, p *page) (sent progress, there bool) {
+	sent.next = o
 	encoded := p.encode(c.session.Encoding, c.channel(), o, c.heard)
 	if encoded.lost {
 		r.filler.Recheck(transport.NotRetained, c.group.topic.track) // the others have not seen that
 	}
 	if encoded.untold {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
-		return s, false
+		return sent, false
 	}
 	for i, piece := range encoded.pieces {
 		if i > 0 && c.session.Socket.Queued() > 0 {
-			return s, true
+			return sent, true
 		}
-		if len(piece.frames) > 0 && !c.send(r.ctx, func() []byte { return piece.frames }, piece.messages) {
-			return s, false
+		switch there, err := c.trySend(func() []byte { return piece.frames }, piece.messages); {
+		case errors.Is(err, socket.ErrSlow):
+			return sent, true
+		case !there || err != nil:
+			return sent, false
 		}
-		s.messages += piece.messages
-		s.next, s.whole = piece.next, i == len(encoded.pieces)-1
+		sent.next, sent.read, sent.whole = piece.next, sent.read+piece.read, i == len(encoded.pieces)-1
 	}
-	return s, true
+	return sent, true
 }
 
 // lose gives up reading for c: its client is told, and hears what is live.
@@ -305,7 +333,7 @@ func (r *replay) tellLoss(c *catchup, o origin) bool {
 		c.session.worker.post(entry{kind: endOne, session: c.session, reason: transport.CloseGap})
 		return false
 	}
-	return c.send(r.ctx, func() []byte { return told }, 0)
+	return c.send(func() []byte { return told })
 }
 
 // caughtUp says that c was sent all that is behind o for now, and reports whether there
@@ -323,15 +351,15 @@ func (r *replay) caughtUp(c *catchup, o origin) bool {
 	}
 }
 
-// send sends frames to c's client, as soon as there is room, and reports whether
-// it is still there, and still to be fed.
-func (c *catchup) send(ctx context.Context, frames func() []byte, messages int) bool {
+// send sends a frame to c's client, as soon as there is room, and reports whether it is still
+// there, and still to be fed.
+func (c *catchup) send(frame func() []byte) bool {
 	for {
-		there, err := c.trySend(frames, messages)
+		there, err := c.trySend(frame, 0)
 		if !there || !errors.Is(err, socket.ErrSlow) {
 			return there && err == nil
 		}
-		if c.session.Socket.AwaitEmpty(ctx) != nil {
+		if c.session.Socket.AwaitEmpty(c.ctx) != nil {
 			return false
 		}
 	}
@@ -348,10 +376,13 @@ func (c *catchup) trySend(frames func() []byte, messages int) (there bool, err e
 	if len(all) == 0 {
 		return true, nil
 	}
-	_, err = c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: all, Messages: messages})
-	if err == nil && messages > 0 {
+	if _, err = c.session.Socket.Send(new(socket.Writer), socket.Batch{Frames: all, Messages: messages}); err != nil {
+		return true, err
+	}
+	c.owed = nil // it is the first of all
+	if messages > 0 {
 		c.session.hub.counts.replayed.Add(uint64(messages))
 		c.session.hub.counts.replayedBytes.Add(uint64(len(all)))
 	}
-	return true, err
+	return true, nil
 }

@@ -118,12 +118,17 @@ func (w *worker) endStay(m *membership, reason transport.CloseReason) bool {
 	return true
 }
 
+// renewedBytes is how much a session may be told of its credential at once, behind what it waits for.
+const renewedBytes = 64 << 10
+
 // renew does for s, whose caller has another credential, what a review does, sends last, and has s
 // end when that credential does. Where stays of s are not answered yet, it waits for that: one that
 // is over now is told of behind its answer, and ahead of last.
 func (w *worker) renew(s *session, last []byte) {
 	if s.isAnswering() {
-		s.renewing, s.renewed = true, append(s.renewed, last...)
+		if s.renewing, s.renewed = true, append(s.renewed, last...); len(s.renewed) > renewedBytes {
+			w.disconnect(s) // it reads nothing, and goes on asking
+		}
 		return
 	}
 	if s.slot == gone || !w.review(s) || s.ending {

@@ -31,8 +31,11 @@ type session struct {
 	slot        int32       // in the worker's wheel
 	index       int32       // in that slot
 	memberships *membership // the first of a list
+	pending     int         // bytes that are kept for its catchups
 	renewing    bool        // see worker.renew
 	renewed     []byte      // to be sent then
+
+	turn chan struct{} // of its catchups whose client does not keep up; full while one has it. Set ahead of their goroutines
 }
 
 // ErrChannels means that a session has as many channels as one may have. It matches

@@ -141,7 +141,11 @@ func (w *worker) do(e *entry) {
 		w.catchUp(e.catchup, e.frame.position)
 	case parted:
 		w.flush(e.membership.group)
+		behind := e.membership.behind
 		w.part(e.membership)
+		if behind != nil {
+			w.say(e.membership.session, behind.unanswered())
+		}
 		if last := e.membership.last; last != nil {
 			w.say(e.membership.session, last())
 		}
