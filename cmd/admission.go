@@ -40,7 +40,7 @@ func given(kctx *kong.Context, name string) bool {
 // check says what of the flags makes no sense.
 func (f accessFlags) check(kctx *kong.Context) error {
 	switch {
-	case given(kctx, "publish-key") && !strings.HasPrefix(f.PublishKey, "@"):
+	case given(kctx, "publish-key") && f.PublishKey != "" && !strings.HasPrefix(f.PublishKey, "@"):
 		return errors.New("--publish-key: every user of the machine sees a key on the command line; write @FILE, the file that has it")
 	case f.JWKS != "" && (f.Issuer == "" || f.Audience == ""):
 		return errors.New("--jwks: give --issuer and --audience, too, as the owner of the keys signs tokens for others as well")

@@ -134,6 +134,9 @@ func parse(parser *kong.Kong, args []string) (command *kong.Context, err error) 
 	if err != nil {
 		return nil, explain(err, args)
 	}
+	if err := checkGiven(command.Selected(), args); err != nil {
+		return nil, err
+	}
 	return command, nil
 }
 

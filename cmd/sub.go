@@ -11,7 +11,7 @@ type subCommand struct {
 	Channels []string    `arg:"" name:"channel" help:"Channels to listen to."`
 	Format   string      `default:"text" enum:"text,raw,json" help:"What to print of a message: text, raw or json. Default ${default}."`
 	Since    []string    `env:"-" sep:"none" placeholder:"CURSOR" help:"Begin behind the message with this cursor. May be repeated, for several channels."`
-	Last     int         `env:"-" default:"0" placeholder:"N" help:"Begin with the last N messages that the server has kept, at most 1000."`
+	Last     *int        `env:"-" placeholder:"N" help:"Begin with the last N messages that the server has kept, at most 1000."`
 	Members  bool        `env:"-" help:"Tell who is in the channels, comes and leaves."`
 	URL      address     `name:"url" default:"http://localhost:8000" placeholder:"URL" help:"Address of the server. Default ${default}."`
 	Client   clientFlags `embed:""`
@@ -27,9 +27,9 @@ It connects again whenever the connection is lost, and with a history goes on wh
 // Validate is called by kong.
 func (c *subCommand) Validate() error {
 	switch {
-	case c.Last < 0 || c.Last > 1000:
+	case c.Last != nil && (*c.Last < 1 || *c.Last > 1000):
 		return errors.New("--last: must be from 1 to 1000")
-	case c.Last > 0 && len(c.Since) > 0:
+	case c.Last != nil && len(c.Since) > 0:
 		return errors.New("--since and --last: give one of them")
 	}
 	s := c.subscription(nil, nil)

@@ -51,8 +51,8 @@ func (s *subscription) query() url.Values {
 		return url.Values{}
 	case len(s.heard) > 0:
 		query["since"] = slices.Sorted(maps.Values(s.heard))
-	case s.Last > 0:
-		query.Set("history", fmt.Sprint(s.Last))
+	case s.Last != nil:
+		query.Set("history", fmt.Sprint(*s.Last))
 	}
 	if s.Members {
 		query.Set("presence", "1")

@@ -84,6 +84,8 @@ func TestCommandLine(t *testing.T) {
 		{"--log-format xml", 2, "--log-format xml: must be one of text, json (see pregon serve --help)"},
 		{"--open=maybe", 2, "--open=maybe: must be true or false (see pregon serve --help)"},
 		{"--publish-key s3cret", 2, "--publish-key: every user of the machine sees a key on the command line; write @FILE, the file that has it (see pregon serve --help)"},
+		{"sub chat --last 0", 2, "--last 0: must be from 1 to 1000 (see pregon sub --help)"},
+		{"sub chat --last -1", 2, "--last=-1: must be from 1 to 1000 (see pregon sub --help)"},
 		{"sub chat --last 2000", 2, "--last 2000: must be from 1 to 1000 (see pregon sub --help)"},
 		{"sub chat --url h:1", 2, "--url h:1: write http://host:port or https://host:port (see pregon sub --help)"},
 		{"sub chat --url redis://:s3cret@h", 2, "--url redis://xxxxx@h: write http://host:port or https://host:port (see pregon sub --help)"},
@@ -107,6 +109,57 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("exit %d, and printed %q", code, stdout)
 			}
 		})
+	}
+}
+
+// A flag that is given without a text, as where a variable of the shell is not set, does not mean the
+// same as none: with it something else would be promised.
+func TestMistakesEmptyValues(t *testing.T) {
+	for _, c := range []struct{ args, would string }{
+		{"pub chat hola --key _", "--key=KEY"},
+		{"pub chat hola --token-file _", "--token-file=FILE"},
+		{"pub chat hola --ca _", "--ca=FILE"},
+		{"members chat --token-file _", "--token-file=FILE"},
+		{"bench --html _", "--html=FILE"},
+		{"check testdata/nothing.yaml --channel c --token-file _", "--token-file=FILE"},
+		{"token --jwt-key testdata/nothing --sub _", "--sub=SUBJECT"},
+		{"token --jwt-key testdata/nothing --audience _", "--audience=AUD"},
+		{"token --jwt-key testdata/nothing --info _", "--info=JSON"},
+		{"doctor --config _", "--config=FILE"},
+		{"--broker nothing --config _", "--config=FILE"},
+		{"serve --broker nothing --publish-key _", "--publish-key=@FILE"},
+		{"serve --broker nothing --jwt-key _", "--jwt-key=FILE"},
+		{"serve --broker nothing --jwks _", "--jwks=URL"},
+		{"serve --broker nothing --jwt-key testdata/nothing --issuer _", "--issuer=ISS"},
+		{"serve --broker nothing --jwt-key testdata/nothing --audience _", "--audience=AUD"},
+		{"serve --broker nothing --admin _", "--admin=HOST:PORT"},
+		{"serve --broker nothing --cookie _", "--cookie=NAME"},
+		{"serve --broker nothing --host _", "--host=NAME"},
+		{"serve --broker nothing --host a.example --host _", "--host=NAME"},
+		{"serve --broker nothing --allow-origin _", "--allow-origin=ORIGIN"},
+		{"serve --broker nothing --trust-proxy _", "--trust-proxy=CIDR"},
+		{"serve --broker nothing --acme _", "--acme=HOST"},
+		{"serve --broker nothing --redirect _", "--redirect=HOST:PORT"},
+		{"serve --broker nothing --tls-ticket-key _", "--tls-ticket-key=@FILE"},
+	} {
+		for _, form := range []string{"two words", "joined"} {
+			args := strings.Fields(c.args)
+			if form == "joined" {
+				args = strings.Fields(strings.ReplaceAll(c.args, " _", "="))
+			}
+			for i := range args {
+				args[i] = strings.TrimPrefix(args[i], "_")
+			}
+			flag, _, _ := strings.Cut(c.would, "=")
+			want := "pregon: " + flag + ": the value is empty: write " + c.would + ", or leave the flag out (see pregon "
+			if code, stdout, stderr := run(t, "", args...); code != 2 || !strings.HasPrefix(stderr, want) || stdout != "" {
+				t.Errorf("%q: exit %d, %q, %q; want %q", args, code, stdout, stderr, want)
+			}
+		}
+	}
+	// What stands behind -- is no flag, and an empty message is one.
+	if code, _, stderr := run(t, "", "pub", "--url=http://localhost:1", "--key=k", "--", "--key", ""); code != 1 {
+		t.Errorf("arguments behind --: exit %d, %q", code, stderr)
 	}
 }
 
