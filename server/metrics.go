@@ -10,9 +10,8 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// checkFigures lets in keys, and whatever comes from this machine.
+// checkFigures lets in keys, and whatever comes from this machine and surely from nowhere else.
 func (s *Server) checkFigures(r *http.Request) error {
-	const detail = "Metrics need a key, but for programs on the server's own machine."
 	x := exchangeOf(r)
 	switch kind := x.caller.Identity().Kind; {
 	case x.denied != nil:
@@ -20,9 +19,21 @@ func (s *Server) checkFigures(r *http.Request) error {
 	case kind == transport.Backend, s.isLocal(r):
 		return nil
 	case kind == transport.Stranger:
-		return s.refuse(r, unauthorized(detail, false), "the figures need a key where others than this machine can ask for them")
+		return s.refuse(r, unauthorized(s.figuresNeedKey(r), false), "the figures need a key where others than this machine can ask for them")
 	}
-	return s.refuse(r, &transport.Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: detail}, "the figures need a key, and this was a token")
+	return s.refuse(r, &transport.Problem{Status: http.StatusForbidden, Code: "forbidden", Detail: s.figuresNeedKey(r)}, "the figures need a key, and this was a token")
+}
+
+// figuresNeedKey says why the figures need a key. Where the server is told that others come to it by way
+// of a proxy or by a name, what comes from this machine may be theirs.
+func (s *Server) figuresNeedKey(r *http.Request) string {
+	switch {
+	case len(s.options.TrustProxies) > 0:
+		return "Metrics need a key, also from the server's own machine, as this server trusts a proxy (--trust-proxy); at a loopback address of --admin they need none."
+	case exchangeOf(r).hosts.public():
+		return "Metrics need a key, also from the server's own machine, as this server has a public name (--host); at a loopback address of --admin they need none."
+	}
+	return "Metrics need a key, but for programs on the server's own machine that ask at localhost, not through a proxy."
 }
 
 // metrics answers with the server's figures in the text format of Prometheus.

@@ -242,36 +242,40 @@ func cameBy(method, target, address string, headers ...string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(a)))
 }
 
-// The figures are for keys, and for what surely comes from the same machine.
+// The figures are for keys, and for what surely comes from the same machine. What is refused is told the true reason.
 func TestWhoMayReadTheFigures(t *testing.T) {
+	const local = "but for programs on the server's own machine that ask at localhost, not through a proxy"
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	for _, c := range []struct {
 		name, address string
 		options       server.Options
 		headers       []string
 		status        int
+		says          string
 	}{
-		{"local", "127.0.0.1:8000", server.Options{}, []string{"Host", "localhost:8000"}, 200},
-		{"local, IPv6", "[::1]:8000", server.Options{}, []string{"Host", "[::1]:8000"}, 200},
-		{"local, with rules", "127.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Host", "127.0.0.1"}, 200},
-		{"local, by the name of a page", "127.0.0.1:8000", server.Options{}, nil, 401}, // which resolves to this machine
-		{"local by name", "127.0.0.1:8000", server.Options{Hosts: []string{"localhost", "127.0.0.1", "::1"}}, []string{"Host", "localhost"}, 200},
-		{"far", "10.0.0.1:8000", server.Options{}, nil, 401},
-		{"far, and open", "10.0.0.1:8000", server.Options{Open: true}, nil, 401},
-		{"with a key", "10.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Authorization", "Bearer " + listenKey}, 200},
-		{"with a token", "10.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Authorization", "Bearer " + anaToken}, 403},
-		{"with a cookie", "10.0.0.1:8000", server.Options{Access: rules(t, true, true), Cookie: "rt"}, []string{"Cookie", "rt=" + anaToken}, 403},
-		{"with a forgery", "127.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Authorization", "Bearer " + forgery}, 401},
-		{"through a proxy", "127.0.0.1:8000", server.Options{}, []string{"X-Forwarded-For", "10.0.0.1"}, 401},
-		{"by a public name", "127.0.0.1:8000", server.Options{Hosts: []string{"example.com"}}, nil, 401},
-		{"behind proxies", "127.0.0.1:8000", server.Options{TrustProxies: proxies}, nil, 401},
+		{"local", "127.0.0.1:8000", server.Options{}, []string{"Host", "localhost:8000"}, 200, ""},
+		{"local, IPv6", "[::1]:8000", server.Options{}, []string{"Host", "[::1]:8000"}, 200, ""},
+		{"local, with rules", "127.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Host", "127.0.0.1"}, 200, ""},
+		{"local, by the name of a page", "127.0.0.1:8000", server.Options{}, nil, 401, local}, // which resolves to this machine
+		{"local by name", "127.0.0.1:8000", server.Options{Hosts: []string{"localhost", "127.0.0.1", "::1"}}, []string{"Host", "localhost"}, 200, ""},
+		{"far", "10.0.0.1:8000", server.Options{}, nil, 401, local},
+		{"far, and open", "10.0.0.1:8000", server.Options{Open: true}, nil, 401, local},
+		{"with a key", "10.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Authorization", "Bearer " + listenKey}, 200, ""},
+		{"with a token", "10.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Authorization", "Bearer " + anaToken}, 403, local},
+		{"with a cookie", "10.0.0.1:8000", server.Options{Access: rules(t, true, true), Cookie: "rt"}, []string{"Cookie", "rt=" + anaToken}, 403, local},
+		{"with a forgery", "127.0.0.1:8000", server.Options{Access: rules(t, true, true)}, []string{"Authorization", "Bearer " + forgery}, 401, "credential"},
+		{"through a proxy", "127.0.0.1:8000", server.Options{}, []string{"X-Forwarded-For", "10.0.0.1"}, 401, local},
+		{"by a public name", "127.0.0.1:8000", server.Options{Hosts: []string{"example.com"}}, nil, 401, "public name (--host)"},
+		{"local, by a public name as well", "127.0.0.1:8000", server.Options{Hosts: []string{"example.com"}}, []string{"Host", "localhost:8000"}, 401, "public name (--host)"},
+		{"a token where there is a public name", "127.0.0.1:8000", server.Options{Hosts: []string{"example.com"}, Access: rules(t, true, true)}, []string{"Authorization", "Bearer " + anaToken, "Host", "localhost"}, 403, "public name (--host)"},
+		{"behind proxies", "127.0.0.1:8000", server.Options{TrustProxies: proxies}, nil, 401, "trusts a proxy (--trust-proxy)"},
 	} {
 		r := cameBy("GET", "/metrics", c.address, c.headers...)
 		if host := r.Header.Get("Host"); host != "" {
 			r.Host = host
 		}
-		if got := answerTo(handler(t, c.options), r); got.status != c.status || (got.status == 401) != (got.header.Get("WWW-Authenticate") != "") {
-			t.Errorf("%s: %d %s, want %d", c.name, got.status, got.body, c.status)
+		if got := answerTo(handler(t, c.options), r); got.status != c.status || !strings.Contains(got.body, c.says) || (got.status == 401) != (got.header.Get("WWW-Authenticate") != "") {
+			t.Errorf("%s: %d %s, want %d, %q", c.name, got.status, got.body, c.status, c.says)
 		}
 	}
 }
