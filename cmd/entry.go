@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/cmd/handover"
@@ -24,6 +22,7 @@ type entry struct {
 	log       *slog.Logger
 	accessLog *slog.Logger // nil without --access-log
 	admission *admission
+	wishes    wishes
 }
 
 // read reads the file and all secrets.
@@ -38,10 +37,7 @@ func (e *entry) read() error {
 
 // reloadAtSignals reads all again at each SIGHUP, until the function that it returns is called.
 func (e *entry) reloadAtSignals(ctx context.Context, s *server.Server, addr net.Addr) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	wait := background(ctx, func(ctx context.Context) { e.reloadAt(ctx, hangups, s, addr) })
-	return func() { wait(); signal.Stop(hangups) } // which would end a server that drains
+	return background(ctx, func(ctx context.Context) { e.reloadAt(ctx, e.wishes.reload, s, addr) })
 }
 
 // reloadAt reads all again at each signal, until ctx ends.

@@ -13,15 +13,14 @@ import (
 
 // replaceAtSignals returns a context that ends with the cause server.ErrHandedOver when another
 // process has taken over, which SIGUSR2 asks for. stop waits for what it has begun.
-func (c *serveCommand) replaceAtSignals(ctx context.Context, b broker.Broker, sockets *handover.Listeners, log *slog.Logger) (serving context.Context, stop func()) {
+func (c *serveCommand) replaceAtSignals(ctx context.Context, wishes <-chan os.Signal, b broker.Broker, sockets *handover.Listeners, log *slog.Logger) (serving context.Context, stop func()) {
 	serving, end := context.WithCancelCause(ctx)
-	wishes, forget := handover.Signals()
 	wait := background(serving, func(ctx context.Context) {
 		c.replaceAt(ctx, wishes, b, sockets, log)
 		end(server.ErrHandedOver) // or ctx has ended before, which counts
 	})
 	quiet := context.AfterFunc(ctx, func() { tellSystemd(log, handover.Notify("STOPPING=1")) })
-	return serving, func() { quiet(); wait(); forget(); end(nil) }
+	return serving, func() { quiet(); wait(); end(nil) }
 }
 
 // replaceAt returns when another process has taken over, or ctx has ended.

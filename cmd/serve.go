@@ -146,6 +146,8 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	// A server outlives those who read what it prints.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
+	asked, ignore := expectWishes()
+	defer ignore()
 	said := lines.NewWriter(out.stderr)
 	defer said.Close()
 	log := c.logger(said, c.LogLevel)
@@ -158,7 +160,7 @@ func (c *serveCommand) Run(ctx context.Context, out *console) error {
 	c.warnOfSecrets(log, out.args)
 	keysets := token.NewKeysets(token.KeysetsOptions{Logger: log})
 	defer keysets.Close()
-	entry := &entry{serve: c, keysets: keysets, log: log, accessLog: c.accessLogger(said)}
+	entry := &entry{serve: c, keysets: keysets, log: log, accessLog: c.accessLogger(said), wishes: asked}
 	if err := entry.read(); err != nil {
 		return err
 	}
@@ -201,7 +203,7 @@ func (c *serveCommand) serve(ctx context.Context, e *entry, sockets *handover.Li
 	}
 	c.warnOfLongest(ctx, b, e.log)
 	defer e.reloadAtSignals(ctx, s, addr)()
-	ctx, stop := c.replaceAtSignals(ctx, b, sockets, e.log)
+	ctx, stop := c.replaceAtSignals(ctx, e.wishes.replace, b, sockets, e.log)
 	defer stop()
 	defer d.redirecting.begin(ctx, e.log)()
 	defer background(ctx, d.secure.watch)() // which may have both ports asked
