@@ -156,6 +156,8 @@ var badWishes = []badWish{
 	{`{"channels":[{"channel":"a","presence":1}]}`, 400, "bad_presence", 0},
 	{`{"channels":[{"channel":"a","member":"ana"}]}`, 400, "bad_member", 0},
 	{`{"channels":[{"channel":"a","member":{"sub":"ana","admin":true}}]}`, 400, "bad_member", 0},
+	{`{"channels":[{"channel":"a","member":{"sub":""}}]}`, 400, "bad_member", 0},
+	{`{"channels":[{"channel":"b"},{"channel":"a","member":{"sub":"a\nb"}}]}`, 400, "bad_member", 1},
 	{`{"channels":[` + strings.Repeat(" ", 70<<10) + `]}`, 413, "too_large", -1},
 }
 
@@ -314,12 +316,40 @@ func TestPresenceByBody(t *testing.T) {
 	}
 }
 
+// A name that no token could have is bad input and no matter of rights: the answer says which limit it
+// has broken. What is just within the limits is taken.
+func TestMembersBeyondTheLimits(t *testing.T) {
+	const characters = "The sub of a member is UTF-8 without control and format characters."
+	h := handler(t, server.Options{})
+	for _, c := range []struct{ member, detail string }{
+		{`{"sub":"` + strings.Repeat("x", 256) + `"}`, "The sub of a member has at most 255 bytes."},
+		{`{"sub":"` + strings.Repeat("ñ", 128) + `"}`, "The sub of a member has at most 255 bytes."},
+		{`{"sub":"a\u0000"}`, characters},
+		{`{"sub":"a\nb"}`, characters},
+		{`{"sub":"a\u202e"}`, characters},
+		{`{"sub":"a\u2028"}`, characters},
+		{`{"sub":""}`, "The sub of a member must not be empty."},
+		{`{"sub":"ana","info":"` + strings.Repeat("x", 1023) + `"}`, "The info of a member has at most 1024 bytes of JSON."},
+	} {
+		got, index := answerToWish(t, h, "/sse?format=json", `{"channels":[{"channel":"b"},{"channel":"a","member":`+c.member+`}]}`)
+		if got.status != http.StatusBadRequest || got.code != "bad_member" || index != 1 || !strings.Contains(got.body, c.detail) {
+			t.Errorf("%.60s: %d %s, want 400 bad_member at 1, %q", c.member, got.status, got.body, c.detail)
+		}
+	}
+	n := start(t, server.Options{})
+	most := `{"sub":"` + strings.Repeat("x", 255) + `","info":"` + strings.Repeat("x", 1022) + `"}`
+	if got := n.listenByBody("/sse?format=json", `{"channels":[{"channel":"a","member":`+most+`}]}`).event(); !strings.HasPrefix(got, "event: subscribed\n") {
+		t.Errorf("within the limits: %q", got)
+	}
+}
+
 // Where the server takes tokens, nobody says who it is by itself; and what a rule does not let anybody
 // know, nobody is told. The answer says which channel it is about.
 func TestRefusedPresenceByBody(t *testing.T) {
 	h := handler(t, server.Options{Access: rules(t, true, true)})
 	for _, c := range []struct{ body, code string }{
 		{`{"channels":[{"channel":"news"},{"channel":"wall","member":{"sub":"ana"}}]}`, "bad_member"},
+		{`{"channels":[{"channel":"news"},{"channel":"wall","member":{"sub":"a\n"}}]}`, "bad_member"},
 		{`{"channels":[{"channel":"news"},{"channel":"wall","presence":true}]}`, "no_presence"},
 	} {
 		got, index := answerToWish(t, h, "/sse?format=json", c.body)

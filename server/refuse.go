@@ -21,7 +21,7 @@ import (
 // accessProblem returns the answer to a caller that may not, because of err, or of whom that
 // cannot be told; nil where err has another cause. The log says why, in the operator's words.
 func (s *Server) accessProblem(r *http.Request, err error) *transport.Problem {
-	denied, away := (*access.DeniedError)(nil), (*token.UnavailableError)(nil)
+	denied, away, misnamed := (*access.DeniedError)(nil), (*token.UnavailableError)(nil), (*transport.MemberError)(nil)
 	switch {
 	case errors.As(err, &denied) && denied.Unauthorized():
 		return s.refuse(r, unauthorized(denied.Detail(), denied.Reason == access.CredentialExpired), denied.String())
@@ -31,8 +31,10 @@ func (s *Server) accessProblem(r *http.Request, err error) *transport.Problem {
 		return &transport.Problem{Status: http.StatusForbidden, Code: "no_presence", Detail: "It is not known who is in this channel: its rule has no presence."}
 	case errors.Is(err, transport.ErrOtherSubject):
 		return &transport.Problem{Status: http.StatusForbidden, Code: "other_subject", Detail: "The token is another subject's."}
+	case errors.As(err, &misnamed):
+		return &transport.Problem{Status: http.StatusBadRequest, Code: "bad_member", Detail: misnamed.Detail}
 	case errors.Is(err, transport.ErrMember):
-		return &transport.Problem{Status: http.StatusForbidden, Code: "bad_member", Detail: "A client cannot name itself so here."}
+		return &transport.Problem{Status: http.StatusForbidden, Code: "bad_member", Detail: "A client cannot name itself here: the server knows by itself who its clients are, or that they are nobody."}
 	case errors.As(err, &away):
 		return s.refuse(r, issuerUnavailable(away.RetryAfter), away.Error())
 	case errors.Is(err, access.ErrUnauthorized):

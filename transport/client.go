@@ -12,13 +12,24 @@ var (
 	// ErrNoPresence means that it is not known who is in a channel: its rule says so. It
 	// matches broker.ErrDenied.
 	ErrNoPresence = fmt.Errorf("transport: the channel has no presence: %w", broker.ErrDenied)
-	// ErrMember means that a client may not say who it is, as the server takes tokens, or says it
-	// in a way that no token could. It matches broker.ErrDenied.
+	// ErrMember means that a client may not say who it is, as the server takes tokens, or, where
+	// it is a *MemberError, says it in a way that no token could. It matches broker.ErrDenied.
 	ErrMember = fmt.Errorf("transport: not a member: %w", broker.ErrDenied)
 	// ErrOtherSubject means that a credential is another subject's. It matches
 	// broker.ErrDenied.
 	ErrOtherSubject = fmt.Errorf("transport: a credential of another subject: %w", broker.ErrDenied)
 )
+
+// A MemberError says what is wrong with a member's name or info. It matches [ErrMember].
+type MemberError struct {
+	// Detail is a sentence for the client: the limit that was broken, and nothing of the member.
+	Detail string
+}
+
+func (e *MemberError) Error() string { return ErrMember.Error() + ": " + e.Detail }
+
+// Unwrap returns ErrMember.
+func (e *MemberError) Unwrap() error { return ErrMember }
 
 // A Client is what one caller may do. The server makes it for each request, and it is
 // all that leads from a Transport to the channels: no Transport has a broker in reach,

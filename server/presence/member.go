@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -18,32 +19,29 @@ const (
 
 // CheckMember returns why nobody can be m in a channel: its subject is to have 1 to 255 bytes of
 // UTF-8 without control and format characters, and its Info, where there is one, at most 1 KiB
-// of JSON. The error matches [transport.ErrMember], and has nothing of m in it.
+// of JSON. The error is a [transport.MemberError], and has nothing of m in it.
 func CheckMember(m transport.Member) error {
 	switch {
-	case !isSubject(m.Subject):
-		return fmt.Errorf("presence: %w: the subject is not 1 to %d bytes of UTF-8 without control and format characters", transport.ErrMember, maxSubject)
-	case len(m.Info) > 0 && !isInfo(m.Info):
-		return fmt.Errorf("presence: %w: the info is not JSON of at most %d bytes", transport.ErrMember, maxInfo)
+	case m.Subject == "":
+		return badMember("The sub of a member must not be empty.")
+	case len(m.Subject) > maxSubject:
+		return badMember("The sub of a member has at most %d bytes.", maxSubject)
+	case !utf8.ValidString(m.Subject) || strings.ContainsFunc(m.Subject, isUnseen):
+		return badMember("The sub of a member is UTF-8 without control and format characters.")
+	case len(m.Info) > maxInfo:
+		return badMember("The info of a member has at most %d bytes of JSON.", maxInfo)
+	case len(m.Info) > 0 && (!utf8.Valid(m.Info) || !json.Valid(m.Info)):
+		return badMember("The info of a member is JSON.")
 	}
 	return nil
 }
 
-func isSubject(s string) bool {
-	if s == "" || len(s) > maxSubject || !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return false
-		}
-	}
-	return true
+func badMember(detail string, values ...any) error {
+	return fmt.Errorf("presence: %w", &transport.MemberError{Detail: fmt.Sprintf(detail, values...)})
 }
 
-func isInfo(info json.RawMessage) bool {
-	return len(info) <= maxInfo && utf8.Valid(info) && json.Valid(info)
-}
+// isUnseen reports whether r is a control or format character, or ends a line.
+func isUnseen(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
 
 // compact returns info, which is valid, as it comes out of a message: so all nodes have the same
 // bytes of it. It is a copy.

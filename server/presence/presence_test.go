@@ -224,7 +224,8 @@ func TestBadMembers(t *testing.T) {
 			{Subject: "bad", Info: json.RawMessage(`"` + strings.Repeat("x", 1<<10) + `"`)},
 		} {
 			_, err := e[0].Join("room", m)
-			if !errors.Is(err, transport.ErrMember) || strings.Contains(err.Error(), "bad") {
+			misnamed, said := errors.AsType[*transport.MemberError](err)
+			if !errors.Is(err, transport.ErrMember) || !said || misnamed.Detail == "" || strings.Contains(err.Error(), "bad") {
 				t.Errorf("%+v: %v", m, err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/pregon/pregon/broker"
+	"github.com/pregon/pregon/transport"
 )
 
 const (
@@ -142,8 +143,8 @@ func (m message) isSound() bool {
 }
 
 func (c change) isSound() bool {
-	return broker.CheckChannel(c.Channel) == nil && isSubject(c.Subject) && c.Connections >= 0 && c.Connections <= maxCount &&
-		(len(c.Info) == 0 || isInfo(c.Info))
+	return broker.CheckChannel(c.Channel) == nil && c.Connections >= 0 && c.Connections <= maxCount &&
+		CheckMember(transport.Member{Subject: c.Subject, Info: c.Info}) == nil
 }
 
 // isSound also looks at the order of the members, which are all there and between the part's ends.

@@ -69,9 +69,12 @@ func member(value []byte) (*transport.Member, error) {
 	if err != nil || len(sub) == 0 || HasLoneSurrogate(sub) {
 		return nil, badMember()
 	}
-	subject, _ := Text(sub)
-	if subject == "" {
+	subject, isText := Text(sub)
+	switch {
+	case !isText:
 		return nil, badMember()
+	case subject == "":
+		return nil, bad("bad_member", "The sub of a member must not be empty.")
 	}
 	return &transport.Member{Subject: subject, Info: bytes.Clone(members["info"])}, nil
 }

@@ -74,6 +74,16 @@ func TestSubscription(t *testing.T) {
 		}
 		checkCode(t, c, err, c.code)
 	}
+	// What is wrong with a member is said of what it is.
+	for text, detail := range map[string]string{
+		`{"sub":""}`: "The sub of a member must not be empty.",
+		`{"sub":7}`:  "A member is an object with sub, a string, and, if you like, info.",
+	} {
+		_, err := item.Wish{Member: []byte(text)}.Subscription("a", true)
+		if p, ok := errors.AsType[*transport.Problem](err); !ok || p.Detail != detail {
+			t.Errorf("%s: %v, want %q", text, err, detail)
+		}
+	}
 	_, err := item.Wish{History: []byte("1")}.Subscription("a", false)
 	checkCode(t, "history where none is kept", err, "no_history")
 	_, err = item.Wish{Since: []byte(own)}.Subscription("a", false)
