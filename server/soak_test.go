@@ -83,9 +83,9 @@ func median(values []float64) float64 {
 
 // A node under load, with a fault of another kind every so often, does not grow. Nothing is lost, either.
 //
-// The long form, -soak.time 30m -timeout 45m, fits a straight line through the second half of what the node
-// says of itself every ten seconds: 10 % growth of the mean in that half are too much. The short one only
-// shows that all of it works.
+// The long form, -soak.time 30m -timeout 45m, looks at the slope of what the node says of itself every ten
+// seconds, in the second half: 10 % growth of the median in that half are too much. The short one only shows
+// that all of it works.
 func TestChaosSoak(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, compacting...)

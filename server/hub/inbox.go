@@ -101,8 +101,9 @@ func (b *inbox) full(n int) bool {
 	return max(len(b.entries), frames) >= inboxEntries || frames > 0 && int(b.bytes.Load())+n > inboxBytes
 }
 
-// post appends what concerns a session. It never waits: there are no more of
-// those than sessions. It reports whether the worker still works.
+// post appends what concerns a session. It never waits: there are a few of those for each session,
+// and one for each command of its client, of which its transport takes so many at a time. It reports
+// whether the worker still works.
 func (b *inbox) post(e entry) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
