@@ -8,8 +8,8 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// Renew implements transport.Client. Where everything is open no credential is looked at, and
-// nothing changes.
+// Renew implements transport.Client. Where everything is open any credential does: it is not looked at,
+// as a client that brings one need not know how the server is set up, and nothing changes.
 func (c *Client) Renew(ctx context.Context, credential string) (transport.Identity, error) {
 	if c.node.policy.Load().IsOpen() && c.caller() == access.Stranger {
 		return c.Identity(), nil
