@@ -30,16 +30,19 @@ func TestBadFrames(t *testing.T) {
 		frames string
 		code   int
 	}{
-		"binary":               {masked(0x82, command), 1003},
-		"not UTF-8":            {masked(0x81, `{"type":"unsubscribe","ref":1,"channel":"`+"\xff"+`"}`), 1007},
-		"empty":                {masked(0x81, ""), 1007},
-		"no object":            {masked(0x81, "7"), 1007},
-		"two objects":          {masked(0x81, command+command), 1007},
-		"too long":             {masked(0x81, strings.Repeat(" ", 2*1000+64<<10+1)), 1009},
-		"too long, fragmented": {masked(0x01, strings.Repeat(" ", 2*1000+64<<10)) + masked(0x80, "  "), 1009},
-		"not compressed":       {masked(0xC1, command), 1002},
-		"a reserved opcode":    {masked(0x83, command), 1002},
-		"not masked":           {"\x81\x02{}", 1002},
+		"binary":                {masked(0x82, command), 1003},
+		"not UTF-8":             {masked(0x81, `{"type":"unsubscribe","ref":1,"channel":"`+"\xff"+`"}`), 1007},
+		"empty":                 {masked(0x81, ""), 1007},
+		"no object":             {masked(0x81, "7"), 1007},
+		"two objects":           {masked(0x81, command+command), 1007},
+		"too long":              {masked(0x81, strings.Repeat(" ", 2*1000+64<<10+1)), 1009},
+		"too long, fragmented":  {masked(0x01, strings.Repeat(" ", 2*1000+64<<10)) + masked(0x80, "  "), 1009},
+		"not compressed":        {masked(0xC1, command), 1002},
+		"a length of 64 bits":   {"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 1002},
+		"the same, later":       {masked(0x01, command[:10]) + "\x80\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 1002},
+		"lengths that overflow": {masked(0x01, command[:10]) + "\x80\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1009},
+		"a reserved opcode":     {masked(0x83, command), 1002},
+		"not masked":            {"\x81\x02{}", 1002},
 	} {
 		conn := n.raw(t)
 		_, _ = conn.Write([]byte(c.frames))

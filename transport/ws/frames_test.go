@@ -2,6 +2,7 @@ package ws_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
@@ -58,6 +59,58 @@ func TestRSV1(t *testing.T) {
 	_, _ = io.WriteString(conn, masked(0x89, "first")+masked(0xC9, ""))
 	if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "\x8A\x05first\x88") {
 		t.Errorf("a ping and then a bad one are answered with %q", answer)
+	}
+}
+
+// No broken framing is ended without a word: a close frame says 1002, or 1009 of a length that no message
+// may have, with compression and without, and wherever the bytes are cut (RFC 6455 sections 5.2 and 7.1.7).
+func TestBrokenFraming(t *testing.T) {
+	const protocol, tooBig = "\x03\xea", "\x03\xf1"
+	long := func(first byte, size uint64) string {
+		return string(binary.BigEndian.AppendUint64([]byte{first, 0x80 | 127}, size)) + "\x00\x00\x00\x00"
+	}
+	for name, c := range map[string]struct{ sent, want string }{
+		"a length with the top bit":            {long(0x82, 1<<63), protocol},
+		"a length of ones":                     {long(0x81, 1<<64-1), protocol},
+		"the top bit behind a message":         {masked(0x82, "hi") + long(0x82, 1<<63), protocol},
+		"the top bit in a continuation":        {masked(0x02, "hi") + long(0x80, 1<<63), protocol},
+		"the top bit behind a ping in between": {masked(0x02, "hi") + masked(0x89, "") + long(0x80, 1<<63), protocol},
+		"the top bit in a ping":                {long(0x89, 1<<63), protocol},
+		"the top bit of a length of 16 bits":   {"\x82\xfe\xff\xff\x00\x00\x00\x00", tooBig},
+		"the longest length":                   {long(0x82, 1<<63-1), tooBig},
+		"the longest length in a continuation": {masked(0x02, "hi") + long(0x80, 1<<63-1), tooBig},
+		"lengths that overflow, one at a time": {masked(0x02, "hi") + masked(0x00, "hi") + long(0x00, 1<<63-2), tooBig},
+		"a reserved opcode":                    {masked(0x83, ""), protocol},
+		"a reserved control opcode":            {masked(0x8B, ""), protocol},
+		"RSV2":                                 {masked(0xA2, ""), protocol},
+		"RSV3":                                 {masked(0x92, ""), protocol},
+		"no mask":                              {"\x82\x02hi", protocol},
+		"a control frame in fragments":         {masked(0x09, ""), protocol},
+		"a long ping":                          {masked(0x89, strings.Repeat("x", 126)), protocol},
+		"a long close":                         {masked(0x88, "\x03\xe8"+strings.Repeat("x", 124)), protocol},
+		"a continuation of nothing":            {masked(0x80, "hi"), protocol},
+		"a message within a message":           {masked(0x02, "hi") + masked(0x82, "hi"), protocol},
+		"half a close code":                    {masked(0x88, "\x03"), protocol},
+		"a close code that is none":            {masked(0x88, "\x03\xed"), protocol},
+		"a close reason that is not UTF-8":     {masked(0x88, "\x03\xe8\xff"), protocol},
+		"everything wrong at once":             {"\x7b\xff", protocol},
+		"half a close code in a message":       {masked(0x02, "hi") + masked(0x88, "\x03"), protocol},
+	} {
+		for _, offer := range []string{"x", "permessage-deflate"} {
+			for how, size := range map[string]int{"at once": len(c.sent), "byte by byte": 1} {
+				conn, _ := dialRaw(t, offer)
+				_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+				for rest := c.sent; rest != ""; rest = rest[min(size, len(rest)):] {
+					_, _ = io.WriteString(conn, rest[:min(size, len(rest))])
+				}
+				answer, _ := io.ReadAll(conn)
+				answer = bytes.TrimPrefix(answer, []byte("\x8A\x00"))
+				if len(answer) < 4 || answer[0] != 0x88 || string(answer[2:4]) != c.want {
+					t.Errorf("%s, %s, %s: answered with %x", name, offer, how, answer)
+				}
+				_ = conn.Close()
+			}
+		}
 	}
 }
 

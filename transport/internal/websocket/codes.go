@@ -53,6 +53,7 @@ var (
 	errNotUTF8    = &CloseError{InvalidData, "text is not UTF-8"}
 	errHalfCode   = &CloseError{Protocol, "half a close code"} // RFC 6455 section 5.5.1
 	errReserved   = &CloseError{Protocol, "RSV1 set"}          // section 5.2
+	errLength     = &CloseError{Protocol, "a length of 64 bits"}
 	errNotDeflate = &CloseError{InvalidData, "not well compressed"}
 	errTooBig     = &CloseError{Code: TooBig}
 )

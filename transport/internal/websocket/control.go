@@ -21,9 +21,6 @@ func (c *Conn) readControl() (done bool, err error) {
 		return false, err
 	}
 	kind, size := head[0], int(head[1]&^maskBit)
-	if kind == finClose && head[1] == maskBit|1 {
-		return false, errHalfCode // gorilla takes it for a close without a code
-	}
 	if kind != finPing && kind != finPong || head[1]&maskBit == 0 || size > maxControl {
 		return false, nil
 	}

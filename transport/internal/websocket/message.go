@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	gorilla "github.com/gorilla/websocket"
 )
 
 // A Message is one that a client sends, to be read to its end.
@@ -104,6 +106,15 @@ func ended(err error) error {
 		return nil
 	case errors.As(err, &corrupt), err == io.ErrUnexpectedEOF:
 		return errNotDeflate
+	}
+	return limited(err)
+}
+
+// limited returns err, and what tells the client where a message is too long: gorilla itself says nothing
+// where the sum of the lengths of its frames overflows.
+func limited(err error) error {
+	if errors.Is(err, gorilla.ErrReadLimit) {
+		return errTooBig
 	}
 	return err
 }

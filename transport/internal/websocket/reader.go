@@ -87,7 +87,7 @@ func (c *Conn) parseOne() error {
 func (c *Conn) readMessage() error {
 	kind, message, err := c.conn.NextReader()
 	if err != nil {
-		return err
+		return limited(err)
 	}
 	c.touch()
 	if c.options.Deflate {

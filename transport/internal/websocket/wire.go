@@ -12,14 +12,13 @@ type wire struct {
 	*socket.Socket
 	bytes    Allowance
 	inflated Allowance // what messages have more than the frames that they came in
-	framing  *framing  // nil where nothing is compressed, and gorilla refuses RSV1 itself
-	broken   bool      // the frame that comes next is refused
+	framing  framing
+	broken   *CloseError // why what comes next is refused
 }
 
 func newWire(s *socket.Socket, o Options) *wire {
 	w := &wire{Socket: s, bytes: NewAllowance(float64(o.Longest), float64(4*o.Longest))}
 	if o.Deflate {
-		w.framing = &framing{}
 		w.inflated = NewAllowance(inflatedRate*float64(o.Longest), inflatedBurst*float64(o.Longest))
 	}
 	return w
@@ -38,32 +37,29 @@ func (w *wire) Write(p []byte) (int, error) {
 // Read counts what arrives, also what never becomes a message: a million empty
 // fragments never return from gorilla.
 func (w *wire) Read(p []byte) (int, error) {
-	if w.broken {
-		return 0, errReserved
+	if w.broken != nil {
+		return 0, w.broken
 	}
 	n, err := w.Socket.Read(p)
 	if !w.bytes.Spend(n, time.Now()) {
 		return 0, errFlood
 	}
-	if w.framing == nil {
-		return n, err
-	}
 	w.inflated.Refund(n)
-	before, ok := w.framing.follow(p[:n])
-	if ok {
+	before, wrong := w.framing.follow(p[:n])
+	if wrong == nil {
 		return n, err
 	}
-	w.broken = true
+	w.broken = wrong
 	if before == 0 {
-		return 0, errReserved
+		return 0, wrong
 	}
 	return before, nil // what came before is answered first
 }
 
 // AwaitInput returns when a Read would not wait, an error when it would fail.
 func (w *wire) AwaitInput() error {
-	if w.broken {
-		return errReserved
+	if w.broken != nil {
+		return w.broken
 	}
 	return w.Socket.AwaitInput()
 }
