@@ -45,6 +45,34 @@ const fill = `
 	target.value = "c"; message.value = "hello"; document.getElementById("publish").requestSubmit();
 	document.querySelector(".name").click(); document.querySelector("#past button").click();`
 
+// The form for publishing holds at every width: the box for the message is wide enough to write in, its
+// placeholder is in one line, and nothing is cut off or wider than the window.
+func TestConsoleFormAtAllWidths(t *testing.T) {
+	t.Parallel()
+	tab := open(t, browsertest.Start(t), serve(t)+"/?channel=c&channel=a//b&channel=room.1")
+	act(t, tab, "fill", fill, text("read", "2 messages"))
+	act(t, tab, "an empty form", `message.value = ""; document.getElementById("access").open = false;`, "message.value === ``")
+	for _, width := range []int64{360, 480, 640, 672, 720, 800, 1023, 1024, 1100, 1200, 1280, 1366, 1600, 1920} {
+		browsertest.Do(t, tab, fmt.Sprint(width), chromedp.EmulateViewport(width, 900),
+			browsertest.Until(fmt.Sprintf("innerWidth === %d", width)))
+		browsertest.Screenshot(t, tab, fmt.Sprint("form-", width))
+		for _, wrong := range browsertest.Evaluate[[]string](t, tab, `(() => {
+			const wrong = [], style = getComputedStyle(message), form = document.getElementById("publish");
+			const lines = (message.scrollHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom)) / parseFloat(style.lineHeight);
+			if (message.clientWidth < 180) wrong.push("the message box is " + message.clientWidth + " pixels wide");
+			if (lines > 1.5) wrong.push("the placeholder has " + lines + " lines");
+			if (document.documentElement.scrollWidth > innerWidth) wrong.push("the page is " + document.documentElement.scrollWidth + " pixels wide");
+			for (const part of form.querySelectorAll("select, textarea, button")) {
+				const is = part.getBoundingClientRect(), room = form.getBoundingClientRect();
+				if (is.left < room.left - 1 || is.right > room.right + 1) wrong.push(part.id + " is cut off");
+			}
+			return wrong;
+		})()`) {
+			t.Errorf("at %d pixels: %s", width, wrong)
+		}
+	}
+}
+
 // Nobody is kept out: axe-core finds nothing, whatever the width and the colours, and nothing
 // is wider than the window.
 func TestConsoleLook(t *testing.T) {
