@@ -50,6 +50,8 @@ func (c *conn) ask(ctx context.Context, requests []request) ([]answer, error) {
 		err := c.PublishMsg(&natsgo.Msg{Subject: r.subject, Reply: inbox + "." + strconv.Itoa(i), Header: r.header, Data: r.data})
 		if errors.Is(err, natsgo.ErrMaxPayload) {
 			answers[i] = answer{ended: true, err: fmt.Errorf("%w: the server takes %d bytes", broker.ErrTooLarge, c.MaxPayload())}
+		} else if errors.Is(err, natsgo.ErrBadSubject) {
+			answers[i] = answer{ended: true, err: fmt.Errorf("the subject of the channel: %w: %w", err, broker.ErrDenied)}
 		} else if err != nil {
 			return answers, err
 		} else {

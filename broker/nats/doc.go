@@ -95,6 +95,7 @@
 // the messages, so that nobody could say where in their stream the gap is.
 //
 //	nats.go      the Broker
+//	options.go   its settings, and what of them cannot be
 //	url.go       its URL
 //	dial.go      connections, and what a server refuses on them
 //	publish.go   publications, many behind one PING

@@ -5,6 +5,9 @@ import "github.com/pregon/pregon/broker"
 // SubjectOf is subjectOf.
 var SubjectOf = subjectOf
 
+// Unchecked is New without a look at the Options.
+func Unchecked(o Options) broker.Broker { return newBroker(o) }
+
 // KeptSubject returns the subject of a channel of a stream that stores some more of several tokens.
 func KeptSubject(channel string, subjects ...string) string {
 	return newNames(Options{History: broker.Retention{MaxMessages: 1}, Subjects: subjects}).subject(channel)

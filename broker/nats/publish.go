@@ -202,7 +202,11 @@ func (p *publisher) send(messages []broker.Message, sent map[string]struct{}) []
 		switch err := p.session.Publish(subject, broker.AppendWire(nil, m)); {
 		case errors.Is(err, natsgo.ErrMaxPayload):
 			results[i].Err = fmt.Errorf("%w: the server takes %d bytes", broker.ErrTooLarge, p.session.MaxPayload())
-		case err == nil:
+		case errors.Is(err, natsgo.ErrBadSubject):
+			results[i].Err = fmt.Errorf("the subject of the channel: %w: %w", err, broker.ErrDenied)
+		case err != nil: // the server's answer says nothing of it
+			results[i].Err = fmt.Errorf("send: %w: %w", err, broker.ErrUncertain)
+		default:
 			sent[subject] = struct{}{}
 		}
 	}

@@ -83,8 +83,8 @@ func history(o *Options, u *url.URL) (err error) {
 			return badURL("the parameter " + name + " is for a history")
 		}
 	}
-	if !o.History.IsZero() && o.Prefix != "" && !strings.HasSuffix(o.Prefix, ".") {
-		return badURL("with a history the parameter prefix ends with a dot")
+	if why := badPrefix(o.Prefix, !o.History.IsZero()); why != "" {
+		return badURL("the parameter prefix " + why)
 	}
 	switch q.Get("storage") {
 	case "", "file":
@@ -94,14 +94,17 @@ func history(o *Options, u *url.URL) (err error) {
 		return badURL("the parameter storage is not file or memory")
 	}
 	if q.Has("replicas") {
-		if o.Replicas, err = strconv.Atoi(q.Get("replicas")); err != nil || o.Replicas < 1 || o.Replicas > 5 {
+		if o.Replicas, err = strconv.Atoi(q.Get("replicas")); err != nil || o.Replicas < 1 || o.Replicas > maxReplicas {
 			return badURL("the parameter replicas is not a number from 1 to 5")
 		}
 	}
 	if q.Has("subjects") {
-		o.Subjects, err = patterns(q.Get("subjects"), o.Prefix)
+		o.Subjects = strings.Split(q.Get("subjects"), ",")
 	}
-	return err
+	if why := badPatterns(o.Subjects, o.Prefix); why != "" {
+		return badURL("the parameter subjects " + why)
+	}
+	return nil
 }
 
 // lossy returns whether a URL puts up with losses that nobody is told of.
@@ -115,20 +118,6 @@ func lossy(q url.Values, kept broker.Retention) (bool, error) {
 		return false, badURL("the parameter lossy is for a cluster without a history; with one, have replicas=3 servers keep it")
 	}
 	return true, nil
-}
-
-// patterns returns the subjects of a list, which all have more than one token.
-func patterns(list, prefix string) ([]string, error) {
-	if prefix != "" {
-		return nil, badURL("with a prefix the parameter subjects has no effect: all subjects behind it are kept")
-	}
-	all := strings.Split(list, ",")
-	for _, pattern := range all {
-		if first, _, more := strings.Cut(pattern, "."); !more || first == "*" || first == "" || first[0] == '$' || first == "_INBOX" {
-			return nil, badURL("a subject of the parameter subjects is not like room.> or news.*")
-		}
-	}
-	return all, nil
 }
 
 // flag returns a parameter that is true or false.
@@ -172,7 +161,7 @@ func credentials(o *Options, q url.Values) error {
 	case q.Has("creds") && q.Has("nkey"), (q.Has("creds") || q.Has("nkey")) && o.Username != "":
 		return badURL("there is more than one of a user, creds and nkey")
 	case q.Has("creds"):
-		if _, err := os.Stat(q.Get("creds")); err != nil {
+		if file, err := os.Stat(q.Get("creds")); err != nil || file.IsDir() {
 			return badURL("the file of the parameter creds cannot be read")
 		}
 		o.Credentials = natsgo.UserCredentials(q.Get("creds"))
