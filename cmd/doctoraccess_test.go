@@ -91,7 +91,11 @@ func TestDoctorOfOpenRedis(t *testing.T) {
 		{open.URL(), file, "warn  password      None is needed"},
 		{strings.Replace(guarded.URL(), "redis://", "redis://:s3cret@", 1), file, "ok    password      Programs without one may not"},
 	} {
-		code, stdout, stderr := run(t, "", "doctor", "--broker", c.url, "--config="+c.config)
+		args := []string{"doctor", "--broker", c.url}
+		if c.config != "" {
+			args = append(args, "--config", c.config)
+		}
+		code, stdout, stderr := run(t, "", args...)
 		if code != 0 || !strings.Contains(stdout, c.says) || strings.Contains(stdout+stderr, "s3cret") {
 			t.Errorf("%s: exit %d\n%s%s", filepath.Base(c.config), code, stdout, stderr)
 		}
