@@ -90,7 +90,7 @@ type Receipt struct {
 // A Broker carries messages between the nodes that share a backend. It is the
 // least a driver implements; more is offered by optional interfaces, which the Broker
 // itself implements: [BatchPublisher], [Historian], [Retainer], [Clearer], [Prober],
-// [Marker], [Diagnoser], [Linked], [Bounded], [Lossy], [Embedded].
+// [Marker], [Diagnoser], [Maker], [Linked], [Bounded], [Lossy], [Embedded].
 //
 // All methods may be called concurrently. Whoever opened a Broker closes it.
 type Broker interface {

@@ -13,6 +13,16 @@ type Diagnoser interface {
 	Diagnose(ctx context.Context) ([]Finding, error)
 }
 
+// A Maker is a Diagnoser whose first use makes something on the backend that outlives it and binds others, such as a
+// place for a history with the settings of that use. It is an optional capability, found by a type assertion, by
+// which an examination leaves nothing behind.
+type Maker interface {
+	Diagnoser
+	// Unmade names what publishing or subscribing now would make on the backend, in some words such as "the stream X";
+	// empty for nothing. It makes nothing itself. The error is as that of Diagnose.
+	Unmade(context.Context) (string, error)
+}
+
 // A Severity says how much a Finding hurts.
 type Severity string
 

@@ -132,7 +132,7 @@ func diagnose(ctx context.Context, b broker.Broker) []broker.Finding {
 		}
 		findings = said
 	}
-	findings = append(findings, tryOut(ctx, b)...)
+	findings = append(findings, tryWhereMade(ctx, b)...)
 	if slices.ContainsFunc(findings, isBad) {
 		return findings
 	}
@@ -149,6 +149,22 @@ const othersGet = "What other programs PUBLISH is heard and not kept; where some
 func keepsHistory(b broker.Broker) bool {
 	_, keeps := broker.HistoryOf(b)
 	return keeps
+}
+
+// tryWhereMade tries b out where that makes nothing on the backend that would be in the way of the first node.
+func tryWhereMade(ctx context.Context, b broker.Broker) []broker.Finding {
+	m, makes := b.(broker.Maker)
+	if !makes {
+		return tryOut(ctx, b)
+	}
+	switch unmade, err := m.Unmade(ctx); {
+	case err != nil:
+		return []broker.Finding{{Severity: broker.SeverityFailure, Subject: "publish", Detail: sentence(err)}}
+	case unmade != "":
+		return []broker.Finding{{Severity: broker.SeverityOK, Subject: "publish",
+			Detail: "Not tried, as that would make " + unmade + ", which is for the first node to do.", Advice: "Ask again when a node runs."}}
+	}
+	return tryOut(ctx, b)
 }
 
 const trials = 20 // publications, of which the median time is told
@@ -178,10 +194,11 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 		case <-ctx.Done():
 		}
 	}
+	publish := asLittleAsCanBe(b)
 	var trips []time.Duration
 	for range trials {
 		began := time.Now()
-		if _, err := b.Publish(ctx, broker.Message{Channel: channel, Data: []byte("doctor")}); err != nil {
+		if _, err := publish(ctx, broker.Message{Channel: channel, Data: []byte("doctor")}); err != nil {
 			return bad("publish", err)
 		}
 		if _, err := feed.Next(); err != nil {
@@ -196,6 +213,16 @@ func tryOut(ctx context.Context, b broker.Broker) []broker.Finding {
 		f.Severity, f.Advice = broker.SeverityWarning, "Run pregon nearer to its broker."
 	}
 	return []broker.Finding{f}
+}
+
+// asLittleAsCanBe returns what publishes by b and leaves nothing in a history, where b can do that.
+func asLittleAsCanBe(b broker.Broker) func(context.Context, broker.Message) (broker.Receipt, error) {
+	if h, keeps := broker.HistoryOf(b); keeps {
+		if p, probes := h.(broker.Prober); probes {
+			return p.Probe
+		}
+	}
+	return b.Publish
 }
 
 // promises says what clients can rely on with what was found.

@@ -1,8 +1,10 @@
 package cmd_test
 
 import (
+	"context"
 	"encoding/json"
 	"net"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -90,6 +92,44 @@ func TestDoctorACL(t *testing.T) {
 			t.Errorf("history %s: exit %d, it does not name %s:\n%s", history, code, want, stdout)
 		}
 	}
+}
+
+// The doctor leaves no channel with a history behind: only the record that every node keeps up to date, and the place of
+// nodes' own probes, which expires.
+func TestDoctorLeavesNoHistory(t *testing.T) {
+	redis := redistest.Start(t)
+	if code, stdout, stderr := run(t, "", "doctor", "--broker", redis.URL(), "--history", "5m"); code != 0 {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	keys := redis.MustDo("KEYS", "*")
+	if strings.Contains(keys, "doctor") || !strings.Contains(keys, "__pregon:run") {
+		t.Errorf("it leaves %s", keys)
+	}
+	if left := redis.MustDo("PTTL", "__pregon:h:__pregon.probe"); strings.HasPrefix(left, "-") {
+		t.Errorf("the place of probes expires in %s ms, of %s", left, keys)
+	}
+}
+
+// Where trying out would make something on the backend that binds the first node, the doctor does not, and says so.
+func TestDoctorMakesNothing(t *testing.T) {
+	code, stdout, stderr := run(t, "", "doctor", "--broker", "unmade://")
+	if code != 0 || !strings.Contains(stdout, "ok    publish       Not tried, as that would make the stream X") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// An unmade broker is one that would make something with its first use, which fails.
+type unmade struct{ broker.Broker }
+
+func (unmade) Diagnose(context.Context) ([]broker.Finding, error) { return nil, nil }
+func (unmade) Unmade(context.Context) (string, error)             { return "the stream X", nil }
+func (unmade) Feed(context.Context) (broker.Feed, error)          { return nil, broker.ErrDenied }
+
+func init() {
+	broker.Register("unmade", func(ctx context.Context, _ *url.URL) (broker.Broker, error) {
+		b, err := broker.Open(ctx, "memory://")
+		return unmade{b}, err
+	})
 }
 
 // A cluster is found to be weaker than one Redis, and of no use with a history.

@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,20 +14,24 @@ import (
 	"github.com/pregon/pregon/broker"
 )
 
-var _ broker.Diagnoser = (*Broker)(nil)
+var (
+	_ broker.Diagnoser = (*Broker)(nil)
+	_ broker.Maker     = (*Broker)(nil)
+)
 
 // longestMessage is the longest message of pregon unless it is told otherwise.
 const longestMessage = 1<<20 + beside
 
-// Diagnose implements broker.Diagnoser.
+// Diagnose implements broker.Diagnoser. It makes no stream and begins no epoch.
 func (b *Broker) Diagnose(ctx context.Context) ([]broker.Finding, error) {
 	if b.closing.Err() != nil {
 		return nil, fmt.Errorf("nats: diagnose: %w", broker.ErrClosed)
 	}
-	s, err := openSession(ctx, b.opts, b.seen)
+	c, err := dial(ctx, b.opts, nil)
 	if err != nil {
 		return []broker.Finding{b.opts.permissions()}, fmt.Errorf("nats: diagnose: %w", err)
 	}
+	s := &session{conn: c, opts: b.opts, seen: b.seen}
 	defer s.close()
 	findings := []broker.Finding{s.version(), s.longest()}
 	if b.opts.Lossy {
@@ -35,13 +40,44 @@ func (b *Broker) Diagnose(ctx context.Context) ([]broker.Finding, error) {
 	if !b.opts.History.IsZero() {
 		ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
 		defer cancel()
-		info, err := b.opts.info(ctx, s.conn)
-		if err != nil {
-			return findings, fmt.Errorf("nats: diagnose: %w", unlessKnown(err))
+		info, err := b.opts.look(ctx, c)
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return append(findings, b.opts.permissions()), fmt.Errorf("nats: diagnose: %w", unlessKnown(err))
 		}
 		findings = append(findings, b.opts.storage(info), s.power(ctx))
 	}
 	return append(findings, b.opts.permissions()), nil
+}
+
+// Unmade implements broker.Maker: a stream is not changed by a node, and one that has another window is refused; and
+// what begins an epoch has clients told that they may have missed something.
+func (b *Broker) Unmade(ctx context.Context) (string, error) {
+	if b.opts.History.IsZero() {
+		return "", nil
+	}
+	c, err := dial(ctx, b.opts, nil)
+	if err != nil {
+		return "", fmt.Errorf("nats: look: %w", err)
+	}
+	defer (&session{conn: c}).close()
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+	defer cancel()
+	info, err := b.opts.look(ctx, c)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return "the stream " + b.opts.names.stream, nil
+	}
+	w := witness{}
+	w.seen, w.seenTime = b.seen.get()
+	if err == nil {
+		err = b.opts.ask(ctx, c, &w)
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("nats: look: %w", unlessKnown(err))
+	case w.verdict(c, info.State.LastSeq, info.Config.Replicas) != goesOn:
+		return "the beginning of an epoch in the stream " + b.opts.names.stream, nil
+	}
+	return "", nil
 }
 
 func (s *session) version() broker.Finding {
@@ -73,7 +109,7 @@ func (s *session) longest() broker.Finding {
 	return f
 }
 
-// storage says where the history is.
+// storage says where the history is, or will be where info is nil, as there is no stream.
 func (o Options) storage(info *jetstream.StreamInfo) broker.Finding {
 	f := broker.Finding{Severity: broker.SeverityOK, Subject: "storage"}
 	where := "in files of one server"
@@ -81,8 +117,15 @@ func (o Options) storage(info *jetstream.StreamInfo) broker.Finding {
 	case o.InMemory:
 		f.Severity, where = broker.SeverityWarning, "in the memory of the server, and gone with it"
 		f.Advice = "Leave storage=memory away, and remove the stream."
+		if info == nil {
+			f.Advice = "Leave storage=memory away."
+		}
 	case o.Replicas > 1:
 		where = fmt.Sprintf("in files of %d servers", o.Replicas)
+	}
+	if info == nil {
+		f.Detail = fmt.Sprintf("There is no stream %s yet. The first node makes it, and keeps the history %s.", o.names.stream, where)
+		return f
 	}
 	f.Detail = fmt.Sprintf("The stream %s keeps the history %s: %d messages, %d bytes.", o.names.stream, where, info.State.Msgs, info.State.Bytes)
 	for _, r := range replicas(info) {

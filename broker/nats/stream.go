@@ -43,27 +43,44 @@ func (o Options) config() jetstream.StreamConfig {
 
 // ensure makes the stream where there is none, and otherwise checks that it is as it has to be.
 func (o Options) ensure(ctx context.Context, c *conn) (*jetstream.StreamInfo, error) {
-	if on, _ := c.ConnectedServerJetStream(); !on {
-		return nil, fmt.Errorf("a history needs JetStream, which the server has not turned on: %w", broker.ErrDenied)
+	info, err := o.look(ctx, c)
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return info, err
 	}
 	js, err := jetstream.New(c.Conn)
 	if err != nil {
 		return nil, err
 	}
-	want := o.config()
-	s, err := js.Stream(ctx, want.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = js.CreateStream(ctx, want)
-	}
+	s, err := js.CreateStream(ctx, o.config())
 	if err != nil {
-		return nil, streamError(want.Name, err)
+		return nil, streamError(o.names.stream, err)
 	}
-	info := s.CachedInfo()
-	if what := differences(info.Config, want); len(what) > 0 {
-		return nil, fmt.Errorf("the stream %s is not what the URL asks for: %s; change either, or remove the stream: %w",
-			want.Name, strings.Join(what, ", "), broker.ErrDenied)
+	return s.CachedInfo(), o.fits(s.CachedInfo())
+}
+
+// look checks that the stream is as it has to be, and makes none: where there is none, the error is
+// jetstream.ErrStreamNotFound.
+func (o Options) look(ctx context.Context, c *conn) (*jetstream.StreamInfo, error) {
+	if on, _ := c.ConnectedServerJetStream(); !on {
+		return nil, fmt.Errorf("a history needs JetStream, which the server has not turned on: %w", broker.ErrDenied)
 	}
-	return info, nil
+	info, err := o.info(ctx, c)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, err
+	case err != nil:
+		return nil, streamError(o.names.stream, err)
+	}
+	return info, o.fits(info)
+}
+
+// fits says what of a stream is not as o asks for.
+func (o Options) fits(info *jetstream.StreamInfo) error {
+	if what := differences(info.Config, o.config()); len(what) > 0 {
+		return fmt.Errorf("the stream %s is not what the URL asks for: %s; change either, or remove the stream: %w",
+			o.names.stream, strings.Join(what, ", "), broker.ErrDenied)
+	}
+	return nil
 }
 
 // streamError says why a stream could not be looked at or made.

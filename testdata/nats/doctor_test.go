@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pregon/pregon/broker"
 	"github.com/pregon/pregon/broker/nats"
@@ -63,6 +64,61 @@ func TestDiagnose(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The doctor's questions leave a server as it is: they make no stream, so that a node may start with any window, and begin
+// no epoch where the server was started again. What would be made is told, and nothing where all is there.
+func TestDiagnoseMakesNothing(t *testing.T) {
+	server := natstest.Start(t, keeping(t))
+	o := nats.Options{Servers: []string{server.Addr()}, History: fiveMinutes}
+	unmade := func() string {
+		t.Helper()
+		b := opened(t, o)
+		defer b.Close()
+		if f := found(t, b)["storage"]; f.Severity != broker.SeverityOK {
+			t.Errorf("the storage: %+v", f)
+		}
+		what, err := b.(broker.Maker).Unmade(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		return what
+	}
+	if what := unmade(); what != "the stream PREGON" {
+		t.Errorf("without a stream %q would be made", what)
+	}
+	node := o
+	node.History = broker.Retention{MaxMessages: 10, MaxAge: time.Minute}
+	b := opened(t, node)
+	say(t, b, "chat", "hola")
+	_ = b.Close()
+	o = node
+	before := last(t, server)
+	if what := unmade(); what != "" || last(t, server) != before {
+		t.Errorf("with a stream %q would be made, and its newest message is %d, before %d", what, last(t, server), before)
+	}
+	server.Kill()
+	server.Restart()
+	before = last(t, server)
+	if what := unmade(); what != "the beginning of an epoch in the stream PREGON" || last(t, server) != before {
+		t.Errorf("of a server that was started again %q would be made, and its newest message is %d, before %d", what, last(t, server), before)
+	}
+	o.History.MaxAge = time.Hour
+	other := opened(t, o)
+	defer other.Close()
+	if _, err := other.(broker.Diagnoser).Diagnose(t.Context()); !errors.Is(err, broker.ErrDenied) || !strings.Contains(err.Error(), "max_age") {
+		t.Errorf("a stream with another window: %v", err)
+	}
+}
+
+// last returns the number of the newest message of a server's stream.
+func last(t *testing.T, server *natstest.Server) uint64 {
+	t.Helper()
+	info, err := stream(t, server).Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.State.LastSeq
 }
 
 // A message as long as LongestData says is taken with the longest of everything else, and one that is longer than the server
