@@ -162,7 +162,7 @@ func tryWhereMade(ctx context.Context, b broker.Broker) []broker.Finding {
 		return []broker.Finding{{Severity: broker.SeverityFailure, Subject: "publish", Detail: sentence(err)}}
 	case unmade != "":
 		return []broker.Finding{{Severity: broker.SeverityOK, Subject: "publish",
-			Detail: "Not tried, as that would make " + unmade + ", which is for the first node to do.", Advice: "Ask again when a node runs."}}
+			Detail: "Not tried, as that would make " + unmade + ", which is for a node to do.", Advice: "Ask again when a node runs, with the longest --history and --history-size that it has."}}
 	}
 	return tryOut(ctx, b)
 }

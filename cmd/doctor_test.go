@@ -105,6 +105,13 @@ func TestDoctorLeavesNoHistory(t *testing.T) {
 	if strings.Contains(keys, "doctor") || !strings.Contains(keys, "__pregon:run") {
 		t.Errorf("it leaves %s", keys)
 	}
+	record := redis.MustDo("GET", "__pregon:run")
+	for history, says := range map[string]string{"5m": "Heard through", "1h": "Not tried, as that would make another window"} {
+		_, stdout, _ := run(t, "", "doctor", "--broker", redis.URL(), "--history", history)
+		if now := redis.MustDo("GET", "__pregon:run"); now != record || !strings.Contains(stdout, says) {
+			t.Errorf("--history %s: the record was %q, is %q\n%s", history, record, now, stdout)
+		}
+	}
 	if left := redis.MustDo("PTTL", "__pregon:h:__pregon.probe"); strings.HasPrefix(left, "-") {
 		t.Errorf("the place of probes expires in %s ms, of %s", left, keys)
 	}

@@ -37,6 +37,15 @@ func (b *Broker) Diagnose(ctx context.Context) (findings []broker.Finding, err e
 	return append(findings, b.shard.master.Findings(ctx)...), nil
 }
 
+// Unmade implements [broker.Maker]. A node writes its window into a record, for what other programs publish.
+func (b *Broker) Unmade(ctx context.Context) (what string, err error) {
+	defer reply.Contain(&err)
+	if b.shard.history == nil || !b.shard.history.Rewrites(ctx) {
+		return "", nil
+	}
+	return "another window for what other programs publish", nil
+}
+
 // An examination is what Redis says of itself. What it does not say is empty.
 type examination struct {
 	history  bool   // is asked for

@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -76,6 +78,17 @@ func (s *Server) Meet(ctx context.Context) error {
 	}
 	_, err := s.acquire(ctx)
 	return err
+}
+
+// Rewrites reports whether Meet would have the record say another window than nodes have written there. Where it cannot
+// be asked, Meet says why.
+func (s *Server) Rewrites(ctx context.Context) bool {
+	record, err := s.opts.Client.Get(ctx, s.record).Result()
+	if err != nil {
+		return false
+	}
+	words, longest := strings.Fields(record), s.policy.Load().Longest()
+	return len(words) == 6 && (words[4] != strconv.Itoa(longest.MaxMessages) || words[5] != lifetime(longest.MaxAge))
 }
 
 // acquire asks the server for its life, and makes it know the script. All of it is
