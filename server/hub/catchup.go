@@ -10,12 +10,16 @@ import (
 	"github.com/pregon/pregon/transport"
 )
 
-// Bounds of what waits for a subscriber that is fed from the history: frames of one channel, and
-// bytes of all channels of a session. Beyond them it is read from there, too.
+// Bounds of what waits for a subscriber that is fed from the history. Beyond them it is read from
+// there, too.
 const (
-	pendingFrames = 1024
-	pendingBytes  = 1 << 20
+	pendingFrames = 1024     // of one channel
+	pendingBytes  = 1 << 20  // of one channel, and of all channels of a session whose frames can be read again
+	pendingLeast  = 16 << 10 // of one channel whatever the others have, so that it becomes level beside them
 )
+
+// readers is how many catchups of a session read at a time while its client does not keep up.
+const readers = 8
 
 // A catchup is a membership that does not hear what is live yet. Its worker keeps for
 // it what comes, until the broker has confirmed the channel, or where the client wants
@@ -31,6 +35,7 @@ type catchup struct {
 	answer  chan bool       // the worker's to level: true where there is nothing more to be read
 	from    origin          // where the channel ended when the broker had confirmed it; set ahead of replayed
 	outside uint64          // how many messages the channel had beside its history when it was marked last; the goroutine's own
+	kept    *page           // was read ahead of the answer, unless that has to wait; the goroutine's own
 	moving  bool            // see origin; set ahead of live
 	anew    bool            // nothing is missing behind the cut where an epoch begins; set ahead of level and live
 	heard   broker.Position // the client has heard its epoch up to here, elsewhere; set ahead of level
@@ -41,7 +46,7 @@ type catchup struct {
 
 	mu   sync.Mutex
 	over bool   // the goroutine sends nothing more
-	owed []byte // the answer, where it was made and there was no room for it yet
+	owed []byte // the answer, where it was made and not sent yet
 
 	// The rest is the worker's own.
 	pending []frame
@@ -80,7 +85,7 @@ func (c *catchup) stop() {
 func (c *catchup) feed(task func()) {
 	s := c.session
 	if s.turn == nil {
-		s.turn = make(chan struct{}, 1)
+		s.turn = make(chan struct{}, readers)
 	}
 	c.ctx, c.cancel = context.WithCancel(s.hub.ctx)
 	if !s.hub.spawn(func() { defer c.cancel(); task() }) {
@@ -88,20 +93,27 @@ func (c *catchup) feed(task func()) {
 	}
 }
 
-// awaitTurn returns when c's client has taken all that it was sent and no other channel of its
-// session is being fed because of that, until over is called. It returns false where c is stopped.
+// awaitTurn returns when c's client has taken all that it was sent, and only some other channels of
+// its session wait for that or read, until over is called. It returns false where c is stopped.
 func (c *catchup) awaitTurn() (over func(), there bool) {
 	select {
 	case c.session.turn <- struct{}{}:
 	case <-c.ctx.Done():
 		return nil, false
 	}
-	over = func() { <-c.session.turn }
+	over = sync.OnceFunc(func() { <-c.session.turn })
 	if c.session.Socket.AwaitEmpty(c.ctx) != nil {
 		over()
 		return nil, false
 	}
 	return over, true
+}
+
+// pay notes that the answer of c is on its way.
+func (c *catchup) pay() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.owed = nil
 }
 
 // unanswered returns the answer that c's client was to get and has not got, once c is stopped.
@@ -124,10 +136,17 @@ func (c *catchup) keep(frames []frame) {
 		c.pending = append(c.pending, f)
 		c.bytes += len(f.bytes)
 		c.session.pending += len(f.bytes)
-		if c.spilled || len(c.pending) > pendingFrames || c.session.pending > pendingBytes {
+		if c.spilled || c.keepsTooMuch(f) {
 			c.spill()
 		}
 	}
+}
+
+// keepsTooMuch reports whether c keeps too much with f. A frame that no history has is dropped for
+// what c has alone: its client would be told of a gap.
+func (c *catchup) keepsTooMuch(f frame) bool {
+	together := !f.position.IsZero() && c.session.pending > pendingBytes && c.bytes > pendingLeast
+	return len(c.pending) > pendingFrames || c.bytes > pendingBytes || together
 }
 
 // spill drops what is pending.
@@ -250,10 +269,11 @@ func (w *worker) goLive(c *catchup, answer frame) {
 	if m.behind != c {
 		return // it has left
 	}
+	c.pay()
 	w.say(m.session, answer.bytes)
 	m.answered.Store(true)
-	if w.reviewOne(m); m.left {
-		return
+	if w.reviewOne(m); m.behind != c {
+		return // it has to go
 	}
 	if c.spilled {
 		from := origin{at: answer.position, anew: c.anew}

@@ -60,15 +60,21 @@ type piece struct {
 // readPage reads one page for c, together with all who want the same at the moment.
 func (r *replay) readPage(c *catchup, q broker.Query) (p *page, err error) {
 	err = r.filler.Patiently(c.stopped, func() (err error) {
-		p, err = r.pages.Do(pageQuery{c.channel(), q}, c.stopped, r.filler.InTurn, func() (*page, error) {
-			read, err := r.filler.History(c.channel(), q)
-			return &page{Page: read}, err
-		})
-		if err == nil && len(p.Messages) > 0 {
-			c.outside, err = c.group.topic.track.Overtake(c.outside)
-		}
+		p, err = r.tryPage(c, q)
 		return err
 	})
+	return p, err
+}
+
+// tryPage is readPage, once.
+func (r *replay) tryPage(c *catchup, q broker.Query) (*page, error) {
+	p, err := r.pages.Do(pageQuery{c.channel(), q}, c.stopped, r.filler.InTurn, func() (*page, error) {
+		read, err := r.filler.History(c.channel(), q)
+		return &page{Page: read}, err
+	})
+	if err == nil && len(p.Messages) > 0 {
+		c.outside, err = c.group.topic.track.Overtake(c.outside)
+	}
 	return p, err
 }
 

@@ -115,6 +115,19 @@ func (c *catchup) said(s transport.Subscribed) (told []byte, ok bool) {
 	return told, ok
 }
 
+// owe is said for an answer that the worker sends, unless the stay is over: what was said is sent all
+// the same where it is over before that.
+func (c *catchup) owe(s transport.Subscribed) (told []byte, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return nil, false
+	}
+	told, ok = c.said(s)
+	c.owed = told
+	return told, ok
+}
+
 func (c *catchup) channel() string { return c.group.topic.name }
 
 // A verdict says how a client can continue.
@@ -192,11 +205,11 @@ func (r *replay) sendLast(c *catchup, n int, o origin, begin func(from origin) b
 		}
 		return page.Page, nil
 	})
-	from, kept := o, (*page)(nil)
+	from := o
 	if err == nil && len(last.Messages) > 0 {
 		from = origin{at: backfill.AheadOf(last.Messages[0])}
 		if c.session.Socket.Queued() < pieceBytes { // or it is read again when the client reads
-			kept = &page{Page: last}
+			c.kept = &page{Page: last}
 		}
 	}
 	switch {
@@ -205,9 +218,9 @@ func (r *replay) sendLast(c *catchup, n int, o origin, begin func(from origin) b
 	case err != nil:
 		r.lose(c, o)
 		return
-	case kept != nil:
-		sent, there := r.sendPage(c, from, kept)
-		if !there {
+	case c.kept != nil:
+		sent, there := r.sendPage(c, from, c.kept)
+		if c.kept = nil; !there {
 			return
 		}
 		from = sent.next
@@ -264,17 +277,22 @@ func (p progress) limit(last int) int {
 }
 
 // sendNext reads one page behind o, and sends as much of it as the client takes. Where it has not
-// taken what it was sent before, that is waited for first: then one channel of a session after the
-// other has a page. It returns false where the client has gone or is to go.
+// taken what it was sent before, that is waited for first: then only some channels of a session read
+// at a time, and not all of them in vain. It returns false where the client has gone or is to go.
 func (r *replay) sendNext(c *catchup, o origin, limit int) (sent progress, there bool, err error) {
+	over := func() {}
 	if c.session.Socket.Queued() > 0 {
-		over, there := c.awaitTurn()
-		if !there {
+		if over, there = c.awaitTurn(); !there {
 			return sent, false, nil
 		}
-		defer over()
 	}
-	p, err := r.readPage(c, broker.Query{After: o.after(), Limit: limit})
+	defer func() { over() }()
+	q := broker.Query{After: o.after(), Limit: limit}
+	p, err := r.tryPage(c, q)
+	if err != nil {
+		over() // what waits after a failure keeps no other channel waiting
+		p, err = r.readPage(c, q)
+	}
 	if err != nil {
 		return sent, true, err
 	}
@@ -359,6 +377,7 @@ func (c *catchup) send(frame func() []byte) bool {
 		if !there || !errors.Is(err, socket.ErrSlow) {
 			return there && err == nil
 		}
+		c.kept = nil
 		if c.session.Socket.AwaitEmpty(c.ctx) != nil {
 			return false
 		}

@@ -35,7 +35,7 @@ type session struct {
 	renewing    bool        // see worker.renew
 	renewed     []byte      // to be sent then
 
-	turn chan struct{} // of its catchups whose client does not keep up; full while one has it. Set ahead of their goroutines
+	turn chan struct{} // of its catchups whose client does not keep up; full while some have it. Set ahead of their goroutines
 }
 
 // ErrChannels means that a session has as many channels as one may have. It matches
@@ -194,7 +194,7 @@ func (j joining) start() {
 		c.session.worker.post(entry{kind: replayed, catchup: c})
 		return
 	}
-	told, ok := c.said(transport.Subscribed{Channel: c.channel(), Position: h.replay.cursor(o)})
+	told, ok := c.owe(transport.Subscribed{Channel: c.channel(), Position: h.replay.cursor(o)})
 	if !ok {
 		return
 	}

@@ -21,7 +21,7 @@ func unread(t *testing.T, limit int, test func(t *testing.T, l *ledger, c *clien
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLedger()
-		h := newHub(t, l, hub.Options{CatchUp: true})
+		h := newHub(t, &shelf{ledger: l}, hub.Options{CatchUp: true})
 		defer h.Close()
 		group := socket.NewGroup(socket.Limits{Bytes: limit, Messages: 1 << 14, WriteTimeout: time.Hour, Linger: time.Hour})
 		ours, peer := net.Pipe()
@@ -81,40 +81,46 @@ func TestUnreadStaysLeaveNothing(t *testing.T) {
 // and no page for each. Then it gets all of each, once and in order.
 func TestUnreadHistoriesTakeTurns(t *testing.T) {
 	const channels, messages, long, most = 100, 100, 4096, 8 << 20
-	unread(t, 4<<20, func(t *testing.T, l *ledger, c *client) {
-		body := strings.Repeat("x", long)
-		for ch := range channels {
-			for i := range messages {
-				l.say(fmt.Sprint("c", ch), fmt.Sprint(i, " ", body), false)
+	for _, limit := range []int{32 << 10, 4 << 20} {
+		unread(t, limit, func(t *testing.T, l *ledger, c *client) {
+			body := strings.Repeat("x", long)
+			for ch := range channels {
+				for i := range messages {
+					l.say(fmt.Sprint("c", ch), fmt.Sprint(i, " ", body), false)
+				}
 			}
-		}
-		before := held()
-		for ch := range channels {
-			c.from(t, fmt.Sprint("c", ch), messages)
-		}
-		synctest.Wait()
-		if more := held() - before; more > most {
-			t.Errorf("a client that reads nothing holds %d bytes of %d", more, channels*messages*long)
-		}
-		next := map[string]int{}
-		peer := bufio.NewReader(c.peer)
-		for got := 0; got < channels*messages; {
-			line, err := peer.ReadString('\n')
-			if err != nil {
-				t.Fatal(err)
+			for _, full := range []int{10_000, limit - 10_010} { // the first is being written, and then there is no room for an answer
+				c.session.Say([]byte(strings.Repeat("f", full-1) + "\n"))
+				synctest.Wait()
 			}
-			if strings.HasPrefix(line, "subscribed ") {
-				continue
+			before := held()
+			for ch := range channels {
+				c.from(t, fmt.Sprint("c", ch), messages)
 			}
-			var channel string
-			var i int
-			if _, err := fmt.Sscanf(line, "%s %d ", &channel, &i); err != nil || i != next[channel] {
-				t.Fatalf("%.20q: %v, want %d", line, err, next[channel])
+			synctest.Wait()
+			if more := held() - before; more > most {
+				t.Errorf("a client that reads nothing holds %d bytes of %d", more, channels*messages*long)
 			}
-			next[channel]++
-			got++
-		}
-	})
+			next := map[string]int{}
+			peer := bufio.NewReader(c.peer)
+			for got := 0; got < channels*messages; {
+				line, err := peer.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasPrefix(line, "subscribed ") || strings.HasPrefix(line, "f") {
+					continue
+				}
+				var channel string
+				var i int
+				if _, err := fmt.Sscanf(line, "%s %d ", &channel, &i); err != nil || i != next[channel] {
+					t.Fatalf("%.20q: %v, want %d", line, err, next[channel])
+				}
+				next[channel]++
+				got++
+			}
+		})
+	}
 }
 
 // What comes meanwhile is kept up to a bound for all channels of a session together, and the rest read again.
