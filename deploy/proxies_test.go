@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -164,17 +165,18 @@ func serve(t *testing.T, flags ...string) node {
 	ctx, cancel := context.WithCancel(context.Background())
 	admin := freePort(t)
 	said, out := io.Pipe()
+	var log bytes.Buffer // to be read when the server has ended
 	done := make(chan int, 1)
 	go func() {
 		code := cmd.Run(ctx, append([]string{"--broker", "memory://", "--history", "5m", "--listen", "127.0.0.1:0", "--open", "--trust-proxy", "127.0.0.1",
-			"--admin", admin, "--drain-notice", "0", "--drain-time", "10ms"}, flags...), nil, out, io.Discard)
+			"--admin", admin, "--drain-notice", "0", "--drain-time", "10ms"}, flags...), nil, out, &log)
 		_ = out.Close()
 		done <- code
 	}()
 	stop := sync.OnceFunc(func() {
 		cancel()
 		if code := <-done; code != 0 {
-			t.Errorf("the server exited with %d", code)
+			t.Errorf("the server exited with %d: %s", code, log.String())
 		}
 	})
 	t.Cleanup(stop)

@@ -25,6 +25,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -185,15 +186,22 @@ func (p *process) over() bool {
 	}
 }
 
-// FreePort returns a loopback port on which nobody listens. It is none of those that systems pick by
-// themselves: these are given to connections, too, and then a server that is started again would not
-// get its own. Somebody else may take it first all the same.
+// The ports of FreePort: none of those that Linux picks by default.
+const lowestPort, firstPicked = 10_000, 32_768
+
+// handedOut counts from a place of this process's own.
+var handedOut atomic.Uint32
+
+func init() { handedOut.Store(rand.Uint32N(firstPicked - lowestPort)) }
+
+// FreePort returns a loopback port on which nobody listens, another one each time. It is none of those
+// that systems pick by themselves: these are given to connections, too, and then a server that is
+// started again would not get its own. Another process may take it first all the same.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	const lowest, first = 10_000, 32_768 // that Linux picks by default
 	var err error
 	for range 100 {
-		port := lowest + rand.IntN(first-lowest)
+		port := lowestPort + int(handedOut.Add(1)%(firstPicked-lowestPort))
 		var l net.Listener
 		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			_ = l.Close()
