@@ -83,12 +83,16 @@ func testHistoryKeysLast(f *fixture) {
 	}
 }
 
-// keyed publishes with a key.
+// keyed publishes with a key, again where the backend was not there for a moment, as one may be that has
+// just begun to keep a history.
 func (p past) keyed(channel, key string) broker.Receipt {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.Context(), guard)
 	defer cancel()
 	receipt, err := p.node.Publish(ctx, broker.Message{Channel: channel, Data: []byte("x"), Key: key})
+	for ; errors.Is(err, broker.ErrUnavailable) && ctx.Err() == nil; receipt, err = p.node.Publish(ctx, broker.Message{Channel: channel, Data: []byte("x"), Key: key}) {
+		time.Sleep(10 * time.Millisecond) // between attempts
+	}
 	if err != nil {
 		p.Fatalf("publishing with a key: %v", err)
 	}
